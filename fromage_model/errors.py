@@ -1,0 +1,45 @@
+"""The domain's exceptions: what a caller can get wrong, each with a message that says what would work."""
+
+
+class FromageError(Exception):
+    """Base of everything that this project raises on purpose; its message is meant for the user."""
+
+
+class ConfigError(FromageError):
+    """A setting, or a combination of settings, that can't work; the message names the field."""
+
+
+class InvalidInput(FromageError):
+    """Input from a user or a feed that can't be used.
+
+    `field` names where the input stands (`messages.0.content.1.image_url.url`), or is None where there is only one.
+    """
+
+    def __init__(self, message: str, *, field: str | None = None):
+        super().__init__(message)
+        self.field = field
+
+
+class ImageError(InvalidInput):
+    """Bytes that are no image that we read, or one over the limits."""
+
+
+class CatalogueError(FromageError):
+    """A catalogue or feed that can't be read: a missing column, a wrong encoding, no rows."""
+
+
+class BundleError(FromageError):
+    """A bundle whose files, keys or shapes are not what its config says."""
+
+
+class MissingArtefact(FromageError):
+    """A bundle, catalogue, index or weights that are not where they were looked for."""
+
+
+class FingerprintMismatch(FromageError):
+    """Two artefacts that were not made by the same model; the message gives both fingerprints."""
+
+    def __init__(self, what: str, *, expected: str, found: str):
+        super().__init__(f"{what}: expected fingerprint {expected}, found {found}")
+        self.expected = expected
+        self.found = found

@@ -1,0 +1,89 @@
+"""What goes into a chat and what comes out of it: plain values, without tokens, tensors on devices, or HTTP.
+
+Shapes: F feature width, S shared width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from fromage_model.errors import InvalidInput
+
+Role = Literal["system", "user", "assistant"]
+RetrievalMode = Literal["auto", "always", "never"]
+Part = str | Image.Image | np.ndarray
+
+
+@dataclass(frozen=True)
+class Message:
+    """One turn. A part is text, a picture (PIL), or a picture's features, (F,) float32.
+
+    `ret_offsets` are the character positions, in the turn's joined text, at which `[RET]` stood: an assistant's turn that
+    showed products is put before the LM as the LM wrote it.
+    """
+
+    role: Role
+    parts: Sequence[Part]
+    ret_offsets: Sequence[int] = ()
+
+    @property
+    def text(self) -> str:
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+
+@dataclass(frozen=True)
+class Sampling:
+    """How the reply is decoded."""
+
+    max_new_tokens: int = 128
+    temperature: float = 0.0
+    top_p: float = 1.0
+    ret_scale_factor: float = 1.0
+    min_tokens_before_ret: int = 0
+    max_rets: int = 1
+    repetition_penalty: float = 1.0
+    seed: int | None = None
+
+    def __post_init__(self):
+        checks = (
+            ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
+            ("temperature", 0 <= self.temperature <= 2, "between 0 (greedy) and 2"),
+            ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
+            ("ret_scale_factor", self.ret_scale_factor >= 0, "0 or more"),
+            ("min_tokens_before_ret", self.min_tokens_before_ret >= 0, "0 or more"),
+            ("max_rets", self.max_rets >= 0, "0 or more"),
+            ("repetition_penalty", 0 < self.repetition_penalty <= 2, "above 0 and at most 2"),
+        )
+        for name, valid, wanted in checks:
+            if not valid:
+                raise InvalidInput(f"{name} is {getattr(self, name)}; it must be {wanted}", field=name)
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """The next piece of the reply's text, whole characters only, never a special token."""
+
+    text: str
+
+
+@dataclass(frozen=True)
+class Retrieval:
+    """The LM asked for products here: a unit vector (S,) float32, and the position in the reply's text so far."""
+
+    embedding: np.ndarray = field(repr=False)
+    offset: int
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The reply is complete. `reason` is "stop" (the LM ended it) or "length" (the token limit did)."""
+
+    reason: Literal["stop", "length"]
+    prompt_tokens: int
+    completion_tokens: int
+
+
+Event = TextDelta | Retrieval | Finished
