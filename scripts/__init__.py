@@ -1,0 +1,1 @@
+"""What the Makefile runs: checks before an install, preparing artefacts, and the demo under one supervisor."""
