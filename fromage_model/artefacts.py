@@ -1,0 +1,140 @@
+"""Where artefacts live, and how one is written whole or not at all. Knows nothing of what is inside them.
+
+An artefact is a folder: a bundle, a catalogue, features or an index. It opens by the name of a known one, by folder, or
+by fsspec URI.
+"""
+
+import hashlib
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Literal
+
+from fromage_model.errors import MissingArtefact
+
+Kind = Literal["bundle", "catalogue", "features", "index"]
+
+FOLDERS: dict[Kind, str] = {
+    "bundle": "bundles",
+    "catalogue": "catalogues",
+    "features": "features",
+    "index": "indexes",
+}
+COMMANDS: dict[Kind, str] = {
+    "bundle": "python -m jobs.finetune",
+    "catalogue": "python -m jobs.ingest",
+    "features": "python -m jobs.embed",
+    "index": "python -m jobs.index",
+}
+SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
+READ_SIZE_BYTES = 1 << 20
+
+
+def home() -> Path:
+    """The folder of everything downloaded or made: `$FROMAGE_HOME`, by default `~/.cache/fromage`."""
+    return Path(os.environ.get("FROMAGE_HOME") or "~/.cache/fromage").expanduser()
+
+
+def is_uri(name: str | Path) -> bool:
+    """Whether `name` is an fsspec URI, `scheme://...`."""
+    return "://" in str(name)
+
+
+def place(kind: Kind, name: str | Path) -> Path:
+    """The folder that a job writes for `name`: a bare name goes under `home()`, anything else is a path."""
+    if is_uri(name):
+        raise MissingArtefact(f"{name}: artefacts are written to a local folder or under a name, not to a URI")
+    return Path(name).expanduser() if _is_path(name) else home() / FOLDERS[kind] / str(name)
+
+
+def locate(kind: Kind, name: str | Path) -> Path:
+    """The local folder of an existing artefact, given its name, its folder, or a URI (downloaded once).
+
+    A name is looked for among the shipped bundles first, then under `home()`, then as a folder of the working directory.
+    Raises MissingArtefact, which says what was looked for, where, and the command that makes it.
+    """
+    if is_uri(name):
+        return _download(kind, str(name))
+    if _is_path(name):
+        candidates = [Path(name).expanduser()]
+    else:
+        shipped = [SHIPPED_BUNDLES / str(name)] if kind == "bundle" else []
+        candidates = [*shipped, place(kind, name), Path(name)]
+    for folder in candidates:
+        if folder.is_dir():
+            return folder
+    raise _missing(kind, name, candidates)
+
+
+@contextmanager
+def writing(path: Path | str) -> Iterator[Path]:
+    """A temporary folder beside `path`, put in its place when the block ends well and removed when it does not.
+
+    A reader sees the old folder or the new one, never half of either.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".writing", dir=path.parent))
+    try:
+        scratch.chmod(0o755)
+        yield scratch
+        _replace(path, scratch)
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)
+
+
+def file_sha256(path: Path | str) -> str:
+    """The sha256 of a file's bytes, as 64 hex digits."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as file:
+        while block := file.read(READ_SIZE_BYTES):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def _is_path(name: str | Path) -> bool:
+    return isinstance(name, Path) or os.sep in name or name in (".", "..") or name.startswith("~")
+
+
+def _replace(path: Path, scratch: Path) -> None:
+    """Put `scratch` at `path`; what stood there is moved aside first, because a rename can't replace a full folder."""
+    if not path.exists():
+        scratch.rename(path)
+        return
+    aside = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".old", dir=path.parent))
+    path.rename(aside / "old")
+    try:
+        scratch.rename(path)
+    except OSError:
+        (aside / "old").rename(path)
+        raise
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _download(kind: Kind, uri: str) -> Path:
+    """The folder behind `uri`, copied once to `home()/remote/`; imported late because fsspec is slow to import."""
+    import fsspec
+
+    folder = home() / "remote" / hashlib.sha256(uri.rstrip("/").encode()).hexdigest()[:32]
+    if folder.is_dir():
+        return folder
+    try:
+        filesystem, remote = fsspec.core.url_to_fs(uri)
+        if not filesystem.isdir(remote):
+            raise _missing(kind, uri, [uri])
+        with writing(folder) as scratch:
+            filesystem.get(remote.rstrip("/") + "/", f"{scratch}/", recursive=True)
+    except (OSError, ValueError, ImportError) as error:
+        raise MissingArtefact(f"the {kind} {uri} could not be fetched: {error}") from error
+    return folder
+
+
+def _missing(kind: Kind, name: str | Path, candidates: list) -> MissingArtefact:
+    looked = ", ".join(dict.fromkeys(str(candidate) for candidate in candidates))
+    return MissingArtefact(
+        f"no {kind} {str(name)!r}: looked at {looked}. `{COMMANDS[kind]} --help` tells how to make one"
+    )

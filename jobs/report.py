@@ -1,0 +1,130 @@
+"""What every job shares: how it is started, how it joins Ray, and the line of JSON that it ends with.
+
+Knows nothing of what a job does.
+"""
+
+import json
+import logging
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from fromage_model.errors import FromageError
+
+EXIT_FAILED = 1
+EXIT_BAD_INPUT = 2
+EXIT_INTERRUPTED = 130
+
+Args = TypeVar("Args")
+log = logging.getLogger(__name__)
+
+
+class Report:
+    """How a job went: rows, seconds, and what it wrote. `extra` figures stand in the JSON line beside the common ones."""
+
+    def __init__(
+        self,
+        job: str,
+        *,
+        rows_in: int,
+        rows_out: int,
+        rows_failed: int,
+        seconds: float,
+        output: Path | str,
+        **extra: Any,
+    ):
+        self.job = job
+        self.rows_in = rows_in
+        self.rows_out = rows_out
+        self.rows_failed = rows_failed
+        self.seconds = seconds
+        self.output = str(Path(output).expanduser().resolve())
+        self.extra = extra
+
+    def as_dict(self) -> dict[str, Any]:
+        """The figures in the order in which they are printed."""
+        rate = self.rows_in / self.seconds if self.seconds > 0 else 0.0
+        return {
+            "job": self.job,
+            "rows_in": self.rows_in,
+            "rows_out": self.rows_out,
+            "rows_failed": self.rows_failed,
+            "seconds": round(self.seconds, 3),
+            "rows_per_second": round(rate, 3),
+            "output": self.output,
+            **self.extra,
+        }
+
+
+class Stopwatch:
+    """Seconds since it was made."""
+
+    def __init__(self) -> None:
+        self._start_s = time.perf_counter()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start_s
+
+
+def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
+    """Parse the command line into `args_class`, do the job, print its report, and leave with an exit code.
+
+    0 when it went well, 2 for what the user can put right (a FromageError, a wrong option), 130 for Ctrl-C; an error that
+    nobody foresaw keeps its traceback and leaves with 1. Logging goes to stderr: stdout ends in the report's line.
+    """
+    import tyro
+
+    module = sys.modules[main.__module__]
+    args = tyro.cli(args_class, description=module.__doc__)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    for chatty in ("httpx", "httpcore", "filelock"):
+        logging.getLogger(chatty).setLevel(logging.WARNING)
+    try:
+        report = main(args)
+    except FromageError as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(EXIT_BAD_INPUT)
+    except KeyboardInterrupt:
+        print("interrupted; nothing was replaced", file=sys.stderr)
+        sys.exit(EXIT_INTERRUPTED)
+    print(json.dumps(report.as_dict()), flush=True)
+    sys.exit(0 if report.rows_out or not report.rows_failed else EXIT_FAILED)
+
+
+@contextmanager
+def ray_session() -> Iterator[None]:
+    """A Ray to work with: the one already joined, the cluster that `RAY_ADDRESS` names, else one of our own for a while.
+
+    A Ray that was started here is stopped here.
+    """
+    import ray
+
+    if ray.is_initialized():
+        yield
+        return
+    address = os.environ.get("RAY_ADDRESS")
+    log.info("joining Ray: %s", address or "one of our own, started now")
+    # "local" and not None: without an address Ray would join a stranger's cluster that happens to run on this machine.
+    local = {"address": address} if address else {"address": "local", "include_dashboard": False}
+    ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
+    quiet_ray_data()
+    try:
+        yield
+    finally:
+        ray.shutdown()
+
+
+def quiet_ray_data() -> None:
+    """No progress bars: a job logs lines, which a file can hold."""
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.print_on_execution_start = False
+    context.execution_options.preserve_order = True
+    logging.getLogger("ray.data").setLevel(logging.WARNING)
