@@ -32,6 +32,10 @@ class BundleError(FromageError):
     """A bundle whose files, keys or shapes are not what its config says."""
 
 
+class RetrievalIndexError(FromageError):
+    """A retrieval index whose files, rows or vectors contradict each other."""
+
+
 class MissingArtefact(FromageError):
     """A bundle, catalogue, index or weights that are not where they were looked for."""
 
