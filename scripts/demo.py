@@ -1,0 +1,47 @@
+"""Prepares a catalogue and serves the chat over it; when told to end, ends everything that it started.
+
+    python -m scripts.demo --catalogue openmoji --port 8000
+"""
+
+import errno
+import socket
+import sys
+
+from scripts.prepare import EXIT_STOPPED, Unprepared, parser, prepare
+from scripts.supervise import Stopped, Supervisor
+
+HOST = "127.0.0.1"
+
+
+def check_port(port: int) -> None:
+    """Raises Unprepared where `port` can't be listened on: better now than after minutes of preparing."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((HOST, port))
+        except (OSError, OverflowError) as error:
+            taken = getattr(error, "errno", None) == errno.EADDRINUSE
+            reason = "is in use" if taken else f"can't be used ({error})"
+            raise Unprepared(f"port {port} {reason}; choose another, for example: PORT=8010 make demo") from error
+
+
+def main() -> None:
+    options = parser(__doc__)
+    options.add_argument("--port", type=int, default=8000, help="TCP port of the chat on 127.0.0.1.")
+    args = options.parse_args()
+    supervisor = Supervisor()
+    try:
+        check_port(args.port)
+        name = prepare(supervisor, catalogue=args.catalogue, bundle=args.bundle)
+        print(f"starting the chat over {name!r}; Ctrl-C ends it", flush=True)
+        serve = (sys.executable, "-m", "services", "--bundle", args.bundle, "--index", name, "--port", str(args.port))
+        sys.exit(supervisor.run(serve))
+    except Unprepared as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.code)
+    except Stopped:
+        sys.exit(EXIT_STOPPED)
+
+
+if __name__ == "__main__":
+    main()

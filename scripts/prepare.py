@@ -1,0 +1,143 @@
+"""Makes what the chat needs: converted weights, a catalogue, its features and its index, each by the job that makes it.
+
+Each job skips what is up to date, but only after starting Python and its imports. So the state of everything that goes in
+and comes out (path, size and time of each file) is noted after a run, and nothing is started while it is unchanged.
+
+    python -m scripts.prepare --catalogue openmoji --bundle default
+"""
+
+import argparse
+import hashlib
+import json
+import re
+import sys
+import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fromage_model.artefacts import home, place
+from scripts.supervise import Stopped, Supervisor
+
+ROOT = Path(__file__).resolve().parents[1]
+CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
+EMBEDDED = "openmoji"
+EXIT_BAD_INPUT = 2
+EXIT_STOPPED = 130
+
+
+class Unprepared(Exception):
+    """What is missing, said to the user; `code` is the exit code to leave with."""
+
+    def __init__(self, message: str, *, code: int = EXIT_BAD_INPUT):
+        super().__init__(message)
+        self.code = code
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A catalogue to prepare: its name, and the source to ingest, or None where it has been ingested before."""
+
+    name: str
+    source: str | None
+
+
+@dataclass(frozen=True)
+class Step:
+    """One command, with what it is for."""
+
+    title: str
+    command: tuple[str, ...]
+
+
+def choose(catalogue: str) -> Choice:
+    """What `CATALOGUE=` names: the embedded one, a feed or folder (named after its stem), or a catalogue made before."""
+    if catalogue == EMBEDDED:
+        return Choice(EMBEDDED, EMBEDDED)
+    path = Path(catalogue).expanduser()
+    if path.exists():
+        name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.resolve().stem).strip("-").lower()
+        if name in ("", EMBEDDED):
+            raise Unprepared(f"CATALOGUE={catalogue}: the name {name!r} is taken or empty; rename the file or folder")
+        return Choice(name, str(path.resolve()))
+    if place("catalogue", catalogue).is_dir():
+        return Choice(catalogue, None)
+    raise Unprepared(
+        f"CATALOGUE={catalogue}: there is no such file or folder, and no catalogue of that name in {home() / 'catalogues'}"
+    )
+
+
+def steps(choice: Choice, *, bundle: str) -> list[Step]:
+    """The jobs in the order in which they build on one another."""
+    job = (sys.executable, "-m")
+    ingest = Step("catalogue", (*job, "jobs.ingest", "--source", str(choice.source), "--out", choice.name))
+    return [
+        Step("weights", (*job, "fromage_model.pretrained")),
+        *([ingest] if choice.source else []),
+        Step("features", (*job, "jobs.embed", "--catalogue", choice.name)),
+        Step("index", (*job, "jobs.index", "--catalogue", choice.name, "--bundle", bundle)),
+    ]
+
+
+def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
+    """Run the jobs unless nothing has changed since they last ran; return the catalogue's name.
+
+    Raises Unprepared when a job fails, with the job's exit code.
+    """
+    choice = choose(catalogue)
+    record = home() / "prepared" / f"{choice.name}.json"
+    if record.is_file() and json.loads(record.read_text()) == {"state": _state(choice, bundle=bundle)}:
+        print(f"artefacts of {choice.name!r} in {home()} are up to date", flush=True)
+        return choice.name
+    todo = steps(choice, bundle=bundle)
+    for number, step in enumerate(todo, 1):
+        start_s = time.monotonic()
+        print(f"[{number}/{len(todo)}] {step.title}: {' '.join(('python', *step.command[1:]))}", flush=True)
+        code = supervisor.run(step.command)
+        if code:
+            raise Unprepared(f"preparing the {step.title} failed (exit code {code}); its message stands above", code=code)
+        print(f"[{number}/{len(todo)}] {step.title}: done in {time.monotonic() - start_s:.0f} s", flush=True)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    record.write_text(json.dumps({"state": _state(choice, bundle=bundle)}))
+    return choice.name
+
+
+def _state(choice: Choice, *, bundle: str) -> str:
+    """A hash over path, size and time of all that goes into the jobs and of the artefacts that they wrote."""
+    sources = [] if choice.source in (None, EMBEDDED) else [Path(str(choice.source))]
+    outputs = [place("catalogue", choice.name), place("features", choice.name), place("index", choice.name)]
+    inputs = [*(ROOT / name for name in CODE), place("bundle", bundle), home() / "weights", *sources]
+    digest = hashlib.sha256(f"{sys.version} {bundle} {choice}\n".encode())
+    for path in [*_files(inputs), *_files(outputs)]:
+        stat = path.stat()
+        digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
+    return digest.hexdigest()
+
+
+def _files(paths: Iterable[Path]) -> Iterator[Path]:
+    for path in paths:
+        below = (path,) if path.is_file() else sorted(path.rglob("*"))
+        yield from (file for file in below if file.is_file() and "__pycache__" not in file.parts)
+
+
+def parser(description: str | None) -> argparse.ArgumentParser:
+    """The options that preparing and the demo share."""
+    options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
+    options.add_argument("--catalogue", default=EMBEDDED, help="openmoji, a TSV file, a folder, or a known name.")
+    options.add_argument("--bundle", default="default", help="Model bundle that the index is made with.")
+    return options
+
+
+def main() -> None:
+    args = parser(__doc__).parse_args()
+    try:
+        prepare(Supervisor(), catalogue=args.catalogue, bundle=args.bundle)
+    except Unprepared as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(error.code)
+    except Stopped:
+        sys.exit(EXIT_STOPPED)
+
+
+if __name__ == "__main__":
+    main()
