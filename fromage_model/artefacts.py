@@ -53,7 +53,7 @@ def place(kind: Kind, name: str | Path) -> Path:
 def locate(kind: Kind, name: str | Path) -> Path:
     """The local folder of an existing artefact, given its name, its folder, or a URI (downloaded once).
 
-    A name is looked for among the shipped bundles first, then under `home()`, then as a folder of the working directory.
+    A name is looked for among the shipped bundles, then under `home()`, then as a folder of the working directory.
     Raises MissingArtefact, which says what was looked for, where, and the command that makes it.
     """
     if is_uri(name):

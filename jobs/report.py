@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 class Report:
-    """How a job went: rows, seconds, and what it wrote. `extra` figures stand in the JSON line beside the common ones."""
+    """How a job went: rows, seconds, and what it wrote. `extra` figures come after the common ones."""
 
     def __init__(
         self,
@@ -74,8 +74,8 @@ class Stopwatch:
 def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     """Parse the command line into `args_class`, do the job, print its report, and leave with an exit code.
 
-    0 when it went well, 2 for what the user can put right (a FromageError, a wrong option), 130 for Ctrl-C; an error that
-    nobody foresaw keeps its traceback and leaves with 1. Logging goes to stderr: stdout ends in the report's line.
+    0 when it went well, 2 for what the user can put right (a FromageError, a wrong option), 130 for Ctrl-C; an error
+    that nobody foresaw keeps its traceback and leaves with 1. Logging goes to stderr: stdout ends in the report's line.
     """
     import tyro
 
@@ -98,9 +98,9 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
 
 @contextmanager
 def ray_session() -> Iterator[None]:
-    """A Ray to work with: the one already joined, the cluster that `RAY_ADDRESS` names, else one of our own for a while.
+    """A Ray to work with: the one already joined, the cluster that `RAY_ADDRESS` names, else one of our own.
 
-    A Ray that was started here is stopped here.
+    A Ray that was started or joined here is left here.
     """
     import ray
 

@@ -92,9 +92,14 @@ def test_writing_that_fails_leaves_what_was_there_and_nothing_else(tmp_path):
     target = tmp_path / "catalogue"
     target.mkdir()
     (target / "old").write_text("1")
-    with pytest.raises(RuntimeError), writing(target) as scratch:
-        (scratch / "new").write_text("2")
-        raise RuntimeError
+
+    def half_a_job():
+        with writing(target) as scratch:
+            (scratch / "new").write_text("2")
+            raise RuntimeError
+
+    with pytest.raises(RuntimeError):
+        half_a_job()
     assert [path.name for path in target.iterdir()] == ["old"]
     assert [path.name for path in tmp_path.iterdir()] == ["catalogue"]
 
