@@ -1,6 +1,6 @@
 """Prepares a catalogue and serves the chat over it; when told to end, ends everything that it started.
 
-    python -m scripts.demo --catalogue openmoji --port 8000
+python -m scripts.demo --catalogue openmoji --port 8000
 """
 
 import errno

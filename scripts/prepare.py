@@ -1,7 +1,7 @@
-"""Makes what the chat needs: converted weights, a catalogue, its features and its index, each by the job that makes it.
+"""Makes what the chat needs: converted weights, a catalogue, its features and its index, each by its own job.
 
-Each job skips what is up to date, but only after starting Python and its imports. So the state of everything that goes in
-and comes out (path, size and time of each file) is noted after a run, and nothing is started while it is unchanged.
+Each job skips what is up to date, but only after starting Python and its imports. So the state of everything that goes
+in and comes out (path, size and time of each file) is noted after a run, and nothing is started while it is unchanged.
 
     python -m scripts.prepare --catalogue openmoji --bundle default
 """
@@ -51,7 +51,7 @@ class Step:
 
 
 def choose(catalogue: str) -> Choice:
-    """What `CATALOGUE=` names: the embedded one, a feed or folder (named after its stem), or a catalogue made before."""
+    """What `CATALOGUE=` names: the embedded one, a feed or folder (named after its stem), or one made before."""
     if catalogue == EMBEDDED:
         return Choice(EMBEDDED, EMBEDDED)
     path = Path(catalogue).expanduser()
@@ -62,8 +62,9 @@ def choose(catalogue: str) -> Choice:
         return Choice(name, str(path.resolve()))
     if place("catalogue", catalogue).is_dir():
         return Choice(catalogue, None)
+    known = home() / "catalogues"
     raise Unprepared(
-        f"CATALOGUE={catalogue}: there is no such file or folder, and no catalogue of that name in {home() / 'catalogues'}"
+        f"CATALOGUE={catalogue}: there is no such file or folder, and no catalogue of that name in {known}"
     )
 
 
@@ -95,7 +96,9 @@ def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
         print(f"[{number}/{len(todo)}] {step.title}: {' '.join(('python', *step.command[1:]))}", flush=True)
         code = supervisor.run(step.command)
         if code:
-            raise Unprepared(f"preparing the {step.title} failed (exit code {code}); its message stands above", code=code)
+            raise Unprepared(
+                f"the {step.title} could not be made (exit code {code}); the reason stands above", code=code
+            )
         print(f"[{number}/{len(todo)}] {step.title}: done in {time.monotonic() - start_s:.0f} s", flush=True)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"state": _state(choice, bundle=bundle)}))
@@ -108,7 +111,9 @@ def _state(choice: Choice, *, bundle: str) -> str:
     outputs = [place("catalogue", choice.name), place("features", choice.name), place("index", choice.name)]
     inputs = [*(ROOT / name for name in CODE), place("bundle", bundle), home() / "weights", *sources]
     digest = hashlib.sha256(f"{sys.version} {bundle} {choice}\n".encode())
-    for path in [*_files(inputs), *_files(outputs)]:
+    # Of what the jobs wrote, the top of each folder is enough: tables and manifests. Pictures can be a million files.
+    written = (file for folder in outputs for file in sorted(folder.glob("*")) if file.is_file())
+    for path in [*_files(inputs), *written]:
         stat = path.stat()
         digest.update(f"{path}\t{stat.st_size}\t{stat.st_mtime_ns}\n".encode())
     return digest.hexdigest()

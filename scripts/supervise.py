@@ -1,7 +1,7 @@
 """Runs commands one after another and, however this process is told to end, ends all that they started.
 
-Knows nothing of the project. On Linux even daemons that detached themselves are found: this process adopts orphans below
-it. Elsewhere only the command's own process group is ended.
+Knows nothing of the project. On Linux even daemons that detached themselves are found: this process adopts the orphans
+below it. Elsewhere only the command's own process group is ended.
 """
 
 import ctypes
@@ -17,7 +17,6 @@ from types import FrameType
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 PR_SET_CHILD_SUBREAPER = 36
 POLL_S = 0.2
-SETTLE_S = 5.0
 
 
 class Stopped(Exception):
@@ -27,8 +26,10 @@ class Stopped(Exception):
 class Supervisor:
     """Starts commands in sessions of their own, so that each gets one clean SIGTERM instead of a terminal's Ctrl-C."""
 
-    def __init__(self, *, grace_s: float = 30.0):
+    def __init__(self, *, grace_s: float = 30.0, settle_s: float = 5.0):
+        """A command has `grace_s` to end after SIGTERM, and what it leaves behind `settle_s` more."""
         self.grace_s = grace_s
+        self.settle_s = settle_s
         self.stopping = False
         self.parent_pid = os.getppid()
         self.parent_caught_sigint = _catches_sigint(self.parent_pid)
@@ -49,7 +50,7 @@ class Supervisor:
             except subprocess.TimeoutExpired:
                 os.killpg(child.pid, signal.SIGKILL)
                 child.wait()
-        _end_orphans()
+        _end_orphans(settle_s=self.settle_s)
         if self.told_to_stop():
             raise Stopped
         return child.returncode
@@ -57,8 +58,8 @@ class Supervisor:
     def told_to_stop(self) -> bool:
         """Whether a signal came, our parent is gone, or our parent got a Ctrl-C that was meant for both.
 
-        GNU make passes SIGTERM on to its children, but a SIGINT sent to make alone only makes it drop its handler and wait
-        for us.
+        GNU make passes SIGTERM on to its children, but a SIGINT sent to make alone only makes it drop its handler and
+        wait for us.
         """
         parent_left = os.getppid() != self.parent_pid
         parent_interrupted = self.parent_caught_sigint and not _catches_sigint(self.parent_pid)
@@ -77,9 +78,9 @@ def _catches_sigint(pid: int) -> bool:
     return bool(int(caught, 16) >> (signal.SIGINT - 1) & 1)
 
 
-def _end_orphans() -> None:
+def _end_orphans(*, settle_s: float) -> None:
     """Give what a finished command left behind a moment to end by itself, then kill it."""
-    deadline_s = time.monotonic() + SETTLE_S
+    deadline_s = time.monotonic() + settle_s
     while (orphans := _descendants(os.getpid())) and time.monotonic() < deadline_s:
         _reap()
         time.sleep(POLL_S)
