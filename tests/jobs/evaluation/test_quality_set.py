@@ -5,7 +5,7 @@ import json
 import pytest
 
 from fromage_model.errors import InvalidInput, MissingArtefact
-from jobs.quality_set import Wish, read_quality_set
+from jobs.evaluation.quality_set import Wish, read_quality_set
 
 SMALL = {
     "wishes": [{"text": "It's pouring!", "accept": ["Umbrella", "raincoat"]}],
