@@ -1,0 +1,98 @@
+"""Questions -> answers, through the chat engine of a bundle with an index, by Ray Data actors. Scores nothing."""
+
+import logging
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from fromage_model.images import decode_image
+from fromage_model.messages import Message, Part
+from jobs.evaluation.chat_quality import TOP_K, Answer, Question
+
+log = logging.getLogger(__name__)
+
+QUESTIONS_PER_BATCH = 8
+
+
+@dataclass(frozen=True)
+class Engine:
+    """What an actor loads, and how long its replies may be."""
+
+    bundle: str
+    index: str
+    catalogue: str
+    max_new_tokens: int
+    threads: int
+
+
+class AskChat:
+    """Ray Data stage: columns `row, text, retrieval, item_id` -> `row, ids, captions, reply`."""
+
+    def __init__(self, engine: Engine):
+        import torch
+
+        from fromage_model.bundle import load_bundle
+        from fromage_model.catalogue import Catalogue
+
+        torch.set_num_threads(engine.threads)
+        self.engine = engine
+        self.catalogue = Catalogue.open(engine.catalogue)
+        self.model = load_bundle(engine.bundle, index=engine.index)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        answers = [self.answer(**row) for row in batch.select(["text", "retrieval", "item_id"]).to_pylist()]
+        schema = pa.schema({"ids": pa.list_(pa.string()), "captions": pa.list_(pa.string()), "reply": pa.string()})
+        return pa.Table.from_pylist(answers, schema=schema).append_column("row", batch.column("row"))
+
+    def answer(self, text: str, retrieval: str, item_id: str) -> dict[str, object]:
+        """What comes for a user's first message, under the picture of the item `item_id` unless that is empty."""
+        picture: list[Part] = [decode_image(self.catalogue.image_bytes(item_id))] if item_id else []
+        reply = self.model.chat(
+            [Message("user", [*picture, text])],
+            retrieval=retrieval,
+            top_k=TOP_K,
+            exclude=[item_id] if item_id else [],
+            max_new_tokens=self.engine.max_new_tokens,
+        )
+        return {
+            "ids": [product.id for product in reply.products],
+            "captions": [product.caption or "" for product in reply.products],
+            "reply": reply.text,
+        }
+
+
+def ask(questions: Sequence[Question], *, engine: Engine, workers: int) -> list[Answer]:
+    """The answers in the order of the questions. Needs a Ray that runs."""
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    answered = (
+        ray.data.from_arrow(_batches(questions))
+        .map_batches(
+            AskChat,
+            fn_constructor_kwargs={"engine": engine},
+            compute=ActorPoolStrategy(size=workers),
+            batch_size=None,
+            batch_format="pyarrow",
+            num_cpus=1,
+        )
+        .iter_batches(batch_size=None, batch_format="pyarrow")
+    )
+    answers: dict[int, Answer] = {}
+    for batch in answered:
+        for row in batch.to_pylist():
+            answers[row["row"]] = Answer(questions[row["row"]], tuple(row["ids"]), tuple(row["captions"]), row["reply"])
+        log.info("%d of %d questions answered", len(answers), len(questions))
+    return [answers[row] for row in range(len(questions))]
+
+
+def _batches(questions: Sequence[Question]) -> list[pa.Table]:
+    rows = [
+        {"row": row, "text": question.text, "retrieval": question.retrieval, "item_id": question.item_id}
+        for row, question in enumerate(questions)
+    ]
+    return [
+        pa.Table.from_pylist(rows[start : start + QUESTIONS_PER_BATCH])
+        for start in range(0, len(rows), QUESTIONS_PER_BATCH)
+    ]

@@ -1,0 +1,127 @@
+"""Recall of a bundle on a split of a catalogue: item names against pictures, in both directions.
+
+A query is exactly `A picture of NAME.`; candidates are all items of the split and, beside that, all items of the
+catalogue. Knows nothing of chats.
+
+Shapes: N items of the split, M items of the catalogue, S shared width.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fromage_model.catalogue import Catalogue, Item
+from fromage_model.errors import CatalogueError
+from fromage_model.metrics import Recall, image_to_text, text_to_image
+from jobs.tables import matrix_of, vectors_of
+
+BATCH_TEXTS = 64
+TAGS_IN_QUERY = 3
+
+
+@dataclass(frozen=True)
+class SplitRecall:
+    """Recall with one wording of the queries."""
+
+    text_to_image: Recall
+    image_to_text: Recall
+    text_to_image_among_all: Recall
+
+    def named(self) -> dict[str, Recall]:
+        return {
+            "text_to_image": self.text_to_image,
+            "image_to_text": self.image_to_text,
+            "text_to_image_among_all": self.text_to_image_among_all,
+        }
+
+    def to_json(self) -> dict[str, Any]:
+        """Recalls in percent, and their 95 % intervals under the same names."""
+        figures: dict[str, Any] = {name: recall.to_json() for name, recall in self.named().items()}
+        figures["intervals"] = {name: recall.intervals_to_json() for name, recall in self.named().items()}
+        return figures
+
+
+class EmbedTexts:
+    """Ray Data stage: columns `row` and `text` -> `row` and the retrieval embedding `vector` (S,) at `[RET]`."""
+
+    def __init__(self, bundle: str, threads: int):
+        import torch
+
+        from fromage_model.bundle import load_bundle
+
+        torch.set_num_threads(threads)
+        self.model = load_bundle(bundle, vision=False)
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        embedded = self.model.text_embeddings(batch.column("text").to_pylist()).float().cpu().numpy()
+        return pa.table({"row": batch.column("row"), "vector": vectors_of(embedded)})
+
+
+def name_query(item: Item) -> str:
+    return f"A picture of {item.caption}."
+
+
+def name_and_tags_query(item: Item) -> str:
+    """The name and the first three of the item's tags that don't repeat it."""
+    tags = [tag.strip() for tag in (item.attributes or {}).get("tags", "").split(",")]
+    name = (item.caption or "").casefold()
+    chosen = [tag for tag in dict.fromkeys(tags) if tag and tag.casefold() != name][:TAGS_IN_QUERY]
+    return f"A picture of {', '.join([item.caption or '', *chosen])}."
+
+
+def split_rows(catalogue: Catalogue, split: str, *, embedded: Sequence[str]) -> list[int]:
+    """Where in `embedded` the captioned items of the split stand. Raises CatalogueError where there are none."""
+    wanted = {item.id for item in catalogue.items(split=split) if item.caption}
+    rows = [row for row, id in enumerate(embedded) if id in wanted]
+    if not rows:
+        splits = sorted({str(value) for value in catalogue.table.column("split").to_pylist()})
+        raise CatalogueError(
+            f"{catalogue.name} has no captioned item with features in split {split!r}; its splits: {splits}"
+        )
+    return rows
+
+
+def recall_on(texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int]) -> SplitRecall:
+    """Texts (N, S) against the catalogue's pictures (M, S); `rows` say where among those the texts' own stand."""
+    own = pictures[list(rows)]
+    return SplitRecall(
+        text_to_image=text_to_image(texts, own),
+        image_to_text=image_to_text(own, texts),
+        text_to_image_among_all=text_to_image(texts, pictures, targets=np.asarray(rows)),
+    )
+
+
+def text_embeddings(texts: Sequence[str], *, bundle: str, workers: int, threads: int) -> np.ndarray:
+    """(N, S) in the order of `texts`, by Ray Data actors. Needs a Ray that runs."""
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    batches = (
+        ray.data.from_arrow(pa.table({"row": list(range(len(texts))), "text": list(texts)}))
+        .map_batches(
+            EmbedTexts,
+            fn_constructor_kwargs={"bundle": bundle, "threads": threads},
+            compute=ActorPoolStrategy(size=workers),
+            batch_size=BATCH_TEXTS,
+            batch_format="pyarrow",
+            num_cpus=1,
+        )
+        .iter_batches(batch_size=None, batch_format="pyarrow")
+    )
+    embedded = pa.concat_tables(list(batches)).sort_by("row")
+    return matrix_of(embedded.column("vector"))
+
+
+def table_of(recalls: dict[str, SplitRecall], *, items: int, all_items: int) -> str:
+    """The figures as a table to read, in percent, each with its interval."""
+    lines = [f"{'queries':<16}{'direction':<26}{'candidates':>10}{'R@1':>20}{'R@5':>20}{'R@10':>20}"]
+    for wording, recall in recalls.items():
+        for direction, figures in recall.named().items():
+            cells = [f"{100 * at.value:.1f} [{100 * at.low:.1f}, {100 * at.high:.1f}]" for at in figures.at.values()]
+            lines.append(
+                f"{wording:<16}{direction:<26}{figures.candidates:>10}" + "".join(f"{cell:>20}" for cell in cells)
+            )
+    return "\n".join([*lines, f"{items} queries, {all_items} items in all; percent, with 95 % bootstrap intervals"])
