@@ -1,0 +1,82 @@
+"""The encoder deployment: bytes of pictures -> features. Knows nothing of chats, or of where pictures come from."""
+
+import asyncio
+import hashlib
+from collections import OrderedDict
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from PIL import Image
+from ray import serve
+
+from fromage_model.images import ImageLimits, decode_image
+from fromage_model.vision import VisionEncoder, load_vision_encoder
+from services.devices import pick_device
+
+
+class ImageEncoder:
+    """Decodes within limits and encodes; remembers the features of the last pictures.
+
+    A chat sends its pictures again with every turn, so most are known already.
+    """
+
+    def __init__(self, encoder: VisionEncoder, *, limits: ImageLimits = ImageLimits(), cache_images: int = 256):
+        self.encoder = encoder
+        self.limits = limits
+        self._cache_images = cache_images
+        self._known: OrderedDict[str, np.ndarray] = OrderedDict()
+
+    def decode(self, data: bytes) -> Image.Image:
+        """Raises ImageError for what is no picture or is over the limits."""
+        return decode_image(data, limits=self.limits)
+
+    def encode_batch(self, images: Sequence[Image.Image]) -> list[np.ndarray]:
+        """RGB pictures -> one (F,) float32 each."""
+        return list(self.encoder.encode(images))
+
+    def recall(self, key: str) -> np.ndarray | None:
+        if key in self._known:
+            self._known.move_to_end(key)
+        return self._known.get(key)
+
+    def remember(self, key: str, features: np.ndarray) -> None:
+        self._known[key] = features
+        while len(self._known) > self._cache_images:
+            self._known.popitem(last=False)
+
+
+@serve.deployment(name="encoder")
+class EncoderDeployment:
+    """Pictures that arrive together go through the encoder in one forward."""
+
+    def __init__(
+        self,
+        encoder_name: str,
+        *,
+        device: str,
+        threads: int,
+        batch_images: int,
+        batch_wait_s: float,
+        cache_images: int,
+        limits: ImageLimits,
+    ):
+        torch.set_num_threads(threads)
+        encoder = load_vision_encoder(encoder_name, device=pick_device(device))
+        self.engine = ImageEncoder(encoder, limits=limits, cache_images=cache_images)
+        self._encode_together.set_max_batch_size(batch_images)
+        self._encode_together.set_batch_wait_timeout_s(batch_wait_s)
+
+    async def encode(self, data: bytes) -> np.ndarray:
+        """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
+        key = hashlib.sha256(data).hexdigest()
+        features = self.engine.recall(key)
+        if features is None:
+            image = await asyncio.to_thread(self.engine.decode, data)
+            features = await self._encode_together(image)
+            self.engine.remember(key, features)
+        return features
+
+    @serve.batch
+    async def _encode_together(self, images: list[Image.Image]) -> list[np.ndarray]:
+        return await asyncio.to_thread(self.engine.encode_batch, images)

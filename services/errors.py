@@ -1,0 +1,92 @@
+"""The one table that turns exceptions into HTTP. Knows nothing of Ray: `handles` translates what Ray raises.
+
+A client sees the message of an exception in the table, and of no other.
+"""
+
+import logging
+from dataclasses import dataclass
+from typing import Any
+
+from fromage_model.errors import FromageError, ImageError, InvalidInput
+
+log = logging.getLogger("ray.serve")
+
+
+class UnknownModel(InvalidInput):
+    """A request for a model that is not the one being served."""
+
+
+class NotFound(InvalidInput):
+    """A path, or an item, that does not exist."""
+
+
+class MethodNotAllowed(InvalidInput):
+    """A path that is known, asked with the wrong method."""
+
+
+class BodyTooLarge(InvalidInput):
+    """A request whose body is over the limit."""
+
+
+class PromptTooLong(InvalidInput):
+    """A conversation that does not fit into the LM's context."""
+
+
+class Overloaded(FromageError):
+    """The queue before the LM is full."""
+
+
+class Unavailable(FromageError):
+    """A deployment can't answer just now."""
+
+
+class TimedOut(FromageError):
+    """A reply that was not complete in time."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """How one kind of exception is told to a client. `retry_after_s`: when asking again makes sense."""
+
+    status: int
+    type: str
+    code: str | None = None
+    retry_after_s: int | None = None
+
+
+TABLE: tuple[tuple[type[Exception], Problem], ...] = (
+    (UnknownModel, Problem(404, "invalid_request_error", "model_not_found")),
+    (NotFound, Problem(404, "invalid_request_error", "not_found")),
+    (MethodNotAllowed, Problem(405, "invalid_request_error", "method_not_allowed")),
+    (BodyTooLarge, Problem(413, "invalid_request_error", "request_too_large")),
+    (PromptTooLong, Problem(400, "invalid_request_error", "context_length_exceeded")),
+    (ImageError, Problem(400, "invalid_request_error", "invalid_image")),
+    (InvalidInput, Problem(400, "invalid_request_error", "invalid_value")),
+    (Overloaded, Problem(503, "server_error", "overloaded", retry_after_s=2)),
+    (Unavailable, Problem(503, "server_error", "unavailable", retry_after_s=5)),
+    (TimedOut, Problem(504, "server_error", "timeout")),
+)
+INTERNAL = Problem(500, "server_error", "internal_error")
+
+
+def problem_of(error: Exception) -> Problem:
+    return next((problem for kind, problem in TABLE if isinstance(error, kind)), INTERNAL)
+
+
+def error_object(error: Exception, *, request_id: str) -> dict[str, Any]:
+    """OpenAI's error object for `error`; whatever is not in the table is told by its request id alone."""
+    problem = problem_of(error)
+    message = f"internal error, request id {request_id}" if problem is INTERNAL else str(error)
+    fields = {"message": message, "type": problem.type, "param": getattr(error, "field", None), "code": problem.code}
+    return {"error": fields}
+
+
+def log_error(error: Exception, *, request_id: str) -> None:
+    """The whole story for us: a traceback for what was not foreseen, one line for the rest."""
+    problem = problem_of(error)
+    if problem is INTERNAL:
+        log.error("request %s failed", request_id, exc_info=error)
+    elif problem.status >= 500:
+        log.warning("request %s: %s", request_id, error)
+    else:
+        log.info("request %s: %d %s (%s)", request_id, problem.status, error, getattr(error, "field", None))

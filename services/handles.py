@@ -1,0 +1,78 @@
+"""The engine's three parts as Serve handles. Knows what Ray raises, and what that means in terms of `errors`."""
+
+import asyncio
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from contextlib import contextmanager
+
+import numpy as np
+from ray.exceptions import RayError, RayTaskError
+from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
+from ray.serve.handle import DeploymentHandle
+
+from fromage_model.errors import FromageError
+from fromage_model.messages import Event, Message, RetrievalMode, Sampling
+from services.errors import Overloaded, Unavailable
+from services.schemas import ImageFile, Product
+
+
+class EncoderHandle:
+    def __init__(self, handle: DeploymentHandle):
+        self._handle = handle
+
+    async def encode(self, data: bytes) -> np.ndarray:
+        with _ours():
+            return await self._handle.encode.remote(data)
+
+
+class LlmHandle:
+    def __init__(self, handle: DeploymentHandle):
+        self._stream = handle.options(method_name="stream", stream=True)
+
+    async def stream(
+        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+    ) -> AsyncIterator[Event]:
+        """Closing this iterator cancels the call, and with it the decoding."""
+        with _ours():
+            response = self._stream.remote(messages, retrieval=retrieval, sampling=sampling)
+            try:
+                async for event in response:
+                    yield event
+            except (asyncio.CancelledError, GeneratorExit):
+                response.cancel()
+                raise
+
+
+class RetrievalHandle:
+    def __init__(self, handle: DeploymentHandle):
+        self._handle = handle
+
+    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
+        with _ours():
+            return await self._handle.search.remote(embedding, top_k=top_k, exclude=exclude)
+
+    async def image(self, id: str) -> ImageFile:
+        with _ours():
+            return await self._handle.image.remote(id)
+
+    async def count(self) -> int:
+        with _ours():
+            return await self._handle.count.remote()
+
+
+@contextmanager
+def _ours() -> Iterator[None]:
+    try:
+        yield
+    except Exception as error:
+        raise translated(error) from error
+
+
+def translated(error: Exception) -> Exception:
+    """What an error of a handle call means: ours as it was raised, a full queue, a replica that is gone, or a bug."""
+    if isinstance(error, BackPressureError):
+        return Overloaded("too many chats are waiting; try again in a moment")
+    if isinstance(error, RayTaskError):
+        return error.cause if isinstance(error.cause, FromageError) else error
+    if isinstance(error, (RayError, DeploymentUnavailableError, ReplicaUnavailableError)):
+        return Unavailable("a part of the service is starting again; try again in a moment")
+    return error

@@ -1,0 +1,72 @@
+"""The retrieval deployment: a retrieval embedding -> products, an id -> its picture. Knows nothing of chats."""
+
+import asyncio
+from collections.abc import Collection
+from urllib.parse import quote, urlsplit
+
+import numpy as np
+from PIL import Image
+from ray import serve
+
+from fromage_model.catalogue import Catalogue
+from fromage_model.errors import CatalogueError, InvalidInput
+from fromage_model.images import image_format
+from fromage_model.index import Hit, RetrievalIndex
+from services.errors import NotFound
+from services.schemas import ImageFile, Product
+
+IMAGE_PATH = "/v1/items/{id}/image"
+
+
+class ProductShelf:
+    """An index and the catalogue that its pictures are in."""
+
+    def __init__(self, index: RetrievalIndex, catalogue: Catalogue):
+        self.index = index
+        self.catalogue = catalogue
+
+    def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str] = ()) -> list[Product]:
+        """The products nearest to a retrieval embedding (S,), best first, without those in `exclude`."""
+        return [_product(hit) for hit in self.index.search(embedding, top_k=top_k, exclude=exclude)[0]]
+
+    def image(self, id: str) -> ImageFile:
+        """The picture of an item. Raises NotFound for an id that the index does not hold or a picture that is gone."""
+        if id not in self.index:
+            raise NotFound(f"there is no item {id!r}", field="id")
+        item = self.index.item(id)
+        try:
+            data = self.catalogue.image_bytes(id)
+            media_type = Image.MIME[image_format(data)]
+        except (CatalogueError, InvalidInput) as error:
+            raise NotFound(f"item {id!r} has no picture that can be shown", field="id") from error
+        return ImageFile(data, media_type, item.image_sha256)
+
+
+@serve.deployment(name="retrieval")
+class RetrievalDeployment:
+    """Refuses to start on an index that another model made."""
+
+    def __init__(self, index: str, *, catalogue: str, bundle_fingerprint: str):
+        loaded = RetrievalIndex.load(index, fingerprint=bundle_fingerprint)
+        self.shelf = ProductShelf(loaded, Catalogue.open(catalogue))
+
+    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
+        return await asyncio.to_thread(self.shelf.search, embedding, top_k=top_k, exclude=exclude)
+
+    async def image(self, id: str) -> ImageFile:
+        return await asyncio.to_thread(self.shelf.image, id)
+
+    async def count(self) -> int:
+        return len(self.shelf.index)
+
+
+def _product(hit: Hit) -> Product:
+    """A link that is not http(s), as a feed may bring (`javascript:`), is dropped."""
+    link = hit.item.item_url
+    return Product(
+        id=hit.id,
+        caption=hit.item.caption or "",
+        item_url=link if link and urlsplit(link).scheme in ("http", "https") else None,
+        image_url=IMAGE_PATH.format(id=quote(hit.id, safe="")),
+        score=round(hit.score, 4),
+    )

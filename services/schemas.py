@@ -1,0 +1,109 @@
+"""The form of what crosses HTTP: OpenAI's chat completions, with `products`. What it means is in `conversation`.
+
+`offset`, here and in replies, counts characters (Unicode code points) of a message's text: the position at which the
+products belong. A JavaScript client counts `Array.from(text).length`, not `text.length`.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, field_validator
+
+from fromage_model.messages import RetrievalMode
+
+MAX_TOP_K = 20
+INT64_MAX = 2**63 - 1
+
+
+class _Form(BaseModel):
+    """Fields that we don't know are ignored, as OpenAI's clients send many; types are not coerced."""
+
+    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
+
+
+class ImageUrl(_Form):
+    url: str
+
+
+class TextPart(_Form):
+    type: Literal["text"]
+    text: str
+
+
+class ImagePart(_Form):
+    type: Literal["image_url"]
+    image_url: ImageUrl
+
+
+ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+class ProductReference(_Form):
+    """A product that an earlier reply showed; the other fields of a product may stay."""
+
+    id: Annotated[str, Field(min_length=1, max_length=256)]
+    offset: Annotated[int, Field(ge=0)]
+
+
+class ChatMessage(_Form):
+    role: Literal["system", "developer", "user", "assistant"]
+    content: list[ContentPart] | None = None
+    products: list[ProductReference] | None = None
+
+    @field_validator("content", mode="before")
+    @classmethod
+    def _text_is_one_part(cls, content: Any) -> Any:
+        return [{"type": "text", "text": content}] if isinstance(content, str) else content
+
+
+class StreamOptions(_Form):
+    include_usage: bool = False
+
+
+class ChatRequest(_Form):
+    """`POST /v1/chat/completions`."""
+
+    messages: Annotated[list[ChatMessage], Field(min_length=1)]
+    model: str | None = None
+    stream: bool | None = False
+    stream_options: StreamOptions | None = None
+    max_tokens: Annotated[int, Field(ge=1)] | None = None
+    max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    temperature: Annotated[float, Field(ge=0, le=2)] | None = None
+    top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    seed: Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)] | None = None
+    retrieval: RetrievalMode = "auto"
+    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] = 5
+
+    n: int | None = None
+    stop: str | list[str] | None = None
+    tools: list[Any] | None = None
+    functions: list[Any] | None = None
+    logprobs: bool | None = None
+    top_logprobs: int | None = None
+    logit_bias: dict[str, Any] | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    response_format: dict[str, Any] | None = None
+    modalities: list[str] | None = None
+    audio: dict[str, Any] | None = None
+
+
+@dataclass(frozen=True)
+class Product:
+    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's."""
+
+    id: str
+    caption: str
+    item_url: str | None
+    image_url: str
+    score: float
+
+
+@dataclass(frozen=True)
+class ImageFile:
+    """The picture of an item as it is served: its file, the file's type, and the sha256 of its bytes."""
+
+    data: bytes
+    media_type: str
+    sha256: str

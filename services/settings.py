@@ -1,0 +1,104 @@
+"""Every setting of the services, with its unit. Knows nothing of Ray or of models.
+
+A setting comes from the command line (`python -m services --port 8080`), from the arguments of
+`serve run services.app:build_app port=8080`, or from the environment (`FROMAGE_PORT=8080`), in that order.
+"""
+
+import os
+from functools import cached_property
+
+from pydantic import Field
+from pydantic_settings import BaseSettings, SettingsConfigDict
+
+from fromage_model.images import ImageLimits
+from services.conversation import ChatDefaults, ChatLimits
+
+MIB = 1024 * 1024
+
+
+class Settings(BaseSettings):
+    """What to serve, on what, and within which limits."""
+
+    model_config = SettingsConfigDict(env_prefix="FROMAGE_", extra="forbid", frozen=True)
+
+    bundle: str = Field("default", description="Model bundle: a known name, a folder, or an fsspec URI.")
+    index: str = Field("openmoji", description="Retrieval index: a known name, a folder, or an fsspec URI.")
+    catalogue: str | None = Field(None, description="Catalogue with the pictures; without it, the one the index names.")
+
+    host: str = Field("127.0.0.1", description="Address that the HTTP server listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="TCP port that the HTTP server listens on.")
+    dashboard: bool = Field(True, description="Whether `python -m services` starts Ray's dashboard.")
+    object_store_bytes: int = Field(
+        300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."
+    )
+
+    device: str = Field("auto", description="Device of the models: auto (cuda where there is one), cpu, cuda, cuda:1.")
+
+    encoder_replicas: int = Field(1, ge=1, description="Replicas of the encoder deployment.")
+    encoder_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for an encoder replica.")
+    encoder_num_gpus: float = Field(0, ge=0, description="GPUs that Ray reserves for an encoder replica.")
+    encoder_threads: int = Field(1, ge=1, description="Threads that torch computes with in an encoder replica.")
+    encoder_batch_images: int = Field(8, ge=1, description="Most pictures in one forward of the encoder.")
+    encoder_batch_wait_s: float = Field(0.005, ge=0, description="Seconds that a picture waits for others to join it.")
+    encoder_cache_images: int = Field(256, ge=0, description="Pictures whose features an encoder replica remembers.")
+
+    llm_replicas: int = Field(1, ge=1, description="Replicas of the LM deployment.")
+    llm_num_cpus: float = Field(0.2, ge=0, description="CPUs that Ray reserves for an LM replica.")
+    llm_num_gpus: float = Field(0, ge=0, description="GPUs that Ray reserves for an LM replica.")
+    llm_threads: int = Field(0, ge=0, description="Threads that torch computes with in an LM replica; 0 is every core.")
+    llm_concurrency: int = Field(2, ge=1, description="Replies that an LM replica writes at the same time.")
+    llm_queue: int = Field(16, ge=0, description="Chats that may wait for the LM; the next is refused with HTTP 503.")
+
+    retrieval_replicas: int = Field(1, ge=1, description="Replicas of the retrieval deployment.")
+    retrieval_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a retrieval replica.")
+
+    chat_replicas: int = Field(1, ge=1, description="Replicas of the chat deployment, which speaks HTTP.")
+    chat_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a chat replica.")
+
+    reply_timeout_s: float = Field(120, gt=0, description="Seconds after which a reply that is not complete is ended.")
+    start_timeout_s: float = Field(
+        120, gt=0, description="Seconds that `python -m services` waits for the first reply."
+    )
+
+    max_body_bytes: int = Field(32 * MIB, ge=1024, description="Largest body of a request, in bytes.")
+    max_messages: int = Field(64, ge=1, description="Most messages in one request.")
+    max_text_chars: int = Field(8000, ge=1, description="Longest text of one message, in characters.")
+    max_images: int = Field(8, ge=0, description="Most pictures in one request.")
+    max_image_bytes: int = Field(20 * MIB, ge=1024, description="Largest picture, in bytes of its file.")
+    max_image_pixels: int = Field(50_000_000, ge=1, description="Largest picture, in pixels (width x height).")
+    max_new_tokens: int = Field(1024, ge=1, description="Most tokens that a request may ask for.")
+
+    new_tokens: int = Field(128, ge=1, description="Tokens of a reply at most, when the request does not say.")
+    temperature: float = Field(
+        0.0, ge=0, le=2, description="Sampling temperature when the request does not say; 0 is greedy."
+    )
+    repetition_penalty: float = Field(
+        1.0, gt=0, le=2, description="Divides the score of tokens already written; 1 is none."
+    )
+
+    @cached_property
+    def limits(self) -> ChatLimits:
+        return ChatLimits(
+            max_messages=self.max_messages,
+            max_text_chars=self.max_text_chars,
+            max_images=self.max_images,
+            max_new_tokens=self.max_new_tokens,
+            image=self.image_limits,
+        )
+
+    @cached_property
+    def image_limits(self) -> ImageLimits:
+        return ImageLimits(max_bytes=self.max_image_bytes, max_pixels=self.max_image_pixels)
+
+    @cached_property
+    def defaults(self) -> ChatDefaults:
+        return ChatDefaults(
+            max_new_tokens=min(self.new_tokens, self.max_new_tokens),
+            temperature=self.temperature,
+            repetition_penalty=self.repetition_penalty,
+        )
+
+    @property
+    def llm_torch_threads(self) -> int:
+        """Ray would give a replica one thread; the LM wants the cores of its machine."""
+        return self.llm_threads or len(os.sched_getaffinity(0))

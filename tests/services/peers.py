@@ -1,0 +1,90 @@
+"""Peers of the chat engine with a script instead of a model, for tests of what lies between HTTP and the model."""
+
+import asyncio
+import hashlib
+from collections.abc import AsyncIterator, Collection, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from fromage_model.images import ImageLimits, decode_image
+from fromage_model.messages import Event, Finished, Message, Retrieval, RetrievalMode, Sampling, TextDelta
+from services.engine import ChatEngine
+from services.errors import NotFound
+from services.http_app import ServedModel
+from services.schemas import ImageFile, Product
+
+MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
+ITEMS = tuple(f"item-{number}" for number in range(8))
+
+
+def asks_for_products(offset: int) -> Retrieval:
+    return Retrieval(embedding=np.ones(2, dtype=np.float32), offset=offset)
+
+
+WITH_PRODUCTS = (
+    TextDelta("Try "),
+    TextDelta("these 👗"),
+    asks_for_products(11),
+    TextDelta(" or ask."),
+    Finished("stop", prompt_tokens=9, completion_tokens=6),
+)
+
+
+@dataclass
+class PictureReader:
+    """Decodes for real; the features of a picture are its mean colour."""
+
+    limits: ImageLimits = ImageLimits()
+
+    async def encode(self, data: bytes) -> np.ndarray:
+        return np.asarray(decode_image(data, limits=self.limits), dtype=np.float32).mean(axis=(0, 1))
+
+
+@dataclass
+class ScriptedLlm:
+    """Answers every conversation with `script`; an exception in it is raised when its turn comes."""
+
+    script: Sequence[Event | Exception] = WITH_PRODUCTS
+    delay_s: float = 0.0
+    asked: list[Sequence[Message]] = field(default_factory=list)
+    sampling: Sampling | None = None
+    retrieval: RetrievalMode | None = None
+    closed: bool = False
+
+    async def stream(
+        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+    ) -> AsyncIterator[Event]:
+        self.asked.append(messages)
+        self.sampling, self.retrieval = sampling, retrieval
+        try:
+            for event in self.script:
+                await asyncio.sleep(self.delay_s)
+                if isinstance(event, Exception):
+                    raise event
+                yield event
+        finally:
+            self.closed = True
+
+
+class Shelf:
+    """Eight items, always in the same order."""
+
+    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
+        found = [id for id in ITEMS if id not in exclude][:top_k]
+        return [Product(id, f"A {id}", f"https://shop.example/{id}", f"/v1/items/{id}/image", 0.5) for id in found]
+
+    async def image(self, id: str) -> ImageFile:
+        if id not in ITEMS:
+            raise NotFound(f"there is no item {id!r}", field="id")
+        return ImageFile(b"picture", "image/png", hashlib.sha256(b"picture").hexdigest())
+
+    async def count(self) -> int:
+        return len(ITEMS)
+
+
+def engine(
+    llm: ScriptedLlm | None = None, *, pictures: ImageLimits = ImageLimits(), reply_timeout_s: float = 30.0
+) -> ChatEngine:
+    encoder = PictureReader(pictures)
+    return ChatEngine(encoder=encoder, llm=llm or ScriptedLlm(), retriever=Shelf(), reply_timeout_s=reply_timeout_s)
