@@ -1,0 +1,83 @@
+"""A shelf finds products by their embedding and hands out their pictures, and nothing else."""
+
+import hashlib
+import io
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from PIL import Image
+
+from fromage_model.artefacts import writing
+from fromage_model.catalogue import SCHEMA, Catalogue
+from fromage_model.catalogue.table import write_catalogue
+from fromage_model.index import RetrievalIndex
+from services.errors import NotFound
+from services.retrieval import ProductShelf
+
+COLOURS = ("red", "green", "blue")
+LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": None}
+
+
+def picture(colour: str) -> bytes:
+    file = io.BytesIO()
+    Image.new("RGB", (8, 8), colour).save(file, "PNG")
+    return file.getvalue()
+
+
+def row(colour: str) -> dict:
+    sha = hashlib.sha256(picture(colour)).hexdigest()
+    fixed = {"source": "test", "group": colour, "split": "train", "updated_at": datetime(2026, 1, 1, tzinfo=UTC)}
+    return fixed | {
+        "id": colour,
+        "image": f"images/{colour}.png",
+        "image_sha256": sha,
+        "caption": f"a {colour} square",
+        "item_url": LINKS[colour],
+    }
+
+
+@pytest.fixture
+def shelf(tmp_path: Path) -> ProductShelf:
+    """Three items; the picture of the blue one is missing, that of the green one is a text."""
+    table = pa.Table.from_pylist([row(colour) for colour in COLOURS], schema=SCHEMA)
+    with writing(tmp_path / "colours") as folder:
+        (folder / "images").mkdir()
+        (folder / "images" / "red.png").write_bytes(picture("red"))
+        (folder / "images" / "green.png").write_text("no picture")
+        write_catalogue(folder, table=table, failures=[], info={"name": "colours"})
+    index = RetrievalIndex.build(np.eye(3, dtype=np.float32), table, fingerprint="abc", catalogue="colours")
+    return ProductShelf(index, Catalogue.open(tmp_path / "colours"))
+
+
+def test_nearest_products_come_first_with_their_score(shelf: ProductShelf):
+    products = shelf.search(np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2)
+    assert [(product.id, product.caption, product.score) for product in products] == [
+        ("green", "a green square", 0.8),
+        ("red", "a red square", 0.6),
+    ]
+    assert products[1].image_url == "/v1/items/red/image"
+
+
+def test_excluded_products_make_room_for_others(shelf: ProductShelf):
+    products = shelf.search(np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2, exclude={"green"})
+    assert [product.id for product in products] == ["red", "blue"]
+
+
+def test_only_web_links_reach_a_page(shelf: ProductShelf):
+    links = {product.id: product.item_url for product in shelf.search(np.ones(3, dtype=np.float32), top_k=3)}
+    assert links == {"red": "https://shop.example/red", "green": None, "blue": None}
+
+
+def test_picture_comes_as_the_feed_gave_it(shelf: ProductShelf):
+    image = shelf.image("red")
+    assert (image.data, image.media_type) == (picture("red"), "image/png")
+    assert image.sha256 == hashlib.sha256(image.data).hexdigest()
+
+
+@pytest.mark.parametrize("id", ["blue", "green", "nobody", "../catalogue.json"])
+def test_what_has_no_picture_is_not_found(shelf: ProductShelf, id: str):
+    with pytest.raises(NotFound):
+        shelf.image(id)
