@@ -13,7 +13,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
-from fromage_model.errors import MissingArtefact
+from fromage_model.errors import ConfigError, MissingArtefact
 
 Kind = Literal["bundle", "catalogue", "features", "index"]
 
@@ -70,12 +70,15 @@ def locate(kind: Kind, name: str | Path) -> Path:
 
 
 @contextmanager
-def writing(path: Path | str) -> Iterator[Path]:
+def writing(path: Path | str, *, marker: str | None = None) -> Iterator[Path]:
     """A temporary folder beside `path`, put in its place when the block ends well and removed when it does not.
 
-    A reader sees the old folder or the new one, never half of either.
+    A reader sees the old folder or the new one, never half of either. With `marker`, a folder that holds something is
+    replaced only if that file is in it: a mistyped path must not cost someone their pictures. Raises ConfigError.
     """
     path = Path(path)
+    if marker is not None and not _replaceable(path, marker):
+        raise ConfigError(f"{path} holds something else (no {marker} in it) and is not replaced; choose another place")
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".writing", dir=path.parent))
     try:
@@ -97,6 +100,10 @@ def file_sha256(path: Path | str) -> str:
 
 def _is_path(name: str | Path) -> bool:
     return isinstance(name, Path) or os.sep in name or name in (".", "..") or name.startswith("~")
+
+
+def _replaceable(path: Path, marker: str) -> bool:
+    return not path.exists() or (path.is_dir() and ((path / marker).is_file() or not any(path.iterdir())))
 
 
 def _replace(path: Path, scratch: Path) -> None:

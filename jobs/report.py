@@ -71,6 +71,26 @@ class Stopwatch:
         return time.perf_counter() - self._start_s
 
 
+class Progress:
+    """Logs how far a job is, at most every few seconds."""
+
+    def __init__(self, what: str, *, total: int, every_s: float = 5.0):
+        self.what = what
+        self.total = total
+        self.every_s = every_s
+        self.done = 0
+        self._watch = Stopwatch()
+        self._logged_s = 0.0
+
+    def add(self, rows: int) -> None:
+        self.done += rows
+        now_s = self._watch.seconds
+        if now_s - self._logged_s >= self.every_s or self.done >= self.total:
+            self._logged_s = now_s
+            rate = self.done / max(now_s, 1e-9)
+            log.info("%s: %d of %d rows, %.0f rows/s", self.what, self.done, self.total, rate)
+
+
 def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     """Parse the command line into `args_class`, do the job, print its report, and leave with an exit code.
 
@@ -80,11 +100,11 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     import tyro
 
     module = sys.modules[main.__module__]
-    args = tyro.cli(args_class, description=module.__doc__)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for chatty in ("httpx", "httpcore", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     try:
+        args = tyro.cli(args_class, description=module.__doc__)
         report = main(args)
     except FromageError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -1,0 +1,145 @@
+"""A catalogue on disk: parquet shards, pictures, and a `catalogue.json` that says what made them.
+
+Reads and writes them. Knows nothing of feeds, of Ray, or of how pictures are decoded.
+"""
+
+import hashlib
+import json
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from fromage_model.artefacts import is_uri, locate
+from fromage_model.catalogue.schema import FAILURES_SCHEMA, SCHEMA, Failure, Item
+from fromage_model.errors import CatalogueError, InvalidInput
+
+INFO_FILE = "catalogue.json"
+FAILURES_FILE = "failures.parquet"
+IMAGES_FOLDER = "images"
+SHARD_PATTERN = "items-*.parquet"
+ROWS_PER_SHARD = 10_000
+
+
+class Catalogue:
+    """The items of one folder, in the order of the feed."""
+
+    def __init__(self, folder: Path, *, table: pa.Table, info: dict[str, Any]):
+        self.folder = folder
+        self.table = table
+        self.info = info
+        self._row_of = {id: row for row, id in enumerate(table["id"].to_pylist())}
+
+    @classmethod
+    def open(cls, name: str | Path) -> "Catalogue":
+        """By known name, folder or fsspec URI. Raises MissingArtefact, or CatalogueError where files don't fit."""
+        folder = locate("catalogue", name)
+        shards = sorted(folder.glob(SHARD_PATTERN))
+        if not shards:
+            raise CatalogueError(f"{folder} is no catalogue: it has no {SHARD_PATTERN}")
+        table = pa.concat_tables([_read_shard(shard) for shard in shards])
+        return cls(folder, table=table, info=read_info(folder) or {})
+
+    @property
+    def name(self) -> str:
+        return str(self.info.get("name") or self.folder.name)
+
+    @cached_property
+    def fingerprint(self) -> str:
+        """A hash over each item's id, picture and caption, whatever the order of rows."""
+        return fingerprint(self.table)
+
+    def __len__(self) -> int:
+        return self.table.num_rows
+
+    def __contains__(self, id: str) -> bool:
+        return id in self._row_of
+
+    def item(self, id: str) -> Item:
+        """The item with this id. Raises InvalidInput where there is none."""
+        row = self._row_of.get(id)
+        if row is None:
+            raise InvalidInput(f"no item {id!r} in the catalogue {self.name}", field="id")
+        return _items(self.table.slice(row, 1))[0]
+
+    def items(self, split: str | None = None) -> list[Item]:
+        """All items, or those of one split, in the order of the table."""
+        table = self.table
+        if split is not None:
+            table = table.filter(pc.equal(table["split"], split))
+        return _items(table)
+
+    def image_path(self, id: str) -> Path:
+        """Where an item's picture lies; always inside the catalogue's folder. Raises InvalidInput or CatalogueError."""
+        image = self.item(id).image
+        if is_uri(image):
+            raise CatalogueError(f"the picture of item {id} is at {image}, not in the catalogue {self.name}")
+        path = (self.folder / image).resolve()
+        if not path.is_relative_to(self.folder.resolve()):
+            raise CatalogueError(f"the picture of item {id} points outside the catalogue {self.name}")
+        return path
+
+    def image_bytes(self, id: str) -> bytes:
+        """The bytes of an item's picture, as the feed gave them. Raises as `image_path` does."""
+        path = self.image_path(id)
+        try:
+            return path.read_bytes()
+        except OSError as error:
+            raise CatalogueError(f"the picture of item {id} can't be read: {error}") from error
+
+
+def fingerprint(table: pa.Table) -> str:
+    """32 hex digits over (id, image_sha256, caption) of every item, sorted by id."""
+    digest = hashlib.sha256()
+    columns = [table[name].to_pylist() for name in ("id", "image_sha256", "caption")]
+    for row in sorted(zip(*columns, strict=True), key=lambda row: row[0]):
+        digest.update(json.dumps(row).encode())
+    return digest.hexdigest()[:32]
+
+
+def read_info(folder: Path) -> dict[str, Any] | None:
+    """What `catalogue.json` says, or None where there is none. Raises CatalogueError where it is no JSON object."""
+    path = folder / INFO_FILE
+    if not path.is_file():
+        return None
+    try:
+        info = json.loads(path.read_text())
+    except ValueError as error:
+        raise CatalogueError(f"{path} is not JSON: {error}") from error
+    if not isinstance(info, dict):
+        raise CatalogueError(f"{path}: expected a JSON object, got {type(info).__name__}")
+    return info
+
+
+def write_catalogue(folder: Path, *, table: pa.Table, failures: Sequence[Failure], info: dict[str, Any]) -> None:
+    """Write all but the pictures into `folder`, which `artefacts.writing` gave."""
+    table = table.cast(SCHEMA)
+    for shard, start in enumerate(range(0, max(table.num_rows, 1), ROWS_PER_SHARD)):
+        pq.write_table(table.slice(start, ROWS_PER_SHARD), folder / f"items-{shard:05d}.parquet")
+    write_failures(folder, failures)
+    (folder / INFO_FILE).write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
+    """Rows that failed, in the order of the feed; the file is there, empty, when none did."""
+    rows = [vars(failure) for failure in sorted(failures, key=lambda failure: failure.row)]
+    pq.write_table(pa.Table.from_pylist(rows, schema=FAILURES_SCHEMA), folder / FAILURES_FILE)
+
+
+def _read_shard(path: Path) -> pa.Table:
+    table = pq.read_table(path, partitioning=None)
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise CatalogueError(f"{path}: missing columns {', '.join(missing)}; found {', '.join(table.column_names)}")
+    try:
+        return table.select(SCHEMA.names).cast(SCHEMA)
+    except (pa.ArrowInvalid, pa.ArrowNotImplementedError, ValueError) as error:
+        raise CatalogueError(f"{path}: a column is not of the catalogue's type: {error}") from error
+
+
+def _items(table: pa.Table) -> list[Item]:
+    return [Item(**(row | {"attributes": dict(row["attributes"] or ())})) for row in table.to_pylist()]

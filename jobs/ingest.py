@@ -1,0 +1,277 @@
+"""A source -> a catalogue: OpenMoji, a folder of pictures, or a TSV whose `image` column holds paths or http(s) URLs.
+
+Workers fetch, render and check pictures; this process writes them and the table. A row that can't be read goes to
+failures.parquet with its reason, and the job goes on. In a TSV, `caption`, `item_url`, `brand` and `group` (of items
+that must be trained on or held out together) are known; other columns become attributes. Knows nothing of models.
+
+    python -m jobs.ingest --source openmoji --out openmoji
+"""
+
+import json
+import logging
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fromage_model.artefacts import place, writing
+from fromage_model.catalogue import openmoji
+from fromage_model.catalogue.assemble import Picture, assemble
+from fromage_model.catalogue.feeds import Feed, read_folder, read_tsv
+from fromage_model.catalogue.schema import HELD_OUT, Failure
+from fromage_model.catalogue.table import (
+    FAILURES_FILE,
+    IMAGES_FOLDER,
+    INFO_FILE,
+    SHARD_PATTERN,
+    fingerprint,
+    read_info,
+    write_catalogue,
+)
+from fromage_model.errors import CatalogueError
+from fromage_model.images import ImageLimits
+from jobs.report import Progress, Report, Stopwatch, ray_session, run
+
+log = logging.getLogger(__name__)
+
+# Raised whenever the same source and settings would give another catalogue.
+FORMAT = 1
+OPENMOJI = "openmoji"
+ROWS_PER_BATCH = 32
+REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class IngestArgs:
+    """Make a catalogue."""
+
+    source: str = OPENMOJI
+    """Where items come from: openmoji, a folder of pictures, or a tab-separated file with an image column."""
+    out: str | None = None
+    """Name or folder of the catalogue. Without it, the name of the source."""
+    held_out: int | None = None
+    """Least number of items to hold out of training. Without it, 300 for openmoji and a tenth of any other source."""
+    side_px: int = 224
+    """Width and height in pixels at which drawings (SVG) are rasterised."""
+    max_image_mib: float = 20.0
+    """Largest picture that is read, in MiB; a larger one is a failed row."""
+    max_image_megapixels: float = 50.0
+    """Most pixels of a picture that is read, in millions; a larger one is a failed row."""
+    allow_private: bool = False
+    """Fetch from private, loopback and link-local addresses too. Only for a feed that you wrote yourself."""
+    workers: int = 2
+    """Ray Data actors that fetch and check pictures."""
+    cpus_per_worker: float = 0.5
+    """CPUs that each actor reserves; fetching mostly waits."""
+    threads: int = 8
+    """Pictures that each actor fetches at the same time."""
+    force: bool = False
+    """Make the catalogue again even where it is up to date."""
+
+
+def main(args: IngestArgs) -> Report:
+    """Make the catalogue, or find it up to date. Raises FromageError for what the user can put right."""
+    watch = Stopwatch()
+    folder = place("catalogue", args.out or _default_name(args.source))
+    if not args.force and (info := _up_to_date(folder, args)) is not None:
+        log.info("%s is up to date; --force makes it again", folder)
+        return _report(info, folder, watch, skipped=True)
+    feed = _read(args.source)
+    _refuse_inside(folder, args.source)
+    with writing(folder, marker=INFO_FILE) as scratch:
+        info = ingest(feed, scratch, args, name=folder.name)
+    _log_failures(info, folder)
+    return _report(info, folder, watch, skipped=False)
+
+
+def ingest(feed: Feed, folder: Path, args: IngestArgs, *, name: str) -> dict[str, Any]:
+    """Fetch every picture of the feed and write the catalogue into `folder`; returns what its catalogue.json says.
+
+    Raises CatalogueError when not one row could be read.
+    """
+    pictures, failures = _fetch_all(feed, folder, args)
+    if not pictures:
+        raise CatalogueError(f"none of the {len(feed.rows)} rows of {args.source} could be read: {_reasons(failures)}")
+    held_out = openmoji.HELD_OUT_ITEMS if args.held_out is None and feed.source == OPENMOJI else args.held_out
+    assembled = assemble(feed, pictures, held_out=held_out)
+    failures += assembled.failures
+    table = assembled.table
+    info = {
+        "name": name,
+        "source": feed.source,
+        "source_sha256": feed.sha256,
+        "licence": feed.licence,
+        "attribution": feed.attribution,
+        "settings": _settings(args),
+        "fingerprint": fingerprint(table),
+        "counts": {
+            "rows": len(feed.rows),
+            "items": table.num_rows,
+            "failed": len(failures),
+            "failed_by_reason": dict(Counter(failure.error for failure in failures)),
+            "groups": len(set(table["group"].to_pylist())),
+            "held_out": table["split"].to_pylist().count(HELD_OUT),
+        },
+        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
+    }
+    write_catalogue(folder, table=table, failures=failures, info=info)
+    return info
+
+
+def _fetch_all(feed: Feed, folder: Path, args: IngestArgs) -> tuple[list[Picture], list[Failure]]:
+    """Write the pictures below `folder`; rows whose picture can't be had, or that are bad anyway, are failures."""
+    now = datetime.now(UTC)
+    failures = [
+        Failure(row.row, None, row.image or None, "feed", "BadRow", row.problem, 0, now)
+        for row in feed.rows
+        if row.problem
+    ]
+    (folder / IMAGES_FOLDER).mkdir()
+    image_of = {row.row: row.image for row in feed.rows if not row.problem}
+    pictures: list[Picture] = []
+    if not image_of:
+        return pictures, failures
+    progress = Progress("ingest", total=len(image_of))
+    with ray_session():
+        for batch in _fetched(feed, args):
+            for row in batch.to_pylist():
+                if row["data"] is None:
+                    failures.append(_failure(row, image_of[row["row"]]))
+                else:
+                    pictures.append(_write_picture(row, folder))
+            progress.add(batch.num_rows)
+    return pictures, failures
+
+
+def _fetched(feed: Feed, args: IngestArgs) -> Iterator[pa.Table]:
+    """The stage's output, in the order of the feed."""
+    import ray
+
+    from jobs.stages import FetchPictures
+
+    wanted = [{"row": row.row, "image": row.image, "svg": row.svg} for row in feed.rows if not row.problem]
+    schema = pa.schema([("row", pa.int64()), ("image", pa.string()), ("svg", pa.large_binary())])
+    blocks = [
+        pa.Table.from_pylist(wanted[start : start + ROWS_PER_BATCH], schema=schema)
+        for start in range(0, len(wanted), ROWS_PER_BATCH)
+    ]
+    limits = ImageLimits(max_bytes=int(args.max_image_mib * 2**20), max_pixels=int(args.max_image_megapixels * 1e6))
+    rows = ray.data.from_arrow(blocks).map_batches(
+        FetchPictures,
+        fn_constructor_kwargs={
+            "side_px": args.side_px,
+            "image_limits": limits,
+            "allow_private": args.allow_private,
+            "threads": args.threads,
+        },
+        batch_format="pyarrow",
+        batch_size=ROWS_PER_BATCH,
+        num_cpus=args.cpus_per_worker,
+        compute=ray.data.ActorPoolStrategy(size=min(args.workers, len(blocks))),
+    )
+    return rows.iter_batches(batch_format="pyarrow", batch_size=None)
+
+
+def _write_picture(row: dict[str, Any], folder: Path) -> Picture:
+    """Pictures are named by their bytes: two rows that show the same one share a file."""
+    image = f"{IMAGES_FOLDER}/{row['sha256']}.{row['extension']}"
+    if not (folder / image).exists():
+        (folder / image).write_bytes(row["data"])
+    small = None if row["thumbnail"] is None else np.frombuffer(row["thumbnail"], dtype=np.uint8)
+    return Picture(row["row"], image, row["sha256"], small)
+
+
+def _failure(row: dict[str, Any], image: str) -> Failure:
+    return Failure(
+        row=row["row"],
+        id=None,
+        image=image,
+        stage=row["stage"],
+        error=row["error"],
+        message=row["message"],
+        attempts=row["attempts"],
+        failed_at=datetime.now(UTC),
+    )
+
+
+def _read(source: str) -> Feed:
+    if source == OPENMOJI:
+        log.info("fetching %s with npm, unless it is there", openmoji.PACKAGE)
+        return openmoji.read_openmoji()
+    path = Path(source).expanduser()
+    if path.is_dir():
+        return read_folder(path)
+    if path.is_file():
+        return read_tsv(path)
+    raise CatalogueError(
+        f"source {source!r}: expected openmoji, a folder, or a tab-separated file; there is none there"
+    )
+
+
+def _default_name(source: str) -> str:
+    name = source if source == OPENMOJI else Path(source).expanduser().resolve().stem
+    if not name:
+        raise CatalogueError(f"source {source!r} has no name that a catalogue could have; name one with --out")
+    return name
+
+
+def _refuse_inside(folder: Path, source: str) -> None:
+    if source != OPENMOJI and folder.resolve().is_relative_to(Path(source).expanduser().resolve()):
+        raise CatalogueError(f"the catalogue {folder} would lie inside its source {source}; choose another --out")
+
+
+def _settings(args: IngestArgs) -> dict[str, Any]:
+    """What decides the content of the catalogue, beside the source."""
+    names = ("held_out", "side_px", "max_image_mib", "max_image_megapixels", "allow_private")
+    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in names}
+
+
+def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
+    """What catalogue.json says, if this source and these settings made what is there."""
+    try:
+        info = read_info(folder)
+    except CatalogueError:
+        return None
+    if info is None or info.get("settings") != json.loads(json.dumps(_settings(args))):
+        return None
+    if not (folder / FAILURES_FILE).is_file() or not any(folder.glob(SHARD_PATTERN)):
+        return None
+    # The embedded catalogue is known by its archive: the archive itself need not be there any more.
+    source_sha256 = openmoji.ARCHIVE_SHA256 if args.source == OPENMOJI else _read(args.source).sha256
+    return info if info.get("source_sha256") == source_sha256 else None
+
+
+def _log_failures(info: dict[str, Any], folder: Path) -> None:
+    counts = info["counts"]
+    if counts["failed"]:
+        log.warning("%d of %d rows failed; %s tells why", counts["failed"], counts["rows"], folder / FAILURES_FILE)
+
+
+def _reasons(failures: list[Failure]) -> str:
+    counts = Counter(f"{failure.stage}: {failure.message}" for failure in failures)
+    return "; ".join(f"{reason} ({count}x)" for reason, count in counts.most_common(REASONS_SHOWN))
+
+
+def _report(info: dict[str, Any], folder: Path, watch: Stopwatch, *, skipped: bool) -> Report:
+    counts = info["counts"]
+    return Report(
+        "ingest",
+        rows_in=counts["rows"],
+        rows_out=counts["items"],
+        rows_failed=counts["failed"],
+        seconds=watch.seconds,
+        output=folder,
+        groups=counts["groups"],
+        held_out=counts["held_out"],
+        fingerprint=info["fingerprint"],
+        skipped=skipped,
+    )
+
+
+if __name__ == "__main__":
+    run(main, IngestArgs)
