@@ -12,7 +12,7 @@ lacks() {
 }
 
 if [ ! -x .venv/bin/python ]; then
-    python=$(scripts/find_python.sh) || lacks "Python 3.11 or newer. Debian, Ubuntu: apt-get install python3 python3-venv;\
+    python=$("$BASH" "${0%/*}/find_python.sh") || lacks "Python 3.11 or newer. Debian, Ubuntu: apt-get install python3 python3-venv;\
  macOS: brew install python@3.11; or name one yourself: make $target PYTHON=/path/to/python3.11"
     if [ -n "$python" ] && ! "$python" -c 'import venv, ensurepip' 2>/dev/null; then
         lacks "the venv module of $python. Debian, Ubuntu: apt-get install python3-venv"

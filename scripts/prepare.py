@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fromage_model.artefacts import home, place
+from fromage_model.artefacts import home, is_uri, place
 from scripts.supervise import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -60,6 +60,10 @@ def choose(catalogue: str) -> Choice:
         if name in ("", EMBEDDED):
             raise Unprepared(f"CATALOGUE={catalogue}: the name {name!r} is taken or empty; rename the file or folder")
         return Choice(name, str(path.resolve()))
+    if is_uri(catalogue):
+        raise Unprepared(
+            f"CATALOGUE={catalogue}: a URI can't be prepared here; download it, and name the file or folder"
+        )
     if place("catalogue", catalogue).is_dir():
         return Choice(catalogue, None)
     known = home() / "catalogues"
@@ -109,7 +113,8 @@ def _state(choice: Choice, *, bundle: str) -> str:
     """A hash over path, size and time of all that goes into the jobs and of the artefacts that they wrote."""
     sources = [] if choice.source in (None, EMBEDDED) else [Path(str(choice.source))]
     outputs = [place("catalogue", choice.name), place("features", choice.name), place("index", choice.name)]
-    inputs = [*(ROOT / name for name in CODE), place("bundle", bundle), home() / "weights", *sources]
+    bundles = [] if is_uri(bundle) else [place("bundle", bundle)]
+    inputs = [*(ROOT / name for name in CODE), *bundles, home() / "weights", *sources]
     digest = hashlib.sha256(f"{sys.version} {bundle} {choice}\n".encode())
     # Of what the jobs wrote, the top of each folder is enough: tables and manifests. Pictures can be a million files.
     written = (file for folder in outputs for file in sorted(folder.glob("*")) if file.is_file())

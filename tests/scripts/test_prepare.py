@@ -1,0 +1,106 @@
+"""Preparing is tested with commands that only write a file: the jobs themselves have tests of their own."""
+
+import socket
+import sys
+
+import pytest
+
+from scripts.demo import check_port
+from scripts.prepare import Choice, Step, Unprepared, choose, prepare, steps
+
+
+class Runner:
+    """Runs nothing, and keeps what it was asked to run; exits with `codes` in turn, then 0."""
+
+    def __init__(self, *codes):
+        self.codes = list(codes)
+        self.commands = []
+
+    def run(self, command):
+        self.commands.append(command)
+        return self.codes.pop(0) if self.codes else 0
+
+
+@pytest.fixture
+def home(tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    return tmp_path / "home"
+
+
+@pytest.fixture
+def feed(tmp_path):
+    path = tmp_path / "Spring Coats.tsv"
+    path.write_text("image\tcaption\nred.png\ta red coat\n")
+    return path
+
+
+def prepared(*codes, catalogue, bundle="default"):
+    runner = Runner(*codes)
+    prepare(runner, catalogue=catalogue, bundle=bundle)
+    return [command[2] for command in runner.commands]
+
+
+def test_a_feed_is_ingested_under_the_name_of_its_stem(home, feed):
+    assert choose(str(feed)) == Choice("spring-coats", str(feed))
+
+
+def test_a_catalogue_made_before_needs_no_source(home):
+    (home / "catalogues" / "coats").mkdir(parents=True)
+    titles = [step.title for step in steps(choose("coats"), bundle="default")]
+    assert titles == ["weights", "features", "index"]
+
+
+@pytest.mark.parametrize("catalogue", ["nowhere.tsv", "s3://bucket/feed.tsv"])
+def test_what_is_not_there_is_named_and_nothing_is_run(home, catalogue):
+    with pytest.raises(Unprepared, match=catalogue):
+        prepared(catalogue=catalogue)
+
+
+def test_a_feed_may_not_take_the_name_of_the_embedded_catalogue(home, tmp_path):
+    (tmp_path / "openmoji.tsv").touch()
+    with pytest.raises(Unprepared, match="rename"):
+        choose(str(tmp_path / "openmoji.tsv"))
+
+
+def test_a_second_run_starts_nothing(home, feed):
+    assert prepared(catalogue=str(feed)) == ["fromage_model.pretrained", "jobs.ingest", "jobs.embed", "jobs.index"]
+    assert prepared(catalogue=str(feed)) == []
+
+
+@pytest.mark.parametrize("folder", ["catalogues", "features", "indexes"])
+def test_a_changed_artefact_is_looked_at_again(home, feed, folder):
+    prepared(catalogue=str(feed))
+    changed = home / folder / "spring-coats"
+    changed.mkdir(parents=True)
+    (changed / "part.parquet").write_text("other")
+    assert len(prepared(catalogue=str(feed))) == 4
+
+
+def test_a_changed_feed_or_another_bundle_is_looked_at_again(home, feed):
+    prepared(catalogue=str(feed))
+    assert len(prepared(catalogue=str(feed), bundle="mine")) == 4
+    feed.write_text("image\nblue.png\n")
+    assert len(prepared(catalogue=str(feed), bundle="mine")) == 4
+
+
+def test_a_failed_job_ends_preparing_with_its_exit_code_and_is_tried_again(home, feed):
+    with pytest.raises(Unprepared, match="catalogue") as failure:
+        prepared(0, 2, catalogue=str(feed))
+    assert failure.value.code == 2
+    assert len(prepared(catalogue=str(feed))) == 4
+
+
+def test_every_step_runs_under_the_python_that_prepares():
+    for step in steps(Choice("coats", "coats.tsv"), bundle="default"):
+        assert isinstance(step, Step)
+        assert step.command[:2] == (sys.executable, "-m")
+
+
+def test_a_port_in_use_is_said_before_anything_is_prepared(home):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        with pytest.raises(Unprepared, match="is in use"):
+            check_port(taken.getsockname()[1])
+    with pytest.raises(Unprepared, match="can't be used"):
+        check_port(70_000)
