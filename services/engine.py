@@ -15,7 +15,7 @@ from fromage_model.messages import Event, Message, Retrieval, RetrievalMode, Sam
 from services.conversation import Conversation, Picture
 from services.errors import TimedOut
 from services.replies import Products, ReplyEvent
-from services.schemas import ImageFile, Product
+from services.schemas import ImageFile, Product, ShelfInfo
 
 
 class Encoder(Protocol):
@@ -37,8 +37,8 @@ class Retriever(Protocol):
     async def image(self, id: str) -> ImageFile:
         """The picture of an item. Raises NotFound."""
 
-    async def count(self) -> int:
-        """How many items there are."""
+    async def describe(self) -> ShelfInfo:
+        """What there is to find."""
 
 
 class ChatEngine:

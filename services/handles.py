@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from fromage_model.errors import FromageError
 from fromage_model.messages import Event, Message, RetrievalMode, Sampling
 from services.errors import Overloaded, Unavailable
-from services.schemas import ImageFile, Product
+from services.schemas import ImageFile, Product, ShelfInfo
 
 
 class EncoderHandle:
@@ -54,9 +54,9 @@ class RetrievalHandle:
         with _ours():
             return await self._handle.image.remote(id)
 
-    async def count(self) -> int:
+    async def describe(self) -> ShelfInfo:
         with _ours():
-            return await self._handle.count.remote()
+            return await self._handle.describe.remote()
 
 
 @contextmanager

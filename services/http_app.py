@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -112,8 +112,8 @@ def _catalogue_routes(engine: ChatEngine, model: ServedModel) -> APIRouter:
     @routes.get("/healthz")
     async def healthz() -> dict[str, Any]:
         """Ready once the index answers."""
-        items = await engine.retriever.count()
-        return {"status": "ok", "bundle": model.id, "fingerprint": model.fingerprint, "items": items}
+        shelf = await engine.retriever.describe()
+        return {"status": "ok", "bundle": model.id, "fingerprint": model.fingerprint, **asdict(shelf)}
 
     return routes
 

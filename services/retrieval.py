@@ -13,7 +13,7 @@ from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.images import image_format
 from fromage_model.index import Hit, RetrievalIndex
 from services.errors import NotFound
-from services.schemas import ImageFile, Product
+from services.schemas import ImageFile, Product, ShelfInfo
 
 IMAGE_PATH = "/v1/items/{id}/image"
 
@@ -41,6 +41,10 @@ class ProductShelf:
             raise NotFound(f"item {id!r} has no picture that can be shown", field="id") from error
         return ImageFile(data, media_type, item.image_sha256)
 
+    def describe(self) -> ShelfInfo:
+        attribution = self.catalogue.info.get("attribution")
+        return ShelfInfo(items=len(self.index), attribution=str(attribution) if attribution else None)
+
 
 @serve.deployment(name="retrieval")
 class RetrievalDeployment:
@@ -56,8 +60,8 @@ class RetrievalDeployment:
     async def image(self, id: str) -> ImageFile:
         return await asyncio.to_thread(self.shelf.image, id)
 
-    async def count(self) -> int:
-        return len(self.shelf.index)
+    async def describe(self) -> ShelfInfo:
+        return self.shelf.describe()
 
 
 def _product(hit: Hit) -> Product:

@@ -107,3 +107,11 @@ class ImageFile:
     data: bytes
     media_type: str
     sha256: str
+
+
+@dataclass(frozen=True)
+class ShelfInfo:
+    """How many items can be found, and whom the catalogue's licence wants named beside its pictures."""
+
+    items: int
+    attribution: str | None

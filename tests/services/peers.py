@@ -12,7 +12,7 @@ from fromage_model.messages import Event, Finished, Message, Retrieval, Retrieva
 from services.engine import ChatEngine
 from services.errors import NotFound
 from services.http_app import ServedModel
-from services.schemas import ImageFile, Product
+from services.schemas import ImageFile, Product, ShelfInfo
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
 ITEMS = tuple(f"item-{number}" for number in range(8))
@@ -79,8 +79,8 @@ class Shelf:
             raise NotFound(f"there is no item {id!r}", field="id")
         return ImageFile(b"picture", "image/png", hashlib.sha256(b"picture").hexdigest())
 
-    async def count(self) -> int:
-        return len(ITEMS)
+    async def describe(self) -> ShelfInfo:
+        return ShelfInfo(items=len(ITEMS), attribution="Drawn by nobody")
 
 
 def engine(

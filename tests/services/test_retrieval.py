@@ -47,7 +47,7 @@ def shelf(tmp_path: Path) -> ProductShelf:
         (folder / "images").mkdir()
         (folder / "images" / "red.png").write_bytes(picture("red"))
         (folder / "images" / "green.png").write_text("no picture")
-        write_catalogue(folder, table=table, failures=[], info={"name": "colours"})
+        write_catalogue(folder, table=table, failures=[], info={"name": "colours", "attribution": "Painted here"})
     index = RetrievalIndex.build(np.eye(3, dtype=np.float32), table, fingerprint="abc", catalogue="colours")
     return ProductShelf(index, Catalogue.open(tmp_path / "colours"))
 
@@ -59,6 +59,10 @@ def test_nearest_products_come_first_with_their_score(shelf: ProductShelf):
         ("red", "a red square", 0.6),
     ]
     assert products[1].image_url == "/v1/items/red/image"
+
+
+def test_shelf_names_whom_its_licence_wants_named(shelf: ProductShelf):
+    assert (shelf.describe().items, shelf.describe().attribution) == (3, "Painted here")
 
 
 def test_excluded_products_make_room_for_others(shelf: ProductShelf):

@@ -1,0 +1,62 @@
+"""One Ray for the whole session, and the real app on it for tests that need a server."""
+
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+TEST_CPUS = 4
+OBJECT_STORE_BYTES = 300 * 1024 * 1024
+
+
+@pytest.fixture(scope="session")
+def ray_session() -> Iterator[str]:
+    """The session's Ray, and its address; a job run in a process of its own joins it through `RAY_ADDRESS`.
+
+    It has more CPUs than the machine, so that what waits for another deployment does not keep it from starting.
+    """
+    import ray
+
+    context = ray.init(
+        address="local",
+        num_cpus=TEST_CPUS,
+        object_store_memory=OBJECT_STORE_BYTES,
+        include_dashboard=False,
+        log_to_driver=False,
+        logging_level=logging.WARNING,
+    )
+    address = context.address_info["gcs_address"]
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("RAY_ADDRESS", address)
+        yield address
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def http_port(ray_session: str) -> Iterator[int]:
+    """The port of the session's Serve: one proxy, in front of every app of the tests."""
+    from ray import serve
+
+    port = free_port()
+    serve.start(http_options={"host": "127.0.0.1", "port": port}, proxy_location="HeadOnly")
+    yield port
+    serve.shutdown()
+
+
+@pytest.fixture(scope="session")
+def served_url(http_port: int) -> str:
+    """The real app with the default bundle over OpenMoji; `make test` prepares both."""
+    from ray import serve
+
+    from services.app import build_app
+    from services.settings import Settings
+
+    serve.run(build_app(Settings(port=http_port)), name="chat", route_prefix="/")
+    return f"http://127.0.0.1:{http_port}"
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
