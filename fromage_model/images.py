@@ -123,8 +123,9 @@ def _from_deep_grey(image: Image.Image) -> Image.Image:
     """16-bit grey -> 8 bits by dropping the low byte; 32-bit and float grey are spread over their own range."""
     values = np.asarray(image).astype(np.float32)
     if image.mode.startswith("I;16") or (image.mode == "I" and 255 < values.max(initial=0) <= 65535):
-        grey = values / 257
+        values /= 257
     else:
         low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        grey = values if low >= 0 and 1 < high <= 255 else (values - low) * (255 / max(high - low, 1e-12))
-    return Image.fromarray(np.nan_to_num(grey).clip(0, 255).round().astype(np.uint8)).convert("RGB")
+        if low < 0 or high > 255 or high <= 1:
+            values = (values - low) * np.float32(255 / max(high - low, 1e-12))
+    return Image.fromarray(np.nan_to_num(values).clip(0, 255).round().astype(np.uint8)).convert("RGB")

@@ -10,7 +10,7 @@ that must be trained on or held out together) are known; other columns become at
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,7 +148,7 @@ def _fetch_all(feed: Feed, folder: Path, args: IngestArgs) -> tuple[list[Picture
     return pictures, failures
 
 
-def _fetched(feed: Feed, args: IngestArgs) -> Iterator[pa.Table]:
+def _fetched(feed: Feed, args: IngestArgs) -> Iterable[pa.Table]:
     """The stage's output, in the order of the feed."""
     import ray
 

@@ -117,7 +117,7 @@ class FetchPictures:
 
 
 class EmbedPictures:
-    """(id, image) -> (id, vector, and for a bad picture its error): a frozen encoder's features (F,) of each picture.
+    """(id, image) -> EMBEDDED, vector, encoder_fingerprint: a frozen encoder's features (F,) of each picture.
 
     `image` is a path or an http(s) URL. Pictures are decoded and run through the encoder a batch at a time.
     """
@@ -155,7 +155,8 @@ class EmbedPictures:
         vectors[good] = self.encoder.encode(pictures)
         table = pa.Table.from_pylist(results, schema=EMBEDDED)
         column = pa.FixedSizeListArray.from_arrays(vectors.reshape(-1), vectors.shape[1], mask=pa.array(~good))
-        return table.append_column("vector", column)
+        table = table.append_column("vector", column)
+        return table.append_column("encoder_fingerprint", pa.array([self.encoder.fingerprint] * len(results)))
 
     def _decode(self, image: str) -> tuple[Image.Image | None, dict[str, Any]]:
         """The picture, or None and its error."""

@@ -67,10 +67,10 @@ def assemble(
 
 def _groups(kept: dict[str, tuple[FeedRow, Picture]]) -> list[str]:
     """Siblings where the feed names series, else the feed's own group, else each item is its own."""
-    drawn = [(row, picture) for row, picture in kept.values() if row.series and picture.thumbnail is not None]
-    if drawn and len(drawn) == len(kept):
-        thumbnails = np.stack([picture.thumbnail for _, picture in drawn])
-        return sibling_groups([row.caption or "" for row, _ in drawn], [row.series for row, _ in drawn], thumbnails)
+    series = [row.series for row, _ in kept.values() if row.series is not None]
+    thumbnails = [picture.thumbnail for _, picture in kept.values() if picture.thumbnail is not None]
+    if kept and len(series) == len(thumbnails) == len(kept):
+        return sibling_groups([row.caption or "" for row, _ in kept.values()], series, np.stack(thumbnails))
     return [row.group or id for id, (row, _) in kept.items()]
 
 

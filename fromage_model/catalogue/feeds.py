@@ -53,7 +53,7 @@ def read_folder(folder: Path) -> Feed:
     The hash is over paths, sizes and times of change, not over bytes. Raises CatalogueError where there is no picture.
     """
     digest = hashlib.sha256()
-    rows = []
+    rows: list[FeedRow] = []
     for path in _pictures(folder):
         stat = path.stat()
         digest.update(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "replace"))

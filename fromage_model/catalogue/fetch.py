@@ -20,7 +20,7 @@ from fromage_model.errors import InvalidInput
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 WORTH_ANOTHER_TRY = frozenset((408, 425, 429, 500, 502, 503, 504))
-USER_AGENT = "fromage-chat/0.1"
+USER_AGENT = b"fromage-chat/0.1"
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
 
 
@@ -106,15 +106,15 @@ class Fetcher:
     def _request(self, url: str) -> bytes | str:
         """The body, or the address that a redirect names."""
         waits = {"connect": self.limits.connect_s, "read": self.limits.read_s, "write": self.limits.read_s}
-        headers = {"User-Agent": USER_AGENT, "Accept": "image/*", "Accept-Encoding": "identity"}
+        headers = [(b"User-Agent", USER_AGENT), (b"Accept", b"image/*"), (b"Accept-Encoding", b"identity")]
         try:
             with self._pool.stream("GET", url, headers=headers, extensions={"timeout": waits}) as response:
                 named = {key.lower(): value.decode("latin-1") for key, value in response.headers}
-                if response.status in REDIRECTS and "location" in named:
-                    return named["location"]
+                if response.status in REDIRECTS and b"location" in named:
+                    return named[b"location"]
                 if response.status != 200:
                     raise FetchError(f"HTTP status {response.status}", again=response.status in WORTH_ANOTHER_TRY)
-                return self._body(response, named.get("content-length", ""))
+                return self._body(response, named.get(b"content-length", ""))
         except httpcore.TimeoutException as error:
             raise FetchError(f"no answer in time ({type(error).__name__})", again=True) from error
         except (httpcore.NetworkError, httpcore.ProtocolError) as error:
