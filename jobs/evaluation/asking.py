@@ -1,16 +1,16 @@
 """Questions -> answers, through the chat engine of a bundle with an index, by Ray Data actors. Scores nothing."""
 
-import logging
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from typing import cast
 
 import pyarrow as pa
 
 from fromage_model.images import decode_image
 from fromage_model.messages import Message, Part
 from jobs.evaluation.chat_quality import TOP_K, Answer, Question
-
-log = logging.getLogger(__name__)
+from jobs.report import Progress
+from jobs.stages import require_columns
 
 QUESTIONS_PER_BATCH = 8
 
@@ -29,6 +29,8 @@ class Engine:
 class AskChat:
     """Ray Data stage: columns `row, text, retrieval, item_id` -> `row, ids, captions, reply`."""
 
+    columns = ("row", "text", "retrieval", "item_id")
+
     def __init__(self, engine: Engine):
         import torch
 
@@ -41,6 +43,7 @@ class AskChat:
         self.model = load_bundle(engine.bundle, index=engine.index)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
+        require_columns(batch, self.columns, stage="AskChat")
         answers = [self.answer(**row) for row in batch.select(["text", "retrieval", "item_id"]).to_pylist()]
         schema = pa.schema({"ids": pa.list_(pa.string()), "captions": pa.list_(pa.string()), "reply": pa.string()})
         return pa.Table.from_pylist(answers, schema=schema).append_column("row", batch.column("row"))
@@ -55,9 +58,10 @@ class AskChat:
             exclude=[item_id] if item_id else [],
             max_new_tokens=self.engine.max_new_tokens,
         )
+        hits = [hit for products in reply.products for hit in products.hits]
         return {
-            "ids": [product.id for product in reply.products],
-            "captions": [product.caption or "" for product in reply.products],
+            "ids": [hit.id for hit in hits],
+            "captions": [hit.item.caption or "" for hit in hits],
             "reply": reply.text,
         }
 
@@ -80,10 +84,11 @@ def ask(questions: Sequence[Question], *, engine: Engine, workers: int) -> list[
         .iter_batches(batch_size=None, batch_format="pyarrow")
     )
     answers: dict[int, Answer] = {}
-    for batch in answered:
+    progress = Progress("ask", total=len(questions))
+    for batch in cast(Iterable[pa.Table], answered):
         for row in batch.to_pylist():
             answers[row["row"]] = Answer(questions[row["row"]], tuple(row["ids"]), tuple(row["captions"]), row["reply"])
-        log.info("%d of %d questions answered", len(answers), len(questions))
+        progress.add(batch.num_rows)
     return [answers[row] for row in range(len(questions))]
 
 

@@ -16,6 +16,7 @@ import pyarrow as pa
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError
 from fromage_model.metrics import Recall, image_to_text, text_to_image
+from jobs.stages import require_columns
 from jobs.tables import matrix_of, vectors_of
 
 BATCH_TEXTS = 64
@@ -47,6 +48,8 @@ class SplitRecall:
 class EmbedTexts:
     """Ray Data stage: columns `row` and `text` -> `row` and the retrieval embedding `vector` (S,) at `[RET]`."""
 
+    columns = ("row", "text")
+
     def __init__(self, bundle: str, threads: int):
         import torch
 
@@ -56,7 +59,8 @@ class EmbedTexts:
         self.model = load_bundle(bundle, vision=False)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        embedded = self.model.text_embeddings(batch.column("text").to_pylist()).float().cpu().numpy()
+        require_columns(batch, self.columns, stage="EmbedTexts")
+        embedded = self.model.text_embeddings(batch.column("text").to_pylist()).numpy()
         return pa.table({"row": batch.column("row"), "vector": vectors_of(embedded)})
 
 

@@ -1,0 +1,179 @@
+"""How good a bundle is: recall between names and pictures of a split, or the quality of the chat on a set of messages.
+
+Recall: a query is exactly `A picture of NAME.`, candidates are all items of the split and, beside it, of the catalogue.
+Quality (`--queries`): wishes, other messages and pictures go through the chat engine with an index of the catalogue.
+Ends with one JSON line on stdout; the tables before it are for people.
+
+    python -m jobs.evaluate --bundle default --catalogue openmoji --split held-out
+    python -m jobs.evaluate --bundle default --catalogue openmoji --queries --verbose
+"""
+
+import json
+import logging
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+from tyro.constructors import PrimitiveConstructorSpec
+
+from fromage_model.artefacts import home
+from fromage_model.catalogue import Catalogue
+from fromage_model.errors import ConfigError
+from jobs.evaluation.quality_set import QualitySet, read_quality_set
+from jobs.report import Report, Stopwatch, ray_session, run
+
+log = logging.getLogger(__name__)
+
+SHIPPED_SET = "openmoji"
+
+# An option whose value may be left out: alone it names the shipped set.
+OptionalFile = PrimitiveConstructorSpec(
+    nargs=(0, 1),
+    metavar="[FILE]",
+    instance_from_str=lambda words: words[0] if words else SHIPPED_SET,
+    is_instance=lambda value: value is None or isinstance(value, str),
+    str_from_instance=lambda value: [value] if value else ["none"],
+)
+
+
+@dataclass(frozen=True)
+class EvaluateArgs:
+    """Measure a bundle."""
+
+    bundle: str = "default"
+    """Bundle to measure: a name, a folder, or a URI."""
+    catalogue: str = "openmoji"
+    """Catalogue to measure it on: a name, a folder, or a URI."""
+    split: str = "held-out"
+    """Split whose names and pictures look for each other."""
+    features: str | None = None
+    """Features of the catalogue's pictures: a name or a folder. Without it, those named like the catalogue."""
+    name_and_tags: bool = False
+    """Also measure queries of the name and three tags; reported beside the names alone."""
+    queries: Annotated[str | None, OptionalFile] = None
+    """Measure the chat and not recall: the messages of this file, or of the shipped set where no file is given."""
+    index: str | None = None
+    """Index that the chat retrieves from: a name, a folder, or a URI. Without it, the one named like the catalogue."""
+    picture_messages: int = 50
+    """With --queries: pictures of each split to ask about, 0 for none."""
+    max_new_tokens: int = 48
+    """With --queries: tokens that a reply may have; products that would come after them do not count."""
+    details: Path | None = None
+    """With --queries: file for each message, what came and what the chat said, as JSON."""
+    verbose: bool = False
+    """With --queries: print each message and what came."""
+    out: Path | None = None
+    """File for the metrics as JSON. Without it, one under `evaluations` in the cache."""
+    record: bool = False
+    """Write the metrics into the bundle as well."""
+    workers: int = 1
+    """Ray Data actors that hold the LM, each reserving one CPU."""
+    threads: int = 0
+    """Torch threads of each actor; 0 shares the machine's CPUs among them."""
+
+    def __post_init__(self):
+        if self.max_new_tokens < 1:
+            raise ConfigError(f"max_new_tokens is {self.max_new_tokens}; expected 1 or more, for example 48")
+        if self.workers < 1:
+            raise ConfigError(f"workers is {self.workers}; expected 1 or more")
+        if self.picture_messages < 0 or self.threads < 0:
+            raise ConfigError("picture_messages and threads must be 0 or more")
+
+
+def main(args: EvaluateArgs) -> Report:
+    """Measure, print, write, and record where asked. Raises FromageError for what the user can put right."""
+    watch = Stopwatch()
+    catalogue = Catalogue.open(args.catalogue)
+    if args.queries is None:
+        name, rows, metrics = f"recall-{args.split}", *measure_recall(catalogue, args)
+    else:
+        queries = read_quality_set(args.queries)
+        name, rows, metrics = f"queries-{queries.name}", *measure_chat(catalogue, queries, args)
+    out = args.out or home() / "evaluations" / f"{_plain(args.bundle)}-{_plain(catalogue.name)}-{name}.json"
+    write_json(out, metrics)
+    if args.record:
+        from fromage_model.bundle import record_metrics
+
+        record_metrics(args.bundle, {name: {"catalogue": catalogue.name, **metrics}})
+    return Report("evaluate", rows_in=rows, rows_out=rows, rows_failed=0, seconds=watch.seconds, output=out, **metrics)
+
+
+def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[str, Any]]:
+    """The number of queries, and the metrics in percent."""
+    from jobs.evaluation import recall
+    from jobs.image_embeddings import image_embeddings
+
+    with ray_session():
+        pictures = image_embeddings(catalogue, bundle=args.bundle, features=args.features)
+        rows = recall.split_rows(catalogue, args.split, embedded=pictures.ids)
+        items = [catalogue.item(pictures.ids[row]) for row in rows]
+        wordings = {"names": recall.name_query}
+        if args.name_and_tags:
+            wordings["names and tags"] = recall.name_and_tags_query
+        recalls = {}
+        for wording, query in wordings.items():
+            log.info("%s: %d queries", wording, len(items))
+            texts = recall.text_embeddings(
+                [query(item) for item in items], bundle=args.bundle, workers=args.workers, threads=_threads(args)
+            )
+            recalls[wording] = recall.recall_on(texts, pictures.vectors, rows)
+    print(recall.table_of(recalls, items=len(items), all_items=len(pictures.ids)))
+    metrics = {"items": len(items), "all_items": len(pictures.ids), "split": args.split}
+    metrics |= recalls["names"].to_json()
+    if args.name_and_tags:
+        metrics["name_and_tags"] = recalls["names and tags"].to_json()
+    return len(items), {**metrics, "fingerprint": pictures.fingerprint}
+
+
+def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) -> tuple[int, dict[str, Any]]:
+    """The number of questions, and the metrics in shares. The set, and the index's fingerprint, are checked before."""
+    from fromage_model.bundle import bundle_fingerprint
+    from fromage_model.index import RetrievalIndex
+    from jobs.evaluation import chat_quality
+    from jobs.evaluation.asking import Engine, ask
+
+    queries.check_against([item.caption or "" for item in catalogue.items()])
+    index = args.index or catalogue.name
+    fingerprint = bundle_fingerprint(args.bundle)
+    RetrievalIndex.load(index, fingerprint=fingerprint)
+    questions = chat_quality.questions_of(queries, chat_quality.pictured_items(catalogue, limit=args.picture_messages))
+    engine = Engine(
+        bundle=args.bundle,
+        index=index,
+        catalogue=args.catalogue,
+        max_new_tokens=args.max_new_tokens,
+        threads=_threads(args),
+    )
+    with ray_session():
+        answers = ask(questions, engine=engine, workers=args.workers)
+    if args.verbose:
+        print(chat_quality.table_of(answers, queries))
+    if args.details:
+        write_json(args.details, chat_quality.details_of(answers, queries, catalogue))
+    metrics = chat_quality.score_messages(answers, queries)
+    if args.picture_messages:
+        metrics["pictures"] = chat_quality.score_pictures(answers, catalogue)
+    return len(questions), {**metrics, "max_new_tokens": args.max_new_tokens, "fingerprint": fingerprint}
+
+
+def write_json(file: Path, content: Any) -> None:
+    """The file whole or not at all, with its folders."""
+    file = file.expanduser()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    partial = file.with_name(f".{file.name}.{os.getpid()}")
+    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    partial.replace(file)
+
+
+def _threads(args: EvaluateArgs) -> int:
+    return args.threads or max(1, (os.cpu_count() or 1) // args.workers)
+
+
+def _plain(name: str) -> str:
+    """A name, folder or URI as part of a file's name."""
+    return Path(name).name
+
+
+if __name__ == "__main__":
+    run(main, EvaluateArgs)
