@@ -1,0 +1,76 @@
+/**
+ * A reply's text as paragraphs, lists and bold words, built from DOM nodes: the text is never read as HTML.
+ * Only what changed is built again, so a selection in an earlier paragraph survives the stream.
+ */
+
+import { element } from "./dom.js";
+
+const BULLET = /^\s*[-*•]\s+(.*)$/;
+const NUMBER = /^\s*(\d{1,3})[.)]\s+(.*)$/;
+
+export class Prose {
+  element = element("div", { class: "prose" });
+  #sources = [];
+
+  /** Shows `text`, the whole of this piece so far. */
+  update(text) {
+    const blocks = parseBlocks(text);
+    const sources = blocks.map((block) => JSON.stringify(block));
+    let same = 0;
+    while (same < sources.length && sources[same] === this.#sources[same]) same += 1;
+    while (this.element.children.length > same) this.element.lastChild.remove();
+    this.element.append(...blocks.slice(same).map(buildBlock));
+    this.#sources = sources;
+  }
+}
+
+/** Text -> `[{tag: "p", text} | {tag: "ul" | "ol", items: [{text, number?}]}]`. */
+export function parseBlocks(text) {
+  const blocks = [];
+  let afterBlank = true;
+  for (const line of text.split("\n")) {
+    if (line.trim() === "") {
+      afterBlank = true;
+      continue;
+    }
+    addLine(blocks, line, afterBlank);
+    afterBlank = false;
+  }
+  return blocks;
+}
+
+function addLine(blocks, line, afterBlank) {
+  const last = blocks.at(-1);
+  const item = listItem(line);
+  if (item && last?.tag === item.tag) last.items.push(item.entry);
+  else if (item) blocks.push({ tag: item.tag, items: [item.entry] });
+  else if (afterBlank || !last) blocks.push({ tag: "p", text: line.trim() });
+  else if (last.tag === "p") last.text += `\n${line.trim()}`;
+  else last.items.at(-1).text += ` ${line.trim()}`;
+}
+
+function listItem(line) {
+  const bullet = BULLET.exec(line);
+  if (bullet) return { tag: "ul", entry: { text: bullet[1] } };
+  const number = NUMBER.exec(line);
+  if (number) return { tag: "ol", entry: { text: number[2], number: Number(number[1]) } };
+  return null;
+}
+
+function buildBlock(block) {
+  if (block.tag === "p") return element("p", {}, ...inline(block.text));
+  const items = block.items.map(({ text, number }) => {
+    const item = element("li", {}, ...inline(text));
+    if (number !== undefined) item.value = number;
+    return item;
+  });
+  return element(block.tag, {}, ...items);
+}
+
+/** `**bold**` becomes a strong element; two asterisks that are still open are taken as bold until more text comes. */
+function inline(text) {
+  return text
+    .split("**")
+    .map((piece, position) => (position % 2 ? element("strong", {}, piece) : piece))
+    .filter((node) => (node.textContent ?? node) !== "");
+}
