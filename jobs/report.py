@@ -19,6 +19,9 @@ EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 
+# Loggers that warn at every start of what is as it should be: a token was written, progress bars are off.
+RAY_NOTICES = ("ray._private.authentication.authentication_token_setup", "ray.data._internal.progress")
+
 Args = TypeVar("Args")
 log = logging.getLogger(__name__)
 
@@ -124,6 +127,7 @@ def ray_session() -> Iterator[None]:
     """
     import ray
 
+    quiet_ray_data()
     if ray.is_initialized():
         yield
         return
@@ -132,7 +136,6 @@ def ray_session() -> Iterator[None]:
     # "local" and not None: without an address Ray would join a stranger's cluster that happens to run on this machine.
     local = {"address": address} if address else {"address": "local", "include_dashboard": False}
     ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
-    quiet_ray_data()
     try:
         yield
     finally:
@@ -140,7 +143,7 @@ def ray_session() -> Iterator[None]:
 
 
 def quiet_ray_data() -> None:
-    """No progress bars: a job logs lines, which a file can hold."""
+    """Rows in the order in which they went in, and no progress bars: a job logs lines, which a file can hold."""
     from ray.data import DataContext
 
     context = DataContext.get_current()
@@ -148,3 +151,5 @@ def quiet_ray_data() -> None:
     context.print_on_execution_start = False
     context.execution_options.preserve_order = True
     logging.getLogger("ray.data").setLevel(logging.WARNING)
+    for not_news in RAY_NOTICES:
+        logging.getLogger(not_news).setLevel(logging.ERROR)
