@@ -24,6 +24,10 @@ class ImageError(InvalidInput):
     """Bytes that are no image that we read, or one over the limits."""
 
 
+class PromptTooLong(InvalidInput):
+    """A prompt that, with the reply asked for, does not fit into the LM's positions."""
+
+
 class CatalogueError(FromageError):
     """A catalogue or feed that can't be read: a missing column, a wrong encoding, no rows."""
 

@@ -10,9 +10,10 @@ import torch
 from PIL import Image
 from ray import serve
 
+from fromage_model.build import default_device
+from fromage_model.errors import FingerprintMismatch
 from fromage_model.images import ImageLimits, decode_image
 from fromage_model.vision import VisionEncoder, load_vision_encoder
-from services.devices import pick_device
 
 
 class ImageEncoder:
@@ -48,13 +49,17 @@ class ImageEncoder:
 
 @serve.deployment(name="encoder")
 class EncoderDeployment:
-    """Pictures that arrive together go through the encoder in one forward."""
+    """Pictures that arrive together go through the encoder in one forward.
+
+    Refuses to start on another encoder than the one, by `fingerprint`, that the bundle was trained with.
+    """
 
     def __init__(
         self,
-        encoder_name: str,
+        name: str,
         *,
-        device: str,
+        fingerprint: str,
+        device: str | None,
         threads: int,
         batch_images: int,
         batch_wait_s: float,
@@ -62,7 +67,9 @@ class EncoderDeployment:
         limits: ImageLimits,
     ):
         torch.set_num_threads(threads)
-        encoder = load_vision_encoder(encoder_name, device=pick_device(device))
+        encoder = load_vision_encoder(name, device=device or default_device())
+        if encoder.fingerprint != fingerprint:
+            raise FingerprintMismatch(f"vision encoder {name}", expected=fingerprint, found=encoder.fingerprint)
         self.engine = ImageEncoder(encoder, limits=limits, cache_images=cache_images)
         self._encode_together.set_max_batch_size(batch_images)
         self._encode_together.set_batch_wait_timeout_s(batch_wait_s)

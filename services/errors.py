@@ -7,7 +7,7 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from fromage_model.errors import FromageError, ImageError, InvalidInput
+from fromage_model.errors import FromageError, ImageError, InvalidInput, PromptTooLong
 
 log = logging.getLogger("ray.serve")
 
@@ -26,10 +26,6 @@ class MethodNotAllowed(InvalidInput):
 
 class BodyTooLarge(InvalidInput):
     """A request whose body is over the limit."""
-
-
-class PromptTooLong(InvalidInput):
-    """A conversation that does not fit into the LM's context."""
 
 
 class Overloaded(FromageError):

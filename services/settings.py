@@ -32,7 +32,7 @@ class Settings(BaseSettings):
         300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."
     )
 
-    device: str = Field("auto", description="Device of the models: auto (cuda where there is one), cpu, cuda, cuda:1.")
+    device: str | None = Field(None, description="Device of the models, as in cpu or cuda:1; without it, cuda if any.")
 
     encoder_replicas: int = Field(1, ge=1, description="Replicas of the encoder deployment.")
     encoder_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for an encoder replica.")

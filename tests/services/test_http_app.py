@@ -10,10 +10,11 @@ import pytest
 from fastapi.testclient import TestClient
 from PIL import Image
 
+from fromage_model.errors import PromptTooLong
 from fromage_model.images import ImageLimits
 from fromage_model.messages import Finished, TextDelta
 from services.conversation import ChatLimits
-from services.errors import Overloaded, PromptTooLong, Unavailable
+from services.errors import Overloaded, Unavailable
 from services.http_app import HttpOptions, create_http_app
 from tests.services.peers import MODEL, WITH_PRODUCTS, ScriptedLlm, asks_for_products, engine
 

@@ -1,0 +1,134 @@
+"""Starts Ray on this machine, serves the chat, says `ready` once a chat is answered, and ends it all when told to.
+
+On a cluster that runs already, `serve run services.app:build_app` does the same without starting or ending Ray.
+
+    python -m services --port 8000 --bundle default --index openmoji
+"""
+
+import errno
+import json
+import signal
+import socket
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import NoReturn
+
+from pydantic import ValidationError
+
+from fromage_model.errors import FromageError
+from services.processes import StopSignals, ended_with_us
+from services.settings import Settings
+
+EXIT_FAILED = 1
+EXIT_REFUSED = 2
+LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+POLL_S = 0.25
+GRACE_S = 5.0
+
+
+class Refused(Exception):
+    """The services can't start as they were asked to; the message says why."""
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Serve until told to stop. Returns the exit code: 0, 1 when a part failed to start, 2 when refused."""
+    signals = StopSignals()
+    signals.catch()
+    try:
+        settings = read_settings(arguments)
+        check_port(settings.host, settings.port)
+        serve_until_stopped(settings, signals)
+    except BaseException as error:
+        if signals.told:
+            return 0
+        if isinstance(error, (Refused, FromageError)):
+            print(f"error: {error}", file=sys.stderr)
+            return EXIT_REFUSED
+        if isinstance(error, (RuntimeError, TimeoutError)):
+            print(f"error: the services did not start: {error}", file=sys.stderr)
+            return EXIT_FAILED
+        raise
+
+
+def read_settings(arguments: list[str] | None = None) -> Settings:
+    """Settings from the command line and the environment. Raises Refused naming the first wrong one."""
+    argv = sys.argv[1:] if arguments is None else arguments
+    try:
+        return Settings(_cli_parse_args=argv, _cli_prog_name="python -m services", _cli_kebab_case=True)  # type: ignore[call-arg]
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        name = str(first["loc"][0])
+        option, variable = f"--{name.replace('_', '-')}", f"FROMAGE_{name.upper()}"
+        raise Refused(f"{option} (or {variable}): {first['msg']}, got {first['input']!r}") from error
+
+
+def check_port(host: str, port: int) -> None:
+    """Raises Refused where nothing can listen at `host:port`: better now than after Ray has started."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.socket(family) as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind((host, port))
+        except OSError as error:
+            reason = "is in use" if error.errno == errno.EADDRINUSE else f"can't be used ({error})"
+            raise Refused(f"port {port} on {host} {reason}; choose another with --port") from error
+
+
+def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
+    """Serve on a Ray of our own, which is imported late so that a refusal comes at once. Ends when a signal raises.
+
+    Ray sets signal handlers of its own as it starts, of which SIGTERM's aborts; so ours are set again after that.
+    """
+    import ray
+    from ray import serve
+
+    from services.app import build_app
+
+    app = build_app(settings)
+    url = f"http://{LOOPBACK.get(settings.host, settings.host)}:{settings.port}"
+    try:
+        context = ray.init(
+            address="local",
+            include_dashboard=settings.dashboard,
+            object_store_memory=settings.object_store_bytes,
+            log_to_driver=False,
+        )
+        signals.catch()
+        if context.dashboard_url:
+            print(f"Ray's dashboard: http://{context.dashboard_url}", flush=True)
+        serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="HeadOnly")
+        serve.run(app)
+        wait_for_reply(url, timeout_s=settings.start_timeout_s)
+        print(f"ready: {url}", flush=True)
+        while True:
+            signal.pause()
+    finally:
+        signals.ignore()
+        with ended_with_us(grace_s=GRACE_S):
+            ray.shutdown()
+
+
+def wait_for_reply(url: str, *, timeout_s: float) -> None:
+    """Ask for a reply of one token until there is one. Raises TimeoutError with the last thing that went wrong."""
+    body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
+    request = urllib.request.Request(
+        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
+    )
+    deadline_s = time.monotonic() + timeout_s
+    while True:
+        try:
+            with urllib.request.urlopen(request, timeout=max(1.0, deadline_s - time.monotonic())):
+                return
+        except urllib.error.HTTPError as error:
+            problem = error.read().decode(errors="replace")
+        except OSError as error:
+            problem = str(error)
+        if time.monotonic() > deadline_s:
+            raise TimeoutError(f"no reply within {timeout_s:g} s: {problem}")
+        time.sleep(POLL_S)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
