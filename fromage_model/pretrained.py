@@ -122,7 +122,9 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(snapshot_download(name, allow_patterns=[pattern for pattern in _WEIGHT_FILES if pattern != "*.bin"]))
+        return Path(
+            snapshot_download(name, allow_patterns=[pattern for pattern in _WEIGHT_FILES if pattern != "*.bin"])
+        )
     except (HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
         raise MissingArtefact(
             f"{name!r} is neither a local folder nor a model that the hub gave us ({type(error).__name__}); "

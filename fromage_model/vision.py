@@ -107,7 +107,9 @@ def _clip(name: str, weights: Weights) -> ClipVision:
 
     config = AutoConfig.from_pretrained(weights.path)
     if config.model_type not in ("clip", "clip_vision_model"):
-        raise ConfigError(f"vision_encoder {name!r} is a {config.model_type!r} model; a CLIP or {DEFAULT_VISION_ENCODER!r} works")
+        raise ConfigError(
+            f"vision_encoder {name!r} is a {config.model_type!r} model; a CLIP or {DEFAULT_VISION_ENCODER!r} works"
+        )
     backbone = CLIPVisionModel.from_pretrained(weights.path)
     processor = CLIPImageProcessorPil.from_pretrained(weights.path)
     width = backbone.config.hidden_size

@@ -1,0 +1,80 @@
+"""Makes the parts of a Fromage from its config, and wires them. Knows weights by name; a trained state is laid over later."""
+
+import torch
+
+from fromage_model.config import FromageConfig
+from fromage_model.fromage import Fromage, TrainedParts
+from fromage_model.language import LanguageModel, RetToken, load_language_model
+from fromage_model.pretrained import locate_language_model
+from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
+from fromage_model.tokens import Tokens, load_tokens
+
+
+def default_dtype(device: str | torch.device) -> torch.dtype:
+    """The frozen LM's dtype where none is asked for: bfloat16 where the hardware multiplies it, else float16 or float32."""
+    if torch.device(device).type == "cuda":
+        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
+    return torch.bfloat16 if _cpu_multiplies_bf16() else torch.float32
+
+
+def default_device() -> str:
+    return "cuda" if torch.cuda.is_available() else "cpu"
+
+
+def build_fromage(
+    config: FromageConfig,
+    *,
+    feature_width: int,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    dropout: float = 0.0,
+    seed: int = 0,
+) -> Fromage:
+    """An untrained Fromage without its encoder: frozen LM in `dtype`, trained parts in float32.
+
+    `dropout` is that of the two heads and of the prefix, active in training only. Raises MissingArtefact, ConfigError.
+    """
+    device = device or default_device()
+    lm, tokens = load_frozen_lm(config, device=device, dtype=dtype or default_dtype(device))
+    generator = torch.Generator().manual_seed(seed)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        trained = build_trained_parts(config, lm, feature_width=feature_width, dropout=dropout)
+    trained.ret.initialise(lm, start=start_row(lm, tokens), generator=generator)
+    return Fromage(lm=lm, tokens=tokens, trained=trained.to(device), config=config).eval()
+
+
+def load_frozen_lm(
+    config: FromageConfig, *, device: str | torch.device, dtype: torch.dtype
+) -> tuple[LanguageModel, Tokens]:
+    """The LM and its tokenizer, by the config's name for them."""
+    folder = locate_language_model(config.language_model).path
+    tokens = load_tokens(folder)
+    lm = load_language_model(
+        folder, vocabulary=tokens.vocabulary, text_layers=config.text_layers, device=device, dtype=dtype
+    )
+    return lm, tokens
+
+
+def build_trained_parts(
+    config: FromageConfig, lm: LanguageModel, *, feature_width: int, dropout: float = 0.0
+) -> TrainedParts:
+    """The maps and [RET], sized for the LM and the encoder; weights as PyTorch draws them."""
+    two_rows = config.two_ret_rows or not lm.tied
+    return TrainedParts(
+        ret=RetToken(lm.width, output_width=lm.head_width if two_rows else None),
+        standardise=Standardise(feature_width),
+        prefix=VisualPrefix(feature_width, lm.width, visual_tokens=config.visual_tokens, dropout=dropout),
+        image_head=ImageHead(feature_width, config.shared_width, dropout=dropout),
+        text_head=TextHead(lm.layer_widths, config.shared_width, dropout=dropout),
+    )
+
+
+def start_row(lm: LanguageModel, tokens: Tokens) -> torch.Tensor:
+    """(D,) where [RET]'s input row starts: the full stop's, a token at which an LM already sums up what came before."""
+    ids = torch.tensor(tokens.encode(".")[-1:], device=lm.device)
+    return lm.embed(ids)[0].float().cpu()
+
+
+def _cpu_multiplies_bf16() -> bool:
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

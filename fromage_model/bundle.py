@@ -1,0 +1,204 @@
+"""The bundle: a trained model's folder, written whole and loaded with every key checked. Knows no training and no Ray.
+
+    bundle.json           format, config, feature width, fingerprints, lineage
+    weights.safetensors   the trained parts, float16
+    metrics.json          what jobs.evaluate measured, by name
+
+The fingerprint covers all that an embedding depends on: encoder, preprocessing, LM, tokenizer, [RET] row, maps, layers
+used and prompt wording.
+"""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+
+from fromage_model.artefacts import file_sha256, locate, writing
+from fromage_model.build import build_trained_parts, default_device, default_dtype, load_frozen_lm
+from fromage_model.config import FromageConfig
+from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
+from fromage_model.fromage import Fromage
+from fromage_model.index import RetrievalIndex
+from fromage_model.pretrained import locate_language_model
+from fromage_model.projections import ImageHead, Standardise
+from fromage_model.vision import load_vision_encoder
+
+FORMAT = 1
+HEADER, WEIGHTS, METRICS = "bundle.json", "weights.safetensors", "metrics.json"
+
+
+@dataclass(frozen=True)
+class Header:
+    """What a bundle says of itself; `lineage` is free-form JSON: data, code, base weights, settings."""
+
+    config: FromageConfig
+    feature_width: int
+    encoder_fingerprint: str
+    lm_fingerprint: str
+    lineage: dict[str, Any]
+
+    def fingerprint(self, weights_sha256: str) -> str:
+        said = [self.config.to_json(), self.encoder_fingerprint, self.lm_fingerprint, weights_sha256]
+        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
+
+
+class ImageProjection:
+    """Only the image side of a bundle, without its LM: features -> retrieval embeddings. For building an index."""
+
+    def __init__(self, standardise: Standardise, head: ImageHead, *, fingerprint: str, encoder_fingerprint: str):
+        self._standardise = standardise.eval()
+        self._head = head.eval()
+        self.fingerprint = fingerprint
+        self.encoder_fingerprint = encoder_fingerprint
+
+    @torch.inference_mode()
+    def embed(self, features: np.ndarray) -> np.ndarray:
+        """(N, F) -> (N, S) float32, each of length 1. Raises ValueError on another width."""
+        width = len(self._standardise.mean)
+        if features.ndim != 2 or features.shape[1] != width:
+            raise ValueError(f"expected features (N, {width}), got {features.shape}")
+        return self._head(self._standardise(torch.from_numpy(np.ascontiguousarray(features, dtype=np.float32)))).numpy()
+
+
+def save_bundle(
+    model: Fromage, path: Path | str, *, feature_width: int, encoder_fingerprint: str, lineage: dict[str, Any]
+) -> str:
+    """Write the trained parts of `model` whole or not at all -> the new bundle's fingerprint."""
+    header = Header(
+        config=model.config,
+        feature_width=feature_width,
+        encoder_fingerprint=encoder_fingerprint,
+        lm_fingerprint=locate_language_model(model.config.language_model).fingerprint,
+        lineage=lineage,
+    )
+    with writing(path) as folder:
+        tensors = {
+            name: tensor.detach().cpu().half().contiguous() for name, tensor in model.trained.state_dict().items()
+        }
+        save_file(tensors, folder / WEIGHTS)
+        values = dataclasses.asdict(header) | {"format": FORMAT}
+        (folder / HEADER).write_text(json.dumps(values, indent=2) + "\n")
+    return header.fingerprint(file_sha256(Path(path) / WEIGHTS))
+
+
+def load_bundle(
+    name: str,
+    *,
+    index: str | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    vision: bool = True,
+) -> Fromage:
+    """A bundle by name, folder or fsspec URI -> a Fromage in eval mode, with the index opened where one is named.
+
+    `dtype` is the frozen LM's; the trained parts are float32. `vision=False` leaves the encoder out: then pictures come as
+    features. Raises MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the LM
+    or the index is not the one that the bundle was trained with.
+    """
+    folder = locate("bundle", name)
+    header, fingerprint = read_header(folder)
+    opened = RetrievalIndex.load(index, fingerprint=fingerprint) if index is not None else None
+    _check_lm(header)
+    device = device or default_device()
+    lm, tokens = load_frozen_lm(header.config, device=device, dtype=dtype or default_dtype(device))
+    trained = build_trained_parts(header.config, lm, feature_width=header.feature_width)
+    _lay_over(trained, _read_weights(folder), folder)
+    encoder = _checked_encoder(header, device) if vision else None
+    model = Fromage(
+        lm=lm,
+        tokens=tokens,
+        trained=trained.to(device),
+        config=header.config,
+        encoder=encoder,
+        index=opened,
+        fingerprint=fingerprint,
+    )
+    return model.eval().requires_grad_(False)
+
+
+def load_projection(name: str) -> ImageProjection:
+    """Only the image side of a bundle. Raises MissingArtefact, BundleError."""
+    folder = locate("bundle", name)
+    header, fingerprint = read_header(folder)
+    tensors = _read_weights(folder)
+    standardise = Standardise(header.feature_width)
+    head = ImageHead(header.feature_width, header.config.shared_width)
+    for part, prefix in ((standardise, "standardise."), (head, "image_head.")):
+        _lay_over(
+            part, {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}, folder
+        )
+    return ImageProjection(standardise, head, fingerprint=fingerprint, encoder_fingerprint=header.encoder_fingerprint)
+
+
+def bundle_fingerprint(name: str) -> str:
+    """The fingerprint of a bundle, without loading anything but its small files."""
+    return read_header(locate("bundle", name))[1]
+
+
+def bundle_metrics(name: str) -> dict[str, Any]:
+    """What was measured of a bundle, by name; empty where nothing was."""
+    path = locate("bundle", name) / METRICS
+    return json.loads(path.read_text()) if path.is_file() else {}
+
+
+def record_metrics(name: str, metrics: dict[str, Any]) -> None:
+    """Add to what was measured of a bundle; a name that is there already is replaced."""
+    merged = bundle_metrics(name) | metrics
+    path = locate("bundle", name) / METRICS
+    partial = path.with_suffix(".partial")
+    partial.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
+    partial.replace(path)
+
+
+def read_header(folder: Path) -> tuple[Header, str]:
+    """A bundle's header and its fingerprint. Raises BundleError when the folder is no bundle that we read."""
+    try:
+        values = json.loads((folder / HEADER).read_text())
+        found = values.pop("format", None)
+        if found != FORMAT:
+            raise BundleError(f"{folder / HEADER}: expected format {FORMAT}, found {found}")
+        header = Header(**values | {"config": FromageConfig.from_dict(values["config"])})
+        return header, header.fingerprint(file_sha256(folder / WEIGHTS))
+    except (OSError, KeyError, TypeError, ValueError, ConfigError) as error:
+        raise BundleError(f"{folder} is no bundle: {type(error).__name__}: {error}") from error
+
+
+def _check_lm(header: Header) -> None:
+    found = locate_language_model(header.config.language_model).fingerprint
+    if found != header.lm_fingerprint:
+        raise FingerprintMismatch(f"the LM {header.config.language_model}", expected=header.lm_fingerprint, found=found)
+
+
+def _checked_encoder(header: Header, device: str | torch.device) -> Any:
+    encoder = load_vision_encoder(header.config.vision_encoder, device=device)
+    if encoder.fingerprint != header.encoder_fingerprint:
+        what = f"the vision encoder {header.config.vision_encoder}"
+        raise FingerprintMismatch(what, expected=header.encoder_fingerprint, found=encoder.fingerprint)
+    return encoder
+
+
+def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
+    try:
+        return {key: tensor.float() for key, tensor in load_file(folder / WEIGHTS).items()}
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{folder / WEIGHTS} can't be read: {error}") from error
+
+
+def _lay_over(module: torch.nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
+    """Load `tensors` into `module`; every key must be there, none over, each of its shape."""
+    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
+    problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
+    shared = sorted(wanted.keys() & found.keys())
+    problems += [f"{key} is {found[key]}, expected {wanted[key]}" for key in shared if wanted[key] != found[key]]
+    if problems:
+        raise BundleError(f"{folder / WEIGHTS} does not fit its config: {'; '.join(problems)}")
+    module.load_state_dict(tensors)

@@ -1,0 +1,124 @@
+"""From messages or an interleaved prompt to a reply of text and products. Knows decoding and the index as tools only."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+import numpy as np
+from PIL import Image
+
+from fromage_model import decoding
+from fromage_model.errors import InvalidInput
+from fromage_model.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
+from fromage_model.prompts import chat_prompt, raw_prompt
+
+if TYPE_CHECKING:
+    from fromage_model.fromage import Fromage
+    from fromage_model.index import Hit, RetrievalIndex
+
+
+@dataclass(frozen=True)
+class Products:
+    """What one [RET] brought: its retrieval embedding (S,) and the items found; none where there is no index."""
+
+    embedding: np.ndarray = field(repr=False)
+    offset: int
+    hits: tuple[Hit, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reply:
+    """A reply as it was written: pieces of text and Products in order."""
+
+    parts: tuple[str | Products, ...]
+
+    @property
+    def text(self) -> str:
+        return "".join(part for part in self.parts if isinstance(part, str))
+
+    @property
+    def products(self) -> list[Products]:
+        return [part for part in self.parts if isinstance(part, Products)]
+
+
+def generate(
+    model: Fromage,
+    parts: Sequence[Part],
+    *,
+    sampling: Sampling,
+    index: RetrievalIndex | None = None,
+    top_k: int = 5,
+    exclude: Collection[str] = (),
+) -> Reply:
+    """The raw interleaved prompt: text and pictures in, text and products out (FROMAGe section 4)."""
+    prompt = raw_prompt(_features(model, parts), model.tokens)
+    return _collect(decoding.decode(model, prompt, sampling=sampling), index, top_k, exclude)
+
+
+def chat(
+    model: Fromage,
+    messages: Sequence[Message],
+    *,
+    retrieval: RetrievalMode,
+    sampling: Sampling,
+    index: RetrievalIndex | None = None,
+    top_k: int = 5,
+    exclude: Collection[str] = (),
+) -> Reply:
+    """One reply to a conversation, whole."""
+    return _collect(chat_stream(model, messages, retrieval=retrieval, sampling=sampling), index, top_k, exclude)
+
+
+def chat_stream(
+    model: Fromage,
+    messages: Sequence[Message],
+    *,
+    retrieval: RetrievalMode,
+    sampling: Sampling,
+    stop: Callable[[], bool] | None = None,
+) -> Iterator[Event]:
+    """One reply to a conversation, as it is written; needs no index."""
+    seen = [dataclasses.replace(message, parts=_features(model, message.parts)) for message in messages]
+    prompt = chat_prompt(seen, model.tokens, system_prompt=model.config.system_prompt)
+    return decoding.decode(model, prompt, retrieval=retrieval, sampling=sampling, stop=stop)
+
+
+def as_message(message: Message | dict) -> Message:
+    """`{"role": ..., "content": text or list of parts}` is taken for a Message too, so that a notebook can stay short."""
+    if isinstance(message, Message):
+        return message
+    role, content = message.get("role"), message.get("content")
+    if role not in ("system", "user", "assistant"):
+        raise InvalidInput(f"expected the role system, user or assistant, got {role!r}", field="role")
+    if content is None:
+        raise InvalidInput("expected content: text, or a list of text and pictures", field="content")
+    return Message(role, [content] if isinstance(content, str) else list(content))
+
+
+def _features(model: Fromage, parts: Sequence[Part]) -> list[Part]:
+    """Pictures replaced by their features; all of one message in one pass through the encoder."""
+    images = [part for part in parts if isinstance(part, Image.Image)]
+    if not images:
+        return list(parts)
+    features = iter(model.encode(images).numpy())
+    return [next(features) if isinstance(part, Image.Image) else part for part in parts]
+
+
+def _collect(events: Iterator[Event], index: RetrievalIndex | None, top_k: int, exclude: Collection[str]) -> Reply:
+    """Events -> a Reply; an item appears once in it."""
+    parts: list[str | Products] = []
+    shown = set(exclude)
+    for event in events:
+        if isinstance(event, TextDelta):
+            if parts and isinstance(parts[-1], str):
+                parts[-1] += event.text
+            else:
+                parts.append(event.text)
+        elif isinstance(event, Retrieval):
+            hits = index.search(event.embedding, top_k=top_k, exclude=shown)[0] if index is not None else []
+            shown.update(hit.id for hit in hits)
+            parts.append(Products(embedding=event.embedding, offset=event.offset, hits=tuple(hits)))
+    return Reply(tuple(parts))

@@ -1,0 +1,58 @@
+"""What a model is made of: one frozen dataclass, JSON in and out, validated on construction. Knows no tensors."""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from typing import Any, Self
+
+from fromage_model.errors import ConfigError
+from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
+
+DEFAULT_SYSTEM_PROMPT = "You are a shopping assistant. Answer in one or two short sentences."
+
+
+@dataclass(frozen=True)
+class FromageConfig:
+    """Everything that decides what an embedding or a reply is, apart from the weights themselves."""
+
+    language_model: str = DEFAULT_LANGUAGE_MODEL
+    """The frozen LM: the embedded default, a hub id, or a local folder."""
+    vision_encoder: str = DEFAULT_VISION_ENCODER
+    """The frozen vision encoder: the embedded default, or a CLIP by hub id or local folder."""
+    visual_tokens: int = 4
+    """Input embeddings that a picture becomes (FROMAGe section 3.1: k)."""
+    shared_width: int = 256
+    """Width of the shared space in which pictures and [RET] meet (FROMAGe: q)."""
+    text_layers: tuple[int, ...] = (-1,)
+    """Layers whose state at [RET] is projected, each by a map of its own, and summed; -1 is the last."""
+    two_ret_rows: bool = False
+    """Whether [RET] has an output row of its own even where the LM ties its embeddings (untied LMs always have two)."""
+    caption_prompt: str = "A picture of"
+    """Text between a picture and its caption, and before a caption that is searched for."""
+    system_prompt: str = DEFAULT_SYSTEM_PROMPT
+    """First turn of every chat that brings none of its own; empty for none."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        if not 1 <= self.visual_tokens <= 64:
+            raise ConfigError(f"visual_tokens is {self.visual_tokens}; expected 1 to 64, for example 4")
+        if self.shared_width < 1:
+            raise ConfigError(f"shared_width is {self.shared_width}; expected 1 or more, for example 256")
+        if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
+            raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
+
+    def to_json(self) -> str:
+        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+
+    @classmethod
+    def from_dict(cls, values: dict[str, Any]) -> Self:
+        """Raises ConfigError naming a field that is not ours."""
+        known = {field.name for field in dataclasses.fields(cls)}
+        unknown = sorted(set(values) - known)
+        if unknown:
+            raise ConfigError(f"unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
+        return cls(**values)
+
+    @classmethod
+    def from_json(cls, text: str) -> Self:
+        return cls.from_dict(json.loads(text))

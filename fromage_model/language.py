@@ -1,0 +1,182 @@
+"""The frozen LM and the [RET] row: embeddings -> states and logits, with a KV cache. Knows no pictures and no prompts.
+
+Shapes: B batch, T tokens, D LM width, V vocabulary (the tokenizer's length; padding rows of the table are out).
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from fromage_model.errors import ConfigError
+
+
+@dataclass(frozen=True)
+class States:
+    """What one forward pass leaves: `last`, (B, T, D), feeds the logits; `layers` feed the text head."""
+
+    last: Tensor
+    layers: tuple[Tensor, ...]
+    cache: Any
+
+    def at(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
+        """The text head's states at one position for each row, (B, D) for each layer."""
+        return tuple(layer[rows, positions] for layer in self.layers)
+
+
+class LanguageModel(nn.Module):
+    """A frozen causal LM of transformers, seen as embeddings -> states -> logits."""
+
+    def __init__(self, backbone: Any, *, vocabulary: int, text_layers: Sequence[int] = (-1,)):
+        super().__init__()
+        self.backbone = backbone.requires_grad_(False).eval()
+        self.vocabulary = vocabulary
+        self.text_layers = tuple(text_layers)
+        layers = backbone.config.num_hidden_layers
+        for layer in self.text_layers:
+            if not -layers - 1 <= layer <= layers:
+                raise ConfigError(
+                    f"text_layers has {layer}, but the LM has layers 0 (its input) to {layers}, or -1 for the last"
+                )
+        table, head = self._table, self._head
+        if min(len(table), len(head)) < vocabulary:
+            raise ConfigError(
+                f"the LM's token table has {len(table)} rows, the tokenizer {vocabulary} tokens: they don't belong together"
+            )
+        self.width = table.shape[1]
+        self.head_width = head.shape[1]
+        self.tied = table.data_ptr() == head.data_ptr()
+        self._mean_norms: dict[bool, float] = {}
+        self.max_positions: int = getattr(backbone.config, "max_position_embeddings", 2048)
+
+    def train(self, mode: bool = True) -> "LanguageModel":
+        """Stays in eval mode: a frozen LM has no dropout to switch on."""
+        return super().train(False)
+
+    @property
+    def layer_widths(self) -> list[int]:
+        """Width of the state that each chosen layer gives."""
+        hidden = self.backbone.config.hidden_size
+        last = self.backbone.config.num_hidden_layers
+        return [self.head_width if layer in (-1, last) else hidden for layer in self.text_layers]
+
+    @property
+    def dtype(self) -> torch.dtype:
+        return self._table.dtype
+
+    @property
+    def device(self) -> torch.device:
+        return self._table.device
+
+    @property
+    def _table(self) -> Tensor:
+        return self.backbone.get_input_embeddings().weight
+
+    @property
+    def _head(self) -> Tensor:
+        return self.backbone.get_output_embeddings().weight
+
+    def embed(self, ids: Tensor) -> Tensor:
+        """(B, T) ids below V -> (B, T, D)."""
+        return self.backbone.get_input_embeddings()(ids)
+
+    def forward(
+        self,
+        embeddings: Tensor,
+        *,
+        attention_mask: Tensor | None = None,
+        position_ids: Tensor | None = None,
+        cache: Any = None,
+    ) -> States:
+        """(B, T, D) -> states; `attention_mask`, (B, cached + T), and `position_ids`, (B, T), for padded batches.
+
+        With a `cache` the tokens follow those that it holds, and it grows in place.
+        """
+        inner = self.text_layers != (-1,)
+        output = self.backbone.base_model(
+            inputs_embeds=embeddings.to(self.dtype),
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            use_cache=cache is not None,
+            output_hidden_states=inner,
+            **({} if position_ids is None else {"position_ids": position_ids}),
+        )
+        last = output.last_hidden_state
+        layers = tuple(self._layer(output, layer) for layer in self.text_layers)
+        return States(last=last, layers=layers, cache=output.past_key_values if cache is not None else None)
+
+    def _layer(self, output: Any, layer: int) -> Tensor:
+        if layer in (-1, self.backbone.config.num_hidden_layers):
+            return output.last_hidden_state
+        return output.hidden_states[layer]
+
+    def logits(self, last: Tensor) -> Tensor:
+        """(..., D) -> (..., V) in the LM's dtype."""
+        bias = getattr(self.backbone.get_output_embeddings(), "bias", None)
+        return F.linear(last, self._head[: self.vocabulary], None if bias is None else bias[: self.vocabulary])
+
+    @torch.no_grad()
+    def mean_row_norm(self, *, output: bool = False) -> float:
+        """Mean length of the token table's rows (or of the head's); computed once, they are frozen."""
+        if output not in self._mean_norms:
+            rows = (self._head if output else self._table)[: self.vocabulary]
+            self._mean_norms[output] = float(rows.norm(dim=-1, dtype=torch.float32).mean())
+        return self._mean_norms[output]
+
+    @torch.no_grad()
+    def mean_row(self, *, output: bool = False) -> Tensor:
+        """(D,) float32: where a new row starts."""
+        return (self._head if output else self._table)[: self.vocabulary].float().mean(dim=0)
+
+
+class RetToken(nn.Module):
+    """The trained row (or rows) of [RET], in float32 whatever the LM's dtype.
+
+    One parameter serves as input and output embedding where the LM ties them, as in the original; two otherwise.
+    """
+
+    def __init__(self, width: int, *, output_width: int | None = None):
+        super().__init__()
+        self.input_row = nn.Parameter(torch.empty(width))
+        self.output_row = None if output_width is None else nn.Parameter(torch.empty(output_width))
+
+    @property
+    def head_row(self) -> Tensor:
+        return self.input_row if self.output_row is None else self.output_row
+
+    @torch.no_grad()
+    def initialise(self, lm: LanguageModel, *, start: Tensor, generator: torch.Generator | None = None) -> None:
+        """The input row starts near `start`, (D,), an output row of its own near the mean of the others; then lengths are set."""
+        starts = (start, lm.mean_row(output=True).cpu())
+        for (row, _), centre in zip(self._rows(), starts, strict=False):
+            noise = torch.randn(centre.shape, generator=generator) * centre.norm() / centre.numel() ** 0.5
+            row.copy_(centre + 0.1 * noise)
+        self.renormalise(lm)
+
+    @torch.no_grad()
+    def renormalise(self, lm: LanguageModel) -> None:
+        """Set each row's length to the mean length of all other rows, as the original does after each step."""
+        for row, output in self._rows():
+            row.mul_(lm.mean_row_norm(output=output) / row.norm())
+
+    def _rows(self) -> list[tuple[nn.Parameter, bool]]:
+        return [(self.input_row, False)] + ([] if self.output_row is None else [(self.output_row, True)])
+
+
+def load_language_model(
+    folder: Path,
+    *,
+    vocabulary: int,
+    text_layers: Sequence[int] = (-1,),
+    device: str | torch.device = "cpu",
+    dtype: torch.dtype = torch.float32,
+) -> LanguageModel:
+    """A folder as `save_pretrained` writes it -> the frozen LM. No code of the folder's is run; weights are safetensors."""
+    from transformers import AutoModelForCausalLM
+
+    backbone = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False, use_safetensors=True)
+    return LanguageModel(backbone.to(device), vocabulary=vocabulary, text_layers=text_layers)

@@ -1,0 +1,80 @@
+"""The trained maps: what joins a frozen vision encoder to a frozen LM. Knows nothing of tokens, batching or devices.
+
+Shapes: B batch, F feature width, D LM width, S shared width, N visual tokens.
+"""
+
+from collections.abc import Sequence
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+
+class Standardise(nn.Module):
+    """Features to zero mean and unit variance, by statistics of the training split. Not trained."""
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, width: int):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(width))
+        self.register_buffer("std", torch.ones(width))
+
+    @torch.no_grad()
+    def fit(self, features: Tensor) -> None:
+        """(B, F) -> sets the statistics; a feature that never varies passes unscaled."""
+        self.mean.copy_(features.mean(dim=0))
+        std = features.std(dim=0)
+        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, F)."""
+        return (features.to(self.mean.dtype) - self.mean) / self.std
+
+
+class VisualPrefix(nn.Module):
+    """Features -> N input embeddings of the LM (FROMAGe section 3.1, Frozen section 3.1)."""
+
+    def __init__(self, feature_width: int, lm_width: int, *, visual_tokens: int = 1, dropout: float = 0.0):
+        super().__init__()
+        self.visual_tokens = visual_tokens
+        self.project = nn.Linear(feature_width, lm_width * visual_tokens)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, N, D)."""
+        prefix = self.project(features).unflatten(-1, (self.visual_tokens, -1))
+        return self.dropout(prefix)
+
+
+class ImageHead(nn.Module):
+    """Features -> a unit vector in the shared space (FROMAGe section 3.2: W_i)."""
+
+    def __init__(self, feature_width: int, shared_width: int, *, dropout: float = 0.0):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.Linear(feature_width, shared_width)
+
+    def forward(self, features: Tensor) -> Tensor:
+        """(B, F) -> (B, S), each of length 1."""
+        return F.normalize(self.project(self.dropout(features)), dim=-1)
+
+
+class TextHead(nn.Module):
+    """States at [RET], one from each chosen layer -> a unit vector in the shared space (FROMAGe section 3.2: W_t).
+
+    Each layer has a map of its own and the maps' outputs are summed, as in the original's `text_emb_layers`.
+    """
+
+    def __init__(self, widths: Sequence[int], shared_width: int, *, dropout: float = 0.0):
+        super().__init__()
+        self.dropout = nn.Dropout(dropout)
+        self.project = nn.ModuleList(nn.Linear(width, shared_width) for width in widths)
+
+    def forward(self, states: Sequence[Tensor]) -> Tensor:
+        """One (..., D) for each layer -> (..., S), each of length 1."""
+        if len(states) != len(self.project):
+            raise ValueError(f"expected the states of {len(self.project)} layers, got {len(states)}")
+        maps = zip(self.project, states, strict=True)
+        return F.normalize(sum(project(self.dropout(state.float())) for project, state in maps), dim=-1)

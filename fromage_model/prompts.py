@@ -1,0 +1,105 @@
+"""An interleaved list of text and pictures -> what the LM reads. Knows templates and order, not how text is decoded.
+
+A prompt is a list of segments: token ids, or one picture's features. Only this module and our own templates decide where
+special tokens stand; what a user typed arrives as ordinary text.
+
+Shapes: F feature width.
+"""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fromage_model.errors import InvalidInput
+from fromage_model.messages import Message
+from fromage_model.tokens import Tokens
+
+_MARK = "\ue000{}\ue001"
+_MARK_PATTERN = re.compile("\ue000(\\d+)\ue001")
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One picture of a prompt: features (F,) float32."""
+
+    features: Tensor
+
+
+Segment = list[int] | Picture
+Prompt = list[Segment]
+
+
+def raw_prompt(parts: Sequence[str | np.ndarray | Tensor], tokens: Tokens) -> Prompt:
+    """Text and pictures' features in order, with nothing but the tokenizer's own start token added (FROMAGe section 4)."""
+    return [list(tokens.start_ids), *(_segment(part, tokens) for part in parts)]
+
+
+def chat_prompt(messages: Sequence[Message], tokens: Tokens, *, system_prompt: str) -> Prompt:
+    """A conversation, in the LM's chat template where it has one and as `Q: ... A:` lines where not.
+
+    Each picture's features must already stand in the parts. Raises InvalidInput on an empty conversation.
+    """
+    if not messages:
+        raise InvalidInput("expected at least one message", field="messages")
+    if system_prompt and messages[0].role != "system":
+        messages = [Message("system", [system_prompt]), *messages]
+    rendered = _render(messages, tokens)
+    prompt: Prompt = [] if tokens.chat_template else [list(tokens.start_ids)]
+    for index, piece in enumerate(_MARK_PATTERN.split(rendered)):
+        if index % 2:
+            prompt += _turn(messages[int(piece)], tokens)
+        else:
+            prompt.append(tokens.encode_template(piece))
+    return prompt
+
+
+def token_count(prompt: Prompt, *, visual_tokens: int) -> int:
+    """LM positions that the prompt takes."""
+    return sum(visual_tokens if isinstance(segment, Picture) else len(segment) for segment in prompt)
+
+
+def _render(messages: Sequence[Message], tokens: Tokens) -> str:
+    marks = [_MARK.format(index) for index in range(len(messages))]
+    if tokens.chat_template:
+        return tokens.render_chat(
+            [{"role": message.role, "content": mark} for message, mark in zip(messages, marks, strict=True)]
+        )
+    names = {"system": "", "user": "Q: ", "assistant": "A: "}
+    lines = [names[message.role] + mark for message, mark in zip(messages, marks, strict=True)]
+    return "\n".join([*lines, "A:"])
+
+
+def _turn(message: Message, tokens: Tokens) -> Prompt:
+    """A turn's parts in order, [RET] put back at its positions in the turn's joined text."""
+    segments: Prompt = []
+    start = 0
+    last = max((index for index, part in enumerate(message.parts) if isinstance(part, str)), default=None)
+    for index, part in enumerate(message.parts):
+        if not isinstance(part, str):
+            segments.append(_segment(part, tokens))
+            continue
+        stop = start + len(part)
+        here = [
+            offset - start
+            for offset in message.ret_offsets
+            if start <= offset < stop or (index == last and offset >= stop)
+        ]
+        segments.append(tokens.encode_turn(part, here))
+        start = stop
+    if last is None and message.ret_offsets:
+        segments.append([tokens.ret_id] * len(message.ret_offsets))
+    return segments
+
+
+def _segment(part: object, tokens: Tokens) -> Segment:
+    if isinstance(part, str):
+        return tokens.encode(part)
+    if isinstance(part, np.ndarray):
+        part = torch.from_numpy(np.ascontiguousarray(part, dtype=np.float32))
+    if isinstance(part, Tensor) and part.ndim == 1:
+        return Picture(part)
+    raise InvalidInput(f"a prompt's part must be text or a picture's features (F,), got {type(part).__name__}")

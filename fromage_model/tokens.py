@@ -1,0 +1,88 @@
+"""The LM's tokenizer with one token more, [RET]. Knows nothing of embeddings or of who says what.
+
+[RET] is never added to the tokenizer: its id is the first one past the tokenizer's own, so no text can spell it, and
+special tokens that a user types (`<|im_start|>`, `</s>`) are encoded as the ordinary text that they are.
+"""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tokenizers.decoders import DecodeStream
+
+
+class Tokens:
+    """Text <-> token ids. `vocabulary` is the tokenizer's length, `ret_id` the id after it."""
+
+    def __init__(self, tokenizer: Any, *, stop_ids: Sequence[int] = ()):
+        self._tokenizer = tokenizer
+        self.vocabulary = len(tokenizer)
+        self.ret_id = self.vocabulary
+        self.stop_ids = frozenset(stop_ids) | ({tokenizer.eos_token_id} - {None})
+        self.start_ids = tuple(_ids_before_text(tokenizer))
+        self.chat_template: str | None = tokenizer.chat_template
+        self.all_special_tokens: tuple[str, ...] = tuple(tokenizer.all_special_tokens)
+
+    def encode(self, text: str) -> list[int]:
+        """Ordinary text -> ids, among which no special token can be."""
+        return self._encode(text, split_special_tokens=True)
+
+    def encode_template(self, text: str) -> list[int]:
+        """Our own template's text -> ids, special tokens recognised. Never for a user's words."""
+        return self._encode(text, split_special_tokens=False)
+
+    def encode_turn(self, text: str, ret_offsets: Sequence[int] = ()) -> list[int]:
+        """Ordinary text with [RET] put back at the given character positions -> ids."""
+        ids: list[int] = []
+        start = 0
+        for offset in sorted(ret_offsets):
+            stop = min(max(offset, start), len(text))
+            ids += [*self.encode(text[start:stop]), self.ret_id]
+            start = stop
+        return ids + self.encode(text[start:])
+
+    def render_chat(self, turns: Sequence[dict[str, str]]) -> str:
+        """The LM's own chat template over turns whose contents are placeholders, up to the assistant's first word."""
+        return self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+
+    def decode(self, ids: Sequence[int]) -> str:
+        """Ids -> text, without [RET] and without special tokens."""
+        kept = [token for token in ids if token != self.ret_id]
+        return self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
+
+    def stream(self) -> "TextStream":
+        return TextStream(self._tokenizer)
+
+    def _encode(self, text: str, *, split_special_tokens: bool) -> list[int]:
+        if not text:
+            return []
+        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
+        return list(encoded["input_ids"])
+
+
+class TextStream:
+    """Ids one at a time -> text as soon as its characters are whole; special tokens give nothing."""
+
+    def __init__(self, tokenizer: Any):
+        self._backend = tokenizer.backend_tokenizer
+        self._stream = DecodeStream(skip_special_tokens=True)
+
+    def push(self, token: int) -> str:
+        return self._stream.step(self._backend, token) or ""
+
+
+def load_tokens(folder: Path, *, stop_ids: Sequence[int] = ()) -> Tokens:
+    """The tokenizer of a folder as `save_pretrained` writes it; no code of the folder's is run."""
+    from transformers import AutoTokenizer
+
+    return Tokens(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), stop_ids=stop_ids)
+
+
+def _ids_before_text(tokenizer: Any) -> list[int]:
+    """What the tokenizer puts before a text on its own account: BOS for OPT and LLaMA, nothing for SmolLM2."""
+    plain = tokenizer("a", add_special_tokens=False)["input_ids"]
+    full = tokenizer("a", add_special_tokens=True)["input_ids"]
+    for start in range(len(full) - len(plain) + 1):
+        if full[start : start + len(plain)] == plain:
+            return list(full[:start])
+    return []
