@@ -72,7 +72,8 @@ def read_tsv(path: Path) -> Feed:
     try:
         text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
-        raise CatalogueError(f"{path} is not UTF-8: byte {error.start} is {error.object[error.start]:#04x}") from error
+        line = error.object.count(b"\n", 0, error.start) + 1
+        raise CatalogueError(f"{path} is not UTF-8: line {line} holds {error.object[error.start]:#04x}") from error
     except OSError as error:
         raise CatalogueError(f"{path} can't be read: {error}") from error
     first, *lines = text.split("\n")
