@@ -1,0 +1,92 @@
+"""A job ends with one line of JSON, and with an exit code that says how it went."""
+
+import json
+import logging
+from dataclasses import dataclass
+
+import pytest
+
+from fromage_model.errors import CatalogueError
+from jobs import report as module
+from jobs.report import Progress, Report, run
+
+
+@dataclass(frozen=True)
+class Args:
+    """Do nothing."""
+
+    rows: int = 3
+    """Rows to pretend."""
+
+
+def outcome(main, monkeypatch, *argv: str) -> int:
+    monkeypatch.setattr("sys.argv", ["job", *argv])
+    with pytest.raises(SystemExit) as left:
+        run(main, Args)
+    return left.value.code
+
+
+def done(args: Args) -> Report:
+    return Report("job", rows_in=args.rows, rows_out=2, rows_failed=1, seconds=1.5, output="/tmp/x", items=7)
+
+
+def test_the_last_line_holds_the_figures(monkeypatch, capsys):
+    def main(args: Args) -> Report:
+        print("something before")
+        return done(args)
+
+    assert outcome(main, monkeypatch, "--rows", "6") == 0
+    assert json.loads(capsys.readouterr().out.splitlines()[-1]) == {
+        "job": "job",
+        "rows_in": 6,
+        "rows_out": 2,
+        "rows_failed": 1,
+        "seconds": 1.5,
+        "rows_per_second": 4.0,
+        "output": "/tmp/x",
+        "items": 7,
+    }
+
+
+def test_what_the_user_can_put_right_exits_with_2_and_no_traceback(monkeypatch, capsys):
+    def main(args: Args) -> Report:
+        raise CatalogueError("missing column image")
+
+    assert outcome(main, monkeypatch) == 2
+    assert capsys.readouterr().err.endswith("error: missing column image\n")
+
+
+def test_an_unknown_option_exits_with_2(monkeypatch):
+    assert outcome(done, monkeypatch, "--colour", "red") == 2
+
+
+def test_ctrl_c_exits_with_130(monkeypatch):
+    def main(args: Args) -> Report:
+        raise KeyboardInterrupt
+
+    assert outcome(main, monkeypatch) == 130
+
+
+def test_an_unforeseen_error_keeps_its_traceback(monkeypatch):
+    def main(args: Args) -> Report:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("sys.argv", ["job"])
+    with pytest.raises(ZeroDivisionError):
+        run(main, Args)
+
+
+def test_a_job_whose_every_row_failed_exits_with_1(monkeypatch):
+    def main(args: Args) -> Report:
+        return Report("job", rows_in=2, rows_out=0, rows_failed=2, seconds=0, output="x")
+
+    assert outcome(main, monkeypatch) == 1
+
+
+def test_progress_is_logged_now_and_then_and_at_the_end(caplog):
+    progress = Progress("embed", total=100, every_s=3600)
+    with caplog.at_level(logging.INFO, logger=module.__name__):
+        for _ in range(100):
+            progress.add(1)
+    assert len(caplog.records) == 1
+    assert "embed: 100 of 100 rows" in caplog.text
