@@ -6,6 +6,10 @@
  * `state` is "open" (being answered), "done", "stopped" or "failed".
  */
 
+/** How much of what was said is told again: small models forget, and the server bounds a request. */
+const RECENT_TURNS = 12;
+const RECENT_PICTURES = 8;
+
 export class Conversation {
   turns = [];
 
@@ -25,13 +29,25 @@ export class Conversation {
   request({ model, retrieval }) {
     const last = this.turns.at(-1);
     const answered = this.turns.filter((turn) => turn !== last && hasReply(turn));
-    const messages = answered.flatMap((turn) => [userMessage(turn), assistantMessage(turn)]);
+    const told = recent(answered, RECENT_PICTURES - last.pictures.length);
+    const messages = told.flatMap((turn) => [userMessage(turn), assistantMessage(turn)]);
     return { model, retrieval, messages: [...messages, userMessage(last)] };
   }
 }
 
 function hasReply(turn) {
   return turn.state !== "failed" && (turn.content.trim() !== "" || turn.products.length > 0);
+}
+
+/** The latest turns, as far back as they are few and their pictures too. */
+function recent(turns, picturesLeft) {
+  const told = [];
+  for (const turn of turns.slice(-RECENT_TURNS).reverse()) {
+    picturesLeft -= turn.pictures.length;
+    if (picturesLeft < 0) break;
+    told.unshift(turn);
+  }
+  return told;
 }
 
 function userMessage({ text, pictures }) {

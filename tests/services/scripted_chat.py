@@ -1,0 +1,146 @@
+"""A peer for the chat page: serves it and answers chats from a script, so that each pause is under a test's control.
+
+It speaks the wire format of `POST /v1/chat/completions` and knows no model; the page against the real services is in
+test_page.py.
+"""
+
+import io
+import json
+import threading
+from collections.abc import Sequence
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+from PIL import Image
+
+WEB = Path(__file__).parents[2] / "services" / "web"
+CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'"
+CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
+PAUSE_LIMIT_S = 30
+
+Step = str | list | threading.Event | dict
+
+
+class ScriptedChat:
+    """A server on a free loopback port.
+
+    `script` is the next reply: a str is text, a list is products, an Event is waited for, a dict is sent as it is
+    (`{"error": ...}`), and bytes go out raw. `refusal`, when set, is answered instead: (status, body).
+    """
+
+    def __init__(self):
+        self.script: Sequence[Step | bytes] = ["Good day."]
+        self.finish_reason = "stop"
+        self.refusal: tuple[int, bytes] | None = None
+        self.health: dict = {"status": "ok", "bundle": "default", "items": 2186, "attribution": None}
+        self.requests: list[dict] = []
+        self.client_left = threading.Event()
+        handler = type("Handler", (_Handler,), {"chat": self})
+        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server.daemon_threads = True
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+
+    def __enter__(self):
+        threading.Thread(target=self._server.serve_forever, daemon=True).start()
+        return self
+
+    def __exit__(self, *_):
+        self._server.shutdown()
+        self._server.server_close()
+
+
+def product(name: str, *, offset: int, **fields) -> dict:
+    """A product as the chat streams it."""
+    known = {"id": name, "caption": name, "item_url": f"https://shop.example/{name}", "score": 0.5}
+    return known | {"image_url": f"/v1/items/{name}/image", "offset": offset} | fields
+
+
+def picture_bytes(kind: str = "PNG", *, size: tuple[int, int] = (224, 224), colour: str = "teal") -> bytes:
+    """An encoded picture of one colour."""
+    stream = io.BytesIO()
+    Image.new("RGB", size, colour).save(stream, kind)
+    return stream.getvalue()
+
+
+class _Handler(BaseHTTPRequestHandler):
+    chat: ScriptedChat
+
+    def do_GET(self):
+        path = self.path.split("?")[0]
+        if path == "/healthz":
+            self._answer(200, "application/json", json.dumps(self.chat.health).encode())
+        elif path.startswith("/v1/items/"):
+            self._picture(path.split("/")[3])
+        else:
+            self._page_file("index.html" if path == "/" else path.removeprefix("/web/"))
+
+    def do_POST(self):
+        body = self.rfile.read(int(self.headers["content-length"]))
+        self.chat.requests.append(json.loads(body))
+        if self.chat.refusal:
+            status, answer = self.chat.refusal
+            self._answer(status, "application/json", answer)
+        else:
+            self._stream()
+
+    def _picture(self, item_id: str):
+        if item_id == "lost":
+            self._answer(404, "application/json", b"{}")
+        else:
+            self._answer(200, "image/png", picture_bytes())
+
+    def _page_file(self, name: str):
+        file = WEB / name
+        if file.parent == WEB and file.is_file():
+            self._answer(200, CONTENT_TYPES[file.suffix], file.read_bytes())
+        else:
+            self._answer(404, "text/plain", b"not found")
+
+    def _answer(self, status: int, content_type: str, body: bytes):
+        self.send_response(status)
+        self.send_header("content-type", content_type)
+        self.send_header("content-length", str(len(body)))
+        self.send_header("content-security-policy", CONTENT_SECURITY_POLICY)
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _stream(self):
+        self.send_response(200)
+        self.send_header("content-type", "text/event-stream")
+        self.end_headers()
+        try:
+            for step in self.chat.script:
+                self._play(step)
+            if self.chat.finish_reason:
+                self._send({"choices": [{"index": 0, "delta": {}, "finish_reason": self.chat.finish_reason}]})
+                self._write(b"data: [DONE]\n\n")
+        except OSError:
+            self.chat.client_left.set()
+
+    def _play(self, step: Step | bytes):
+        if isinstance(step, threading.Event):
+            self._wait_for(step)
+        elif isinstance(step, bytes):
+            self._write(step)
+        elif isinstance(step, dict):
+            self._send(step)
+        else:
+            self._send({"choices": [{"index": 0, "delta": {"content" if isinstance(step, str) else "products": step}}]})
+
+    def _wait_for(self, event: threading.Event):
+        """Waits with heartbeats, which are also how a closed connection is noticed."""
+        for _ in range(PAUSE_LIMIT_S * 20):
+            if event.wait(0.05):
+                return
+            self._write(b": still here\n\n")
+        raise TimeoutError("the test never let the reply go on")
+
+    def _send(self, chunk: dict):
+        self._write(f"data: {json.dumps(chunk, ensure_ascii=False)}\n\n".encode())
+
+    def _write(self, data: bytes):
+        self.wfile.write(data)
+        self.wfile.flush()
+
+    def log_message(self, *_):
+        """Requests are no news in a test."""
