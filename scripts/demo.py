@@ -30,17 +30,21 @@ def main() -> None:
     options.add_argument("--port", type=int, default=8000, help="TCP port of the chat on 127.0.0.1.")
     args = options.parse_args()
     supervisor = Supervisor()
+    stopped_code = EXIT_STOPPED
     try:
         check_port(args.port)
         name = prepare(supervisor, catalogue=args.catalogue, bundle=args.bundle)
         print(f"starting the chat over {name!r}; Ctrl-C ends it", flush=True)
+        # From here on, being told to stop is how it is meant to end.
+        stopped_code = 0
         serve = (sys.executable, "-m", "services", "--bundle", args.bundle, "--index", name, "--port", str(args.port))
         sys.exit(supervisor.run(serve))
     except Unprepared as error:
         print(f"error: {error}", file=sys.stderr)
         sys.exit(error.code)
     except Stopped:
-        sys.exit(EXIT_STOPPED)
+        print("ended, with everything that was started", flush=True)
+        sys.exit(stopped_code)
 
 
 if __name__ == "__main__":
