@@ -40,6 +40,7 @@ def build_fromage(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         trained = build_trained_parts(config, lm, feature_width=feature_width, dropout=dropout)
+        trained.prefix.scale_to(lm.mean_row_norm())
     trained.ret.initialise(lm, start=start_row(lm, tokens), generator=generator)
     return Fromage(lm=lm, tokens=tokens, trained=trained.to(device), config=config).eval()
 

@@ -8,7 +8,7 @@ from typing import Any, Self
 from fromage_model.errors import ConfigError
 from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
 
-DEFAULT_SYSTEM_PROMPT = "You are a shopping assistant. Answer in one or two short sentences."
+DEFAULT_SYSTEM_PROMPT = "You are a helpful fashion assistant."
 
 
 @dataclass(frozen=True)

@@ -54,10 +54,12 @@ class ContrastiveLoss:
 class Asked:
     """A batch of prompts up to [RET], and what the LM made of them.
 
-    `embeddings`, (B, S), are the retrieval embeddings; `last`, (B, T, D), the LM's states before [RET], constants.
+    `embeddings`, (B, S), are the retrieval embeddings; `at_ret`, (B, D) for each layer, the states they come from;
+    `last`, (B, T, D), the LM's states before [RET], constants.
     """
 
     embeddings: Tensor
+    at_ret: tuple[Tensor, ...]
     last: Tensor
     batch: PromptBatch
 
@@ -157,10 +159,9 @@ class Fromage(nn.Module):
         with torch.no_grad():
             batch = self.embed_prompts(prompts)
             before = self.lm(batch.embeddings, attention_mask=batch.mask, cache=DynamicCache())
-        at_ret = self._consume_ret(batch, before)
-        return Asked(
-            embeddings=self.trained.text_head(at_ret.at(*_last_position(at_ret))), last=before.last, batch=batch
-        )
+        states = self._consume_ret(batch, before)
+        at_ret = tuple(layer[:, -1] for layer in states.layers)
+        return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=before.last, batch=batch)
 
     def _consume_ret(self, batch: PromptBatch, before: States) -> States:
         rows = len(batch.mask)
@@ -179,7 +180,7 @@ class Fromage(nn.Module):
         """
         if len(features) != len(captions):
             raise InvalidInput(f"expected one caption for each of {len(features)} pictures, got {len(captions)}")
-        stop = sorted(self.tokens.stop_ids)[:1]
+        stop = [self.tokens.stop_id]
         opening = self.tokens.encode(self.config.caption_prompt)
         bodies = [(self.tokens.encode(f" {caption.strip()}.") + stop)[:max_tokens] for caption in captions]
         prompts: list[Prompt] = [
@@ -188,9 +189,7 @@ class Fromage(nn.Module):
         ]
         batch = self.embed_prompts(prompts)
         last = self.lm(batch.embeddings, attention_mask=batch.mask).last
-        position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-        first = batch.lengths - torch.tensor([len(body) for body in bodies], device=batch.ids.device)
-        rows, columns = torch.where((position >= first[:, None]) & (batch.mask == 1))
+        rows, columns = _tail(batch, [len(body) for body in bodies])
         targets = batch.ids[rows, columns]
         logits = self.logits(last[rows, columns - 1])
         loss = losses.next_token_loss(logits, targets, torch.ones_like(targets, dtype=torch.float32))
@@ -211,7 +210,7 @@ class Fromage(nn.Module):
         prompts = [[[*self.tokens.start_ids, *self.tokens.encode(text)][: max_tokens - 1]] for text in captions]
         asked = self.ask(prompts)
         images = self.image_embeddings(features)
-        next_token = self.next_token_loss(asked, caption_weight=1.0)
+        next_token = self.next_token_loss(asked, torch.ones(len(captions)))
         contrast = losses.info_nce(asked.embeddings, images, self.log_scale, positives=positives)
         return ContrastiveLoss(
             loss=next_token + contrast,
@@ -226,14 +225,16 @@ class Fromage(nn.Module):
         """The learned log inverse temperature, bounded."""
         return self.trained.log_scale.clamp(max=float(np.log(MAX_SCALE)))
 
-    def next_token_loss(self, asked: Asked, *, caption_weight: float) -> Tensor:
-        """Cross-entropy over [RET] after each prompt, and with `caption_weight` over the prompt's own tokens -> a scalar.
+    def next_token_loss(self, asked: Asked, caption_weights: Tensor) -> Tensor:
+        """Cross-entropy over [RET] after each prompt and, weighed by row, (B,), over its own tokens -> a scalar.
 
         Only the output row of [RET] gets a gradient, from every position's softmax.
         """
         ids, mask, lengths = asked.batch.ids, asked.batch.mask, asked.batch.lengths
         targets = torch.cat([ids[:, 1:], ids.new_zeros(len(ids), 1)], dim=1)
-        weights = torch.cat([mask[:, 1:], mask.new_zeros(len(mask), 1)], dim=1).float() * caption_weight
+        weights = (
+            torch.cat([mask[:, 1:], mask.new_zeros(len(mask), 1)], dim=1) * caption_weights.to(mask.device)[:, None]
+        )
         weights = weights.masked_fill(targets == VISUAL, 0.0)
         every = torch.arange(len(ids), device=ids.device)
         targets[every, lengths - 1] = self.tokens.ret_id
@@ -241,16 +242,22 @@ class Fromage(nn.Module):
         keep = weights > 0
         return self._frozen_loss(asked.last[keep], targets[keep], weights[keep])
 
-    def reply_loss(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]]) -> Tensor:
-        """Cross-entropy of replies in which the LM asks for nothing -> a scalar: what keeps [RET] out of small talk."""
-        with torch.no_grad():
+    def reply_loss(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]], *, through_lm: bool) -> Tensor:
+        """Cross-entropy of each reply's tokens after its prompt -> a scalar: what keeps [RET] out of plain talk.
+
+        The gradient reaches the output row of [RET] and, with `through_lm`, what stands in the prompt: its input row and
+        the visual prefix, which learn not to disturb what the LM says after them.
+        """
+        with torch.set_grad_enabled(through_lm and torch.is_grad_enabled()):
             batch = self.embed_prompts([[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
             last = self.lm(batch.embeddings, attention_mask=batch.mask).last
-        position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-        first = batch.lengths - torch.tensor([len(reply) for reply in replies], device=batch.ids.device)
-        rows, columns = torch.where((position >= first[:, None]) & (batch.mask == 1))
+        rows, columns = _tail(batch, [len(reply) for reply in replies])
         targets = batch.ids[rows, columns]
-        return self._frozen_loss(last[rows, columns - 1], targets, torch.ones(len(targets), device=targets.device))
+        weights = torch.ones_like(targets, dtype=torch.float32)
+        states = last[rows, columns - 1]
+        if not through_lm:
+            return self._frozen_loss(states, targets, weights)
+        return losses.next_token_loss(self.logits(states), targets, weights)
 
     def _frozen_loss(self, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
         with torch.no_grad():
@@ -298,7 +305,8 @@ class Fromage(nn.Module):
         return chat.chat_stream(self, messages, retrieval=retrieval, sampling=sampling or Sampling(), stop=stop)
 
 
-def _last_position(states: States) -> tuple[Tensor, Tensor]:
-    batch, length, _ = states.last.shape
-    rows = torch.arange(batch, device=states.last.device)
-    return rows, torch.full_like(rows, length - 1)
+def _tail(batch: PromptBatch, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
+    """Rows and columns of the last `lengths[row]` positions with content of each row."""
+    position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
+    first = batch.lengths - torch.tensor(list(lengths), device=batch.ids.device)
+    return torch.where((position >= first[:, None]) & (batch.mask == 1))

@@ -10,8 +10,12 @@ from torch import Tensor, nn
 from torch.nn import functional as F
 
 
+STD_FLOOR = 0.3
+"""Smallest scale, as a share of the mean one: a feature that is dead in training must not explode on a photograph."""
+
+
 class Standardise(nn.Module):
-    """Features to zero mean and unit variance, by statistics of the training split. Not trained."""
+    """To zero mean and unit variance, by statistics of the training split. Not trained; the identity until fitted."""
 
     mean: Tensor
     std: Tensor
@@ -23,10 +27,10 @@ class Standardise(nn.Module):
 
     @torch.no_grad()
     def fit(self, features: Tensor) -> None:
-        """(B, F) -> sets the statistics; a feature that never varies passes unscaled."""
+        """(B, F) -> sets the statistics; a scale under the floor is raised to it."""
         self.mean.copy_(features.mean(dim=0))
         std = features.std(dim=0)
-        self.std.copy_(torch.where(std > 1e-6, std, torch.ones_like(std)))
+        self.std.copy_(std.clamp(min=max(float(STD_FLOOR * std.mean()), 1e-6)))
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) -> (B, F)."""
@@ -41,6 +45,13 @@ class VisualPrefix(nn.Module):
         self.visual_tokens = visual_tokens
         self.project = nn.Linear(feature_width, lm_width * visual_tokens)
         self.dropout = nn.Dropout(dropout)
+
+    @torch.no_grad()
+    def scale_to(self, row_norm: float) -> None:
+        """Start the prefix at the length of the LM's own token rows, for features of unit variance."""
+        width = self.project.out_features // self.visual_tokens
+        nn.init.normal_(self.project.weight, std=row_norm / (width * self.project.in_features) ** 0.5)
+        nn.init.zeros_(self.project.bias)
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) -> (B, N, D)."""
@@ -69,12 +80,19 @@ class TextHead(nn.Module):
 
     def __init__(self, widths: Sequence[int], shared_width: int, *, dropout: float = 0.0):
         super().__init__()
+        self.standardise = nn.ModuleList(Standardise(width) for width in widths)
         self.dropout = nn.Dropout(dropout)
         self.project = nn.ModuleList(nn.Linear(width, shared_width) for width in widths)
+
+    def fit(self, states: Sequence[Tensor]) -> None:
+        """One (B, D) for each layer -> sets the statistics by which states are standardised."""
+        for standardise, state in zip(self.standardise, states, strict=True):
+            standardise.fit(state.float())
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
         """One (..., D) for each layer -> (..., S), each of length 1."""
         if len(states) != len(self.project):
             raise ValueError(f"expected the states of {len(self.project)} layers, got {len(states)}")
-        maps = zip(self.project, states, strict=True)
-        return F.normalize(sum(project(self.dropout(state.float())) for project, state in maps), dim=-1)
+        maps = zip(self.project, self.standardise, states, strict=True)
+        projected = (project(self.dropout(standardise(state.float()))) for project, standardise, state in maps)
+        return F.normalize(torch.stack(list(projected)).sum(dim=0), dim=-1)

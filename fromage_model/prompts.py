@@ -62,6 +62,13 @@ def token_count(prompt: Prompt, *, visual_tokens: int) -> int:
     return sum(visual_tokens if isinstance(segment, Picture) else len(segment) for segment in prompt)
 
 
+def token_ids(prompt: Prompt) -> list[int]:
+    """The ids of a prompt without pictures. Raises InvalidInput where it holds one."""
+    if any(isinstance(segment, Picture) for segment in prompt):
+        raise InvalidInput("expected a prompt of text alone, got a picture")
+    return [token for segment in prompt if isinstance(segment, list) for token in segment]
+
+
 def _render(messages: Sequence[Message], tokens: Tokens) -> str:
     marks = [_MARK.format(index) for index in range(len(messages))]
     if tokens.chat_template:

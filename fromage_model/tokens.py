@@ -18,7 +18,8 @@ class Tokens:
         self._tokenizer = tokenizer
         self.vocabulary = len(tokenizer)
         self.ret_id = self.vocabulary
-        self.stop_ids = frozenset(stop_ids) | ({tokenizer.eos_token_id} - {None})
+        self.stop_id: int = tokenizer.eos_token_id
+        self.stop_ids = frozenset(stop_ids) | {self.stop_id}
         self.start_ids = tuple(_ids_before_text(tokenizer))
         self.chat_template: str | None = tokenizer.chat_template
         self.all_special_tokens: tuple[str, ...] = tuple(tokenizer.all_special_tokens)

@@ -1,0 +1,136 @@
+"""Features and captions -> a bundle: the maps and [RET], trained by Ray Train on the training split alone.
+
+The frozen parts never change; what is trained is a few MB. A run that was stopped goes on from its last epoch when the
+same command is given again. TensorBoard's scalars lie in the run's folder.
+
+    python -m jobs.finetune --catalogue openmoji --out tuned
+"""
+
+import dataclasses
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+from fromage_model.artefacts import home, place, writing
+from fromage_model.errors import ConfigError
+from jobs.finetuning.settings import FinetuneArgs
+from jobs.report import Report, Stopwatch, ray_session, run
+
+log = logging.getLogger(__name__)
+RUN_FILE = "run.json"
+
+
+def main(args: FinetuneArgs) -> Report:
+    """Train, or find the run complete. Raises FromageError for what the user can put right."""
+    from jobs.finetuning.data import select_items
+
+    watch = Stopwatch()
+    data = select_items(args)
+    folder = run_folder(args)
+    output = place("bundle", args.out)
+    done = _open_run(folder, args)
+    skipped = done is not None and output.is_dir() and not args.force
+    if not skipped:
+        with ray_session():
+            done = _train(
+                args, folder, output, rows=len(data.items), catalogue_fingerprint=data.features.catalogue_fingerprint
+            )
+        _write_run(folder, args, figures=done)
+    else:
+        log.info("the run %s is complete; --force trains again", folder.name)
+    return Report(
+        "finetune",
+        rows_in=len(data.items),
+        rows_out=len(data.items),
+        rows_failed=0,
+        seconds=watch.seconds,
+        output=output,
+        run=str(folder),
+        skipped=skipped,
+        figures=done,
+    )
+
+
+def run_folder(args: FinetuneArgs) -> Path:
+    """Where the run's checkpoints, scalars and settings lie."""
+    return home() / "runs" / (args.run or f"{Path(args.out).name}-{args.digest()}")
+
+
+def _open_run(folder: Path, args: FinetuneArgs) -> dict[str, Any] | None:
+    """The figures of a complete run, or None. Raises ConfigError where the run is another one's."""
+    path = folder / RUN_FILE
+    if not path.is_file():
+        _write_run(folder, args, figures=None)
+        return None
+    known = json.loads(path.read_text())
+    wanted = json.loads(json.dumps(args.decisive()))
+    differ = sorted(name for name in wanted if known["settings"].get(name) != wanted[name])
+    if differ:
+        raise ConfigError(
+            f"the run {folder.name} was started with other settings: {', '.join(differ)}; give another --run"
+        )
+    return known["figures"]
+
+
+def _write_run(folder: Path, args: FinetuneArgs, *, figures: dict[str, Any] | None) -> None:
+    folder.mkdir(parents=True, exist_ok=True)
+    partial = folder / f"{RUN_FILE}.partial"
+    partial.write_text(json.dumps({"settings": args.decisive(), "figures": figures}, indent=2) + "\n")
+    partial.replace(folder / RUN_FILE)
+
+
+def _train(args: FinetuneArgs, folder: Path, output: Path, *, rows: int, catalogue_fingerprint: str) -> dict[str, Any]:
+    """Run Ray Train, put the last epoch's bundle in its place -> the last epoch's figures."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    from ray.train.torch import TorchConfig, TorchTrainer
+
+    from jobs.finetuning.loop import BUNDLE_FOLDER, train_loop
+
+    lineage = {
+        "job": "finetune",
+        "settings": args.decisive(),
+        "catalogue_fingerprint": catalogue_fingerprint,
+        "split": "train",
+        "items": rows,
+        "versions": _versions(),
+    }
+    attempt = _attempt(folder, fresh=args.force)
+    trainer = TorchTrainer(
+        train_loop,
+        train_loop_config=dataclasses.asdict(args) | {"lineage": lineage, "scalars": str(folder / "scalars")},
+        torch_config=TorchConfig(backend="nccl" if args.use_gpu else "gloo"),
+        scaling_config=ScalingConfig(
+            num_workers=args.workers,
+            use_gpu=args.use_gpu,
+            resources_per_worker={"CPU": args.cpus_per_worker} | ({"GPU": 1} if args.use_gpu else {}),
+        ),
+        run_config=RunConfig(
+            name=attempt,
+            storage_path=str(folder),
+            failure_config=FailureConfig(max_failures=args.max_failures),
+            checkpoint_config=CheckpointConfig(num_to_keep=2),
+        ),
+    )
+    result = trainer.fit()
+    with result.checkpoint.as_directory() as checkpoint, writing(output) as bundle:
+        for file in (Path(checkpoint) / BUNDLE_FOLDER).iterdir():
+            (bundle / file.name).write_bytes(file.read_bytes())
+    return {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
+
+
+def _attempt(folder: Path, *, fresh: bool) -> str:
+    """Ray Train resumes what bears the same name: a fresh start takes the next one."""
+    numbers = [int(path.name.removeprefix("attempt-")) for path in folder.glob("attempt-*") if path.is_dir()]
+    last = max(numbers, default=0)
+    return f"attempt-{last + 1 if fresh or not numbers else last}"
+
+
+def _versions() -> dict[str, str]:
+    from importlib.metadata import version
+
+    return {name: version(name) for name in ("torch", "transformers", "ray", "numpy")}
+
+
+if __name__ == "__main__":
+    run(main, FinetuneArgs)

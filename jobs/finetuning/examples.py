@@ -1,0 +1,196 @@
+"""What a step trains on: items, how they are put into words, and conversations around them. Knows no tensors but features.
+
+Every draw depends on (seed, step, rank) alone, so that a resumed run sees what an undisturbed one would have seen.
+"""
+
+import hashlib
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from fromage_model.catalogue import Item
+from fromage_model.messages import Message, Part
+from jobs.finetuning import wording
+from jobs.finetuning.glosses import Glosses
+
+
+@dataclass(frozen=True)
+class Mix:
+    """Shares of what an item's text is: a caption, a chat wish, or its picture with a wish; they sum to 1."""
+
+    captions: float = 0.4
+    wishes: float = 0.5
+
+    @property
+    def pictures(self) -> float:
+        return 1.0 - self.captions - self.wishes
+
+
+@dataclass(frozen=True)
+class Shown:
+    """One item in words. A caption stands alone; otherwise `messages` is a conversation that ends with the wish."""
+
+    item: int
+    caption: str | None = None
+    messages: tuple[Message, ...] = ()
+
+
+@dataclass(frozen=True)
+class Talk:
+    """A conversation and its reply. `ends`: the reply is whole; `after_ret`: it follows a [RET].
+
+    Replies to small talk are the LM's own and teach [RET] its silence; the others teach what they follow, [RET]'s input
+    row or the visual prefix, to be understood.
+    """
+
+    messages: tuple[Message, ...]
+    reply: str
+    ends: bool = True
+    after_ret: bool = False
+    small_talk: bool = False
+
+
+@dataclass(frozen=True)
+class StepExamples:
+    """Everything of one step on one worker."""
+
+    shown: list[Shown]
+    captioned: list[int]
+    talks: list[Talk]
+
+
+@dataclass(frozen=True)
+class Exchange:
+    """A message and the LM's own reply to it; `ends` where the LM came to an end before the token limit."""
+
+    message: str
+    reply: str
+    ends: bool
+
+
+class Phrases:
+    """An item's name, tags and gloss -> sentences."""
+
+    def __init__(self, items: Sequence[Item], glosses: Glosses | None):
+        self._names = [item.caption or "" for item in items]
+        self._tags = [_tags(item) for item in items]
+        self._glosses = [glosses.of(name) if glosses and name else None for name in self._names]
+
+    def caption(self, item: int, draw: random.Random) -> str:
+        return self._put(item, draw.choice(wording.CAPTIONS), draw, fallback=wording.CAPTIONS[0])
+
+    def wish(self, item: int, draw: random.Random) -> str:
+        forms = draw.choice((wording.NAME_WISHES, wording.TAG_WISHES, wording.TAG_WISHES, wording.GLOSS_WISHES))
+        return self._put(item, draw.choice(forms), draw, fallback=draw.choice(wording.NAME_WISHES))
+
+    def after_products(self, item: int, draw: random.Random) -> str:
+        return draw.choice(wording.AFTER_PRODUCTS).format(item=self._names[item])
+
+    def picture_answer(self, item: int, draw: random.Random) -> str:
+        return draw.choice(wording.PICTURE_ANSWERS).format(item=self._names[item])
+
+    def _put(self, item: int, form: str, draw: random.Random, *, fallback: str) -> str:
+        tags, gloss = self._tags[item], self._glosses[item]
+        if ("{gloss}" in form and not gloss) or ("{tag}" in form and len(tags) < 2):
+            form = fallback
+        tag, other = draw.sample(tags, 2) if len(tags) >= 2 else ("", "")
+        return form.format(item=self._names[item], tag=tag, other=other, gloss=gloss)
+
+
+class Sampler:
+    """Draws the examples of each step. `features`, (N, F), belong to `items`, row by row."""
+
+    def __init__(
+        self,
+        items: Sequence[Item],
+        features: np.ndarray,
+        *,
+        phrases: Phrases,
+        exchanges: Sequence[Exchange],
+        mix: Mix,
+        batch_size: int,
+        caption_batch_size: int,
+        talk_batch_size: int,
+        seed: int,
+    ):
+        self.items = items
+        self.features = features
+        self._phrases = phrases
+        self._exchanges = exchanges
+        self._mix = mix
+        self.batch_size = batch_size
+        self._caption_batch_size = caption_batch_size
+        self._talk_batch_size = talk_batch_size
+        self._seed = seed
+
+    def steps_per_epoch(self, world_size: int) -> int:
+        return max(1, len(self.items) // (self.batch_size * world_size))
+
+    def draw(self, step: int, *, rank: int = 0, world_size: int = 1) -> StepExamples:
+        """The examples of one step: the epoch's order is cut into batches, and each rank takes its own."""
+        per_epoch = self.steps_per_epoch(world_size)
+        epoch, place = divmod(step, per_epoch)
+        order = list(range(len(self.items)))
+        self._random("order", epoch).shuffle(order)
+        start = (place * world_size + rank) * self.batch_size
+        chosen = order[start : start + self.batch_size]
+        draw = self._random("step", step, rank)
+        captioned = [item for item in chosen if self.items[item].caption][: self._caption_batch_size]
+        return StepExamples(
+            shown=[self._show(item, draw) for item in chosen],
+            captioned=captioned,
+            talks=[self._talk(draw) for _ in range(self._talk_batch_size)],
+        )
+
+    def caption_of(self, item: int) -> str:
+        return self.items[item].caption or ""
+
+    def _show(self, item: int, draw: random.Random) -> Shown:
+        kind = draw.random()
+        if kind < self._mix.captions:
+            return Shown(item, caption=self._phrases.caption(item, draw))
+        parts: list[Part] = [self._phrases.wish(item, draw)]
+        if kind >= self._mix.captions + self._mix.wishes:
+            parts = [self.features[item], draw.choice(wording.PICTURE_WISHES)]
+            draw.shuffle(parts)
+        return Shown(item, messages=(*self._history(draw), Message("user", parts)))
+
+    def _talk(self, draw: random.Random) -> Talk:
+        """Small talk in half of the cases; else what is said after products, or about a picture."""
+        kind = draw.random()
+        if kind < 0.5:
+            other = draw.choice(self._exchanges)
+            messages = (*self._history(draw), Message("user", [other.message]))
+            return Talk(messages, other.reply, ends=other.ends, small_talk=True)
+        item = draw.randrange(len(self.items))
+        if kind < 0.75:
+            wish = Message("user", [self._phrases.wish(item, draw)])
+            return Talk((*self._history(draw), wish), self._phrases.after_products(item, draw), after_ret=True)
+        question = Message("user", [self.features[item], draw.choice(wording.PICTURE_QUESTIONS)])
+        return Talk((*self._history(draw), question), self._phrases.picture_answer(item, draw))
+
+    def _history(self, draw: random.Random) -> list[Message]:
+        """Most conversations begin here; one in eight has had a turn already, with products or without."""
+        kind = draw.random()
+        if kind < 0.875:
+            return []
+        if kind < 0.94:
+            item = draw.randrange(len(self.items))
+            reply = Message("assistant", [self._phrases.after_products(item, draw)], ret_offsets=(0,))
+            return [Message("user", [self._phrases.wish(item, draw)]), reply]
+        before = draw.choice(self._exchanges)
+        return [Message("user", [before.message]), Message("assistant", [before.reply])]
+
+    def _random(self, *key: object) -> random.Random:
+        digest = hashlib.sha256(repr((self._seed, *key)).encode()).digest()
+        return random.Random(digest)
+
+
+def _tags(item: Item) -> list[str]:
+    """An item's words beside its name: tags of every kind, in the feed's order, each once."""
+    attributes = item.attributes
+    words = ",".join(attributes.get(key, "") for key in ("tags", "openmoji_tags", "keywords")).split(",")
+    words += [attributes.get("subgroup", "").replace("-", " ")]
+    return [word for word in dict.fromkeys(word.strip() for word in words) if word]

@@ -1,0 +1,236 @@
+"""What Ray Train runs on each worker: load, step, report, and resume. Knows one run's settings and nothing of the CLI."""
+
+import logging
+import math
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import torch
+from ray import train
+from torch import nn
+
+from fromage_model import metrics
+from fromage_model.build import build_fromage, default_dtype
+from fromage_model.bundle import save_bundle
+from fromage_model.config import FromageConfig
+from fromage_model.fromage import Fromage
+from jobs.finetuning import wording
+from jobs.finetuning.data import select_items
+from jobs.finetuning.examples import Mix, Phrases, Sampler
+from jobs.finetuning.glosses import Glosses
+from jobs.finetuning.replies import write_replies
+from jobs.finetuning.settings import FinetuneArgs
+from jobs.finetuning.step import FinetuneStep, StepWeights
+
+log = logging.getLogger(__name__)
+STATE_FILE, BUNDLE_FOLDER = "state.pt", "bundle"
+STATISTICS_ITEMS = 512
+MAX_GRADIENT_NORM = 1.0
+
+
+def train_loop(settings: dict[str, Any]) -> None:
+    """One worker's whole life. `settings`: fields of FinetuneArgs, `lineage`, and `scalars`, TensorBoard's folder."""
+    lineage, scalars = settings.pop("lineage"), settings.pop("scalars")
+    args = FinetuneArgs(**settings)
+    context = train.get_context()
+    torch.manual_seed(args.seed * 1000 + context.get_world_rank())
+    if not args.use_gpu:
+        torch.set_num_threads(args.threads)
+    worker = Worker(args, rank=context.get_world_rank(), world_size=context.get_world_size())
+    start = worker.resume()
+    writer = _writer(scalars, purge_step=start * worker.steps_per_epoch) if worker.rank == 0 else None
+    for epoch in range(start, args.epochs):
+        figures = worker.run_epoch(epoch, writer)
+        with tempfile.TemporaryDirectory() as folder:
+            checkpoint = None
+            if worker.rank == 0:
+                worker.save(Path(folder), epoch, lineage | {"epochs_done": epoch + 1})
+                checkpoint = train.Checkpoint.from_directory(folder)
+            train.report(figures | {"epoch": epoch + 1}, checkpoint=checkpoint)
+    if writer is not None:
+        writer.close()
+
+
+class Worker:
+    """A model, its examples, and an optimizer over what is trained."""
+
+    def __init__(self, args: FinetuneArgs, *, rank: int, world_size: int):
+        self.args = args
+        self.rank = rank
+        self.world_size = world_size
+        self.data = select_items(args)
+        self.device = train.torch.get_device() if args.use_gpu else torch.device("cpu")
+        self.model = self._model()
+        self.sampler = self._sampler()
+        self.steps_per_epoch = self.sampler.steps_per_epoch(world_size)
+        self._fit_statistics()
+        weights = StepWeights(feature_noise=args.feature_noise, sibling=args.sibling_weight)
+        self.step = FinetuneStep(self.model, self.sampler, weights)
+        self.forward = self._distributed(self.step)
+        self.optimizer = _optimizer(self.model, args)
+        total = self.steps_per_epoch * args.epochs
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
+            self.optimizer, lambda step: _rate(step, total, args.warmup_steps)
+        )
+
+    def run_epoch(self, epoch: int, writer: Any) -> dict[str, float]:
+        """-> the epoch's mean losses, its speed, and what validation measured."""
+        self.model.train()
+        sums: dict[str, float] = {}
+        start_s = time.perf_counter()
+        for place in range(self.steps_per_epoch):
+            step = epoch * self.steps_per_epoch + place
+            for name, value in self._step(step).items():
+                sums[name] = sums.get(name, 0.0) + value
+                if writer is not None:
+                    writer.add_scalar(f"train/{name}", value, step)
+        seconds = time.perf_counter() - start_s
+        figures = {name: total / self.steps_per_epoch for name, total in sums.items()}
+        figures["examples_per_second"] = self.steps_per_epoch * self.args.batch_size * self.world_size / seconds
+        figures |= self._validate()
+        for name, value in figures.items():
+            if writer is not None:
+                writer.add_scalar(f"epoch/{name}", value, epoch)
+        if self.rank == 0:
+            log.info("epoch %d of %d: %s", epoch + 1, self.args.epochs, {k: round(v, 3) for k, v in figures.items()})
+        return figures
+
+    def _step(self, step: int) -> dict[str, float]:
+        examples = self.sampler.draw(step, rank=self.rank, world_size=self.world_size)
+        parts = self.forward(examples)
+        self.optimizer.zero_grad(set_to_none=True)
+        parts["loss"].backward()
+        norm = self._clip()
+        self.optimizer.step()
+        self.scheduler.step()
+        self.model.trained.ret.renormalise(self.model.lm)
+        if not bool(torch.isfinite(norm)):
+            raise FloatingPointError(f"the gradient is not finite at step {step}; try a lower learning_rate")
+        return {name: float(value.detach()) for name, value in parts.items()} | {"gradient_norm": float(norm)}
+
+    def _clip(self) -> torch.Tensor:
+        """Bound the gradient of each part by itself: a wild one must not still the others -> the norm of all."""
+        parts = [list(part.parameters()) for part in self.model.trained.children()]
+        norms = [nn.utils.clip_grad_norm_(part, MAX_GRADIENT_NORM) for part in parts if part]
+        return torch.stack(norms).norm()
+
+    @torch.inference_mode()
+    def _validate(self) -> dict[str, float]:
+        """Recall among the validation items, with the name alone as the query."""
+        if not self.data.validation_items or self.rank != 0:
+            return {}
+        self.model.eval()
+        names = [f"{self.model.config.caption_prompt} {item.caption}." for item in self.data.validation_items]
+        texts = self.model.text_embeddings(names).numpy()
+        images = self.model.image_embeddings(torch.from_numpy(self.data.validation_features)).cpu().numpy()
+        recall = metrics.text_to_image(texts, images).to_json()
+        return {f"validation_{name}": value for name, value in recall.items()}
+
+    def save(self, folder: Path, epoch: int, lineage: dict[str, Any]) -> None:
+        """The bundle as of now, and what resuming needs beside it."""
+        state = {
+            "epoch": epoch + 1,
+            "trained": self.model.trained.state_dict(),
+            "optimizer": self.optimizer.state_dict(),
+            "scheduler": self.scheduler.state_dict(),
+            "rng": torch.get_rng_state(),
+        }
+        torch.save(state, folder / STATE_FILE)
+        info = self.data.features.info
+        save_bundle(
+            self.model,
+            folder / BUNDLE_FOLDER,
+            feature_width=info.width,
+            encoder_fingerprint=info.encoder_fingerprint,
+            lineage=lineage,
+        )
+
+    def resume(self) -> int:
+        """Lay the last reported checkpoint over this worker -> the epoch to go on with."""
+        checkpoint = train.get_checkpoint()
+        if checkpoint is None:
+            return 0
+        with checkpoint.as_directory() as folder:
+            state = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
+        self.model.trained.load_state_dict(state["trained"])
+        self.optimizer.load_state_dict(state["optimizer"])
+        self.scheduler.load_state_dict(state["scheduler"])
+        torch.set_rng_state(state["rng"])
+        log.info("resumed after epoch %d", state["epoch"])
+        return state["epoch"]
+
+    def _model(self) -> Fromage:
+        args = self.args
+        config = FromageConfig(
+            language_model=args.language_model,
+            vision_encoder=self.data.features.info.encoder,
+            visual_tokens=args.visual_tokens,
+            shared_width=args.shared_width,
+            text_layers=args.text_layers,
+            two_ret_rows=args.two_ret_rows,
+            system_prompt=args.system_prompt,
+        )
+        dtype = default_dtype(self.device) if args.dtype == "auto" else getattr(torch, args.dtype)
+        width = self.data.features.info.width
+        return build_fromage(
+            config, feature_width=width, device=self.device, dtype=dtype, dropout=args.dropout, seed=args.seed
+        )
+
+    def _sampler(self) -> Sampler:
+        args = self.args
+        phrases = Phrases(self.data.items, Glosses(Path(args.glosses)) if args.glosses else None)
+        exchanges = write_replies(self.model, wording.OTHER_MESSAGES, max_new_tokens=args.reply_tokens)
+        return Sampler(
+            self.data.items,
+            self.data.vectors,
+            phrases=phrases,
+            exchanges=exchanges,
+            mix=Mix(),
+            batch_size=min(args.batch_size, len(self.data.items)),
+            caption_batch_size=args.caption_batch_size,
+            talk_batch_size=args.talk_batch_size,
+            seed=args.seed,
+        )
+
+    @torch.no_grad()
+    def _fit_statistics(self) -> None:
+        """Standardise features, and states at [RET], by the training items."""
+        self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
+        step = FinetuneStep(self.model, self.sampler, StepWeights())
+        states: list[tuple[torch.Tensor, ...]] = []
+        for number in range(max(1, STATISTICS_ITEMS // self.sampler.batch_size)):
+            shown = self.sampler.draw(number).shown
+            states.append(self.model.ask([step.prompt_of(one) for one in shown]).at_ret)
+        self.model.trained.text_head.fit([torch.cat(layer) for layer in zip(*states, strict=True)])
+
+    def _distributed(self, step: FinetuneStep) -> nn.Module:
+        if self.world_size == 1:
+            return step
+        devices = [self.device] if self.device.type == "cuda" else None
+        return nn.parallel.DistributedDataParallel(step, device_ids=devices, broadcast_buffers=False)
+
+
+def _optimizer(model: Fromage, args: FinetuneArgs) -> torch.optim.AdamW:
+    """AdamW over the trained parts alone: matrices decay, the rest does not, and [RET] has its own rate."""
+    ret = list(model.trained.ret.parameters())
+    rest = [p for name, p in model.trained.named_parameters() if not name.startswith("ret.")]
+    groups = [
+        {"params": [p for p in rest if p.ndim >= 2], "lr": args.learning_rate, "weight_decay": args.weight_decay},
+        {"params": [p for p in rest if p.ndim < 2], "lr": args.learning_rate, "weight_decay": 0.0},
+        {"params": ret, "lr": args.ret_learning_rate, "weight_decay": 0.0},
+    ]
+    return torch.optim.AdamW(groups)
+
+
+def _rate(step: int, total: int, warmup: int) -> float:
+    if step < warmup:
+        return (step + 1) / warmup
+    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
+
+
+def _writer(folder: str, *, purge_step: int) -> Any:
+    from tensorboardX import SummaryWriter
+
+    return SummaryWriter(folder, purge_step=purge_step or None)

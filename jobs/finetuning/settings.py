@@ -1,0 +1,100 @@
+"""What one fine-tuning run is: its data, its model, and its hyper-parameters. Also its command line."""
+
+import dataclasses
+import hashlib
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from fromage_model.config import DEFAULT_SYSTEM_PROMPT
+from fromage_model.errors import ConfigError
+from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
+
+
+@dataclass(frozen=True)
+class FinetuneArgs:
+    """Train the maps and [RET] on a catalogue's training split."""
+
+    catalogue: str = "openmoji"
+    """Catalogue to train on: a name, a folder, or a URI."""
+    features: str | None = None
+    """Features of its pictures. Without it, those under the catalogue's name."""
+    out: str = "tuned"
+    """Name or folder of the bundle."""
+    run: str | None = None
+    """Name of the run, under which it is resumed. Without it, made of the settings."""
+    language_model: str = DEFAULT_LANGUAGE_MODEL
+    """Frozen LM: the embedded default, a hub id, or a local folder."""
+    visual_tokens: int = 2
+    """LM input embeddings that a picture becomes."""
+    shared_width: int = 256
+    """Width of the shared space."""
+    text_layers: tuple[int, ...] = (-1, 24)
+    """Layers whose state at [RET] is projected; -1 is the last."""
+    two_ret_rows: bool = True
+    """Give [RET] an output row of its own even where the LM ties its embeddings."""
+    system_prompt: str = DEFAULT_SYSTEM_PROMPT
+    """First turn of every chat that brings none of its own; empty for none."""
+    glosses: str | None = None
+    """Folder of WordNet's files, whose definitions become captions and wishes; none without it."""
+    epochs: int = 8
+    """Passes over the training items."""
+    batch_size: int = 64
+    """Items per step and worker, each in words once."""
+    caption_batch_size: int = 8
+    """Of these, how many are also captioned."""
+    talk_batch_size: int = 8
+    """Conversations per step whose replies are trained on, half of them small talk."""
+    learning_rate: float = 1e-3
+    """Peak, after the warm-up; it then falls to zero along a cosine."""
+    ret_learning_rate: float = 2e-3
+    """The same for [RET]'s rows."""
+    warmup_steps: int = 40
+    """Steps until the peak."""
+    weight_decay: float = 0.1
+    """AdamW's, on the maps' matrices only."""
+    dropout: float = 0.3
+    """On features and states before the maps."""
+    feature_noise: float = 0.3
+    """Gaussian noise on features, in standard deviations of the training split."""
+    sibling_weight: float = 0.25
+    """Share of a positive pair that a picture of the same group counts as."""
+    reply_tokens: int = 24
+    """Longest own reply of the LM to small talk, in tokens."""
+    validation: float = 0.0
+    """Share of the training split's groups, by hash, that is left out and measured after each epoch."""
+    seed: int = 0
+    """Of initialisation, order and noise."""
+    workers: int = 1
+    """Ray Train workers; each holds a frozen LM."""
+    threads: int = 2
+    """Torch threads of each worker on a CPU."""
+    cpus_per_worker: float = 1.0
+    """CPUs that each worker reserves."""
+    use_gpu: bool = False
+    """Give each worker a GPU; gradients then go over NCCL."""
+    dtype: str = "auto"
+    """Of the frozen LM: auto, float32, bfloat16 or float16. What is trained is float32."""
+    max_failures: int = 2
+    """Times that a lost worker is replaced before the job fails."""
+    force: bool = False
+    """Train again where the run is complete."""
+
+    def __post_init__(self):
+        object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        positive = ("epochs", "batch_size", "talk_batch_size", "workers", "threads", "reply_tokens")
+        for name in positive:
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        if not 0 <= self.validation < 1:
+            raise ConfigError(f"validation is {self.validation}; expected a share from 0 to below 1, for example 0.1")
+        if self.dtype not in ("auto", "float32", "bfloat16", "float16"):
+            raise ConfigError(f"dtype is {self.dtype!r}; expected auto, float32, bfloat16 or float16")
+
+    def decisive(self) -> dict[str, Any]:
+        """The settings that decide what is learned, without those of place, names and patience."""
+        other = {"out", "run", "force", "threads", "cpus_per_worker", "use_gpu", "max_failures"}
+        return {name: value for name, value in dataclasses.asdict(self).items() if name not in other}
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:12]
