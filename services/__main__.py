@@ -13,7 +13,7 @@ import sys
 import time
 import urllib.error
 import urllib.request
-from typing import NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
@@ -21,11 +21,20 @@ from fromage_model.errors import FromageError
 from services.processes import StopSignals, ended_with_us
 from services.settings import Settings
 
+if TYPE_CHECKING:
+    from ray.serve import Application
+
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 POLL_S = 0.25
 GRACE_S = 5.0
+CLI: dict[str, Any] = {
+    "_cli_prog_name": "python -m services",
+    "_cli_kebab_case": True,
+    "_cli_implicit_flags": True,
+    "_cli_hide_none_type": True,
+}
 
 
 class Refused(Exception):
@@ -56,7 +65,7 @@ def read_settings(arguments: list[str] | None = None) -> Settings:
     """Settings from the command line and the environment. Raises Refused naming the first wrong one."""
     argv = sys.argv[1:] if arguments is None else arguments
     try:
-        return Settings(_cli_parse_args=argv, _cli_prog_name="python -m services", _cli_kebab_case=True)  # type: ignore[call-arg]
+        return Settings(**CLI, _cli_parse_args=argv)
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = str(first["loc"][0])
@@ -89,17 +98,10 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
     app = build_app(settings)
     url = f"http://{LOOPBACK.get(settings.host, settings.host)}:{settings.port}"
     try:
-        context = ray.init(
-            address="local",
-            include_dashboard=settings.dashboard,
-            object_store_memory=settings.object_store_bytes,
-            log_to_driver=False,
-        )
+        start_ray(settings)
         signals.catch()
-        if context.dashboard_url:
-            print(f"Ray's dashboard: http://{context.dashboard_url}", flush=True)
         serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="HeadOnly")
-        serve.run(app)
+        deploy(app)
         wait_for_reply(url, timeout_s=settings.start_timeout_s)
         print(f"ready: {url}", flush=True)
         while True:
@@ -108,6 +110,35 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
         signals.ignore()
         with ended_with_us(grace_s=GRACE_S):
             ray.shutdown()
+
+
+def start_ray(settings: Settings) -> None:
+    """A Ray of our own, never a stranger's that runs here. Raises RuntimeError where it does not start."""
+    import ray
+
+    try:
+        context = ray.init(
+            address="local",
+            include_dashboard=settings.dashboard,
+            object_store_memory=settings.object_store_bytes,
+            log_to_driver=False,
+        )
+    except Exception as error:
+        raise RuntimeError(f"Ray did not start: {error}") from error
+    if context.dashboard_url:
+        print(f"Ray's dashboard: http://{context.dashboard_url}", flush=True)
+
+
+def deploy(app: "Application") -> None:
+    """Start the deployments and wait for them. Raises RuntimeError with what each that failed had to say."""
+    from ray import serve
+
+    try:
+        serve.run(app)
+    except RuntimeError as error:
+        applications = serve.status().applications.values()
+        said = [part.message for application in applications for part in application.deployments.values()]
+        raise RuntimeError("\n".join([str(error), *filter(None, said)])) from error
 
 
 def wait_for_reply(url: str, *, timeout_s: float) -> None:

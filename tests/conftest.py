@@ -3,7 +3,9 @@
 import logging
 import socket
 from collections.abc import Iterator
+from pathlib import Path
 
+import numpy as np
 import pytest
 
 TEST_CPUS = 4
@@ -54,6 +56,17 @@ def served_url(http_port: int) -> str:
 
     serve.run(build_app(Settings(port=http_port)), name="chat", route_prefix="/")
     return f"http://127.0.0.1:{http_port}"
+
+
+@pytest.fixture
+def stranger_index(tmp_path: Path) -> str:
+    """An index over OpenMoji that another model made."""
+    from fromage_model.catalogue import Catalogue
+    from fromage_model.index import RetrievalIndex
+
+    table = Catalogue.open("openmoji").table.slice(0, 3)
+    index = RetrievalIndex.build(np.eye(3, dtype=np.float32), table, fingerprint="f00d", catalogue="openmoji")
+    return str(index.save(tmp_path / "stranger"))
 
 
 def free_port() -> int:

@@ -1,0 +1,42 @@
+"""An app is composed from settings, or refused before anything is deployed."""
+
+import subprocess
+import sys
+
+import pytest
+from ray.serve import Application
+
+from fromage_model.bundle import bundle_fingerprint
+from fromage_model.errors import FingerprintMismatch, MissingArtefact
+from services.app import build_app
+from services.settings import Settings
+
+
+def test_replicas_without_a_model_do_without_torch():
+    imports = "import sys, services.chat, services.retrieval; sys.exit('torch' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
+
+
+def test_default_settings_make_an_application():
+    assert isinstance(build_app(Settings()), Application)
+
+
+def test_index_of_another_bundle_is_refused_with_both_fingerprints(stranger_index: str):
+    with pytest.raises(FingerprintMismatch) as refusal:
+        build_app(Settings(index=stranger_index))
+    assert bundle_fingerprint(Settings().bundle) in str(refusal.value)
+    assert "f00d" in str(refusal.value)
+    assert "python -m jobs.index --bundle" in str(refusal.value)
+
+
+@pytest.mark.parametrize(
+    ("kind", "settings"),
+    [
+        ("bundle", {"bundle": "nowhere"}),
+        ("index", {"index": "nowhere"}),
+        ("catalogue", {"catalogue": "nowhere"}),
+    ],
+)
+def test_missing_artefact_is_refused_and_the_command_that_makes_it_named(kind: str, settings: dict[str, str]):
+    with pytest.raises(MissingArtefact, match=rf"no {kind} 'nowhere'.*python -m jobs\."):
+        build_app(Settings.model_validate(settings))

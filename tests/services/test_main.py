@@ -1,0 +1,78 @@
+"""`python -m services` says when it is ready, ends all that it started, and refuses before Ray starts."""
+
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+
+import httpx
+import psutil
+import pytest
+
+from services.__main__ import Refused, check_port
+from tests.conftest import free_port
+
+PATIENCE_S = 240
+
+
+def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "services", *arguments]
+    return subprocess.run(command, capture_output=True, text=True, timeout=PATIENCE_S, check=False)
+
+
+@contextmanager
+def services(*arguments: str) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-m", "services", *arguments]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def line_that_starts(start: str, process: subprocess.Popen[str]) -> str:
+    assert process.stdout is not None
+    return next((line.rstrip() for line in process.stdout if line.startswith(start)), "the output ended")
+
+
+def still_running(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
+    return [process for process in processes if process.is_running() and process.status() != psutil.STATUS_ZOMBIE]
+
+
+def test_services_say_when_they_are_ready_and_end_all_that_they_started():
+    port = free_port()
+    with services("--port", str(port), "--no-dashboard") as process:
+        assert line_that_starts("ready", process) == f"ready: http://127.0.0.1:{port}"
+        assert httpx.get(f"http://127.0.0.1:{port}/healthz", timeout=10).json()["status"] == "ok"
+        started = psutil.Process(process.pid).children(recursive=True)
+        assert len(started) > 5
+        process.send_signal(signal.SIGTERM)
+        assert process.wait(timeout=PATIENCE_S) == 0
+        assert still_running(started) == []
+
+
+def test_ctrl_c_while_starting_ends_all_that_was_started():
+    with services("--port", str(free_port())) as process:
+        assert line_that_starts("Ray's dashboard", process).startswith("Ray's dashboard: http://127.0.0.1:")
+        started = psutil.Process(process.pid).children(recursive=True)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(timeout=PATIENCE_S) == 0
+        assert still_running(started) == []
+
+
+def test_index_of_another_bundle_ends_the_start_with_exit_code_2(stranger_index: str):
+    refused = run("--port", str(free_port()), "--index", stranger_index)
+    assert (refused.returncode, refused.stdout) == (2, "")
+    assert refused.stderr.startswith("error: ")
+    assert "Traceback" not in refused.stderr
+
+
+def test_busy_port_is_refused_with_a_way_out():
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        with pytest.raises(Refused, match=f"port {port} on 127.0.0.1 is in use; choose another with --port"):
+            check_port("127.0.0.1", port)
