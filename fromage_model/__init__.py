@@ -1,7 +1,7 @@
 """The model library: FROMAGe over frozen LMs and vision encoders. Usable from a notebook; knows no Ray and no HTTP.
 
-`from fromage_model import load_bundle` is the way in. It is looked up on first use, so that a module which needs no torch
-can be imported without it.
+`from fromage_model import load_bundle` is the way in. It is looked up on first use, so that a module which needs no
+torch can be imported without it.
 """
 
 from typing import Any

@@ -19,7 +19,7 @@ VISUAL = -1
 
 @dataclass(frozen=True)
 class PromptBatch:
-    """`embeddings` (B, T, D) in the LM's dtype; `ids` (B, T), VISUAL at pictures; `mask` (B, T), 1 where a row has content."""
+    """`embeddings` (B, T, D) in the LM's dtype; `ids` (B, T), VISUAL at pictures; `mask` (B, T), 1 at content."""
 
     embeddings: Tensor
     ids: Tensor

@@ -1,4 +1,4 @@
-"""Makes the parts of a Fromage from its config, and wires them. Knows weights by name; a trained state is laid over later."""
+"""Makes the parts of a Fromage from its config, and wires them. A trained state is laid over them by `bundle.py`."""
 
 import torch
 
@@ -11,7 +11,7 @@ from fromage_model.tokens import Tokens, load_tokens
 
 
 def default_dtype(device: str | torch.device) -> torch.dtype:
-    """The frozen LM's dtype where none is asked for: bfloat16 where the hardware multiplies it, else float16 or float32."""
+    """The frozen LM's dtype where none is asked for: bfloat16 where the hardware multiplies it."""
     if torch.device(device).type == "cuda":
         return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
     return torch.bfloat16 if _cpu_multiplies_bf16() else torch.float32

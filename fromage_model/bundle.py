@@ -98,9 +98,9 @@ def load_bundle(
 ) -> Fromage:
     """A bundle by name, folder or fsspec URI -> a Fromage in eval mode, with the index opened where one is named.
 
-    `dtype` is the frozen LM's; the trained parts are float32. `vision=False` leaves the encoder out: then pictures come as
-    features. Raises MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the LM
-    or the index is not the one that the bundle was trained with.
+    `dtype` is the frozen LM's; the trained parts are float32. `vision=False` leaves the encoder out: then pictures come
+    as features. Raises MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the
+    LM or the index is not the one that the bundle was trained with.
     """
     folder = locate("bundle", name)
     header, fingerprint = read_header(folder)

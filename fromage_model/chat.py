@@ -1,4 +1,4 @@
-"""From messages or an interleaved prompt to a reply of text and products. Knows decoding and the index as tools only."""
+"""From messages or an interleaved prompt to a reply of text and products. Decoding and the index are its tools."""
 
 from __future__ import annotations
 
@@ -87,7 +87,7 @@ def chat_stream(
 
 
 def as_message(message: Message | dict) -> Message:
-    """`{"role": ..., "content": text or list of parts}` is taken for a Message too, so that a notebook can stay short."""
+    """`{"role": ..., "content": text or list of parts}` is taken for a Message too: a notebook can stay short."""
     if isinstance(message, Message):
         return message
     role, content = message.get("role"), message.get("content")

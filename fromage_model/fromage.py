@@ -1,7 +1,7 @@
 """Fromage: a frozen LM and a frozen vision encoder joined by trained maps and [RET] (Koh et al., ICML 2023).
 
-This class wires finished parts; `build.py` makes them and `bundle.py` loads them. What it knows is the two losses of the
-paper and how text and pictures get into the shared space; decoding is `decoding.py`, conversations are `chat.py`.
+This class wires finished parts; `build.py` makes them and `bundle.py` loads them. What it knows is the two losses of
+the paper and how text and pictures get into the shared space; decoding is `decoding.py`, conversations are `chat.py`.
 
 Shapes: B batch, T positions, D LM width, F feature width, S shared width, N visual tokens, V vocabulary.
 """
@@ -151,8 +151,8 @@ class Fromage(nn.Module):
     def ask(self, prompts: Sequence[Prompt]) -> Asked:
         """Prompts, each without its final [RET] -> retrieval embeddings, with gradients for what is trained.
 
-        The LM is frozen, so everything before [RET] needs no gradient: it runs under no-grad and leaves its KV cache, and
-        only the position that consumes [RET] is differentiated. Pictures of these prompts are constants.
+        The LM is frozen, so everything before [RET] needs no gradient: it runs under no-grad and leaves its KV cache,
+        and only the position that consumes [RET] is differentiated. Pictures of these prompts are constants.
         """
         from transformers import DynamicCache
 
@@ -203,7 +203,7 @@ class Fromage(nn.Module):
         max_tokens: int = 48,
         positives: Tensor | None = None,
     ) -> ContrastiveLoss:
-        """Caption then [RET]: cross-entropy over caption and [RET], and symmetric InfoNCE with the pictures (section 3.2).
+        """Caption then [RET]: cross-entropy over both, and symmetric InfoNCE with the pictures (section 3.2).
 
         features (B, F). A caption that is cut to `max_tokens`, [RET] among them, still ends in [RET].
         """
@@ -245,8 +245,8 @@ class Fromage(nn.Module):
     def reply_loss(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]], *, through_lm: bool) -> Tensor:
         """Cross-entropy of each reply's tokens after its prompt -> a scalar: what keeps [RET] out of plain talk.
 
-        The gradient reaches the output row of [RET] and, with `through_lm`, what stands in the prompt: its input row and
-        the visual prefix, which learn not to disturb what the LM says after them.
+        The gradient reaches the output row of [RET] and, with `through_lm`, what stands in the prompt: its input row
+        and the visual prefix, which learn what the LM is to say after them.
         """
         with torch.set_grad_enabled(through_lm and torch.is_grad_enabled()):
             batch = self.embed_prompts([[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
@@ -286,7 +286,7 @@ class Fromage(nn.Module):
         exclude: Collection[str] = (),
         **sampling: Any,
     ) -> chat.Reply:
-        """Reply to a conversation, through the LM's chat template where it has one. `sampling`: fields of `Sampling`."""
+        """Reply to a conversation, through the LM's chat template if it has one. `sampling`: fields of `Sampling`."""
         turns = [chat.as_message(message) for message in messages]
         settings = Sampling(**sampling)
         return chat.chat(

@@ -45,7 +45,7 @@ class LanguageModel(nn.Module):
         table, head = self._table, self._head
         if min(len(table), len(head)) < vocabulary:
             raise ConfigError(
-                f"the LM's token table has {len(table)} rows, the tokenizer {vocabulary} tokens: they don't belong together"
+                f"the LM's token table has {len(table)} rows, its tokenizer {vocabulary} tokens: two models' files"
             )
         self.width = table.shape[1]
         self.head_width = head.shape[1]
@@ -150,7 +150,7 @@ class RetToken(nn.Module):
 
     @torch.no_grad()
     def initialise(self, lm: LanguageModel, *, start: Tensor, generator: torch.Generator | None = None) -> None:
-        """The input row starts near `start`, (D,), an output row of its own near the mean of the others; then lengths are set."""
+        """The input row starts near `start`, (D,), an output row of its own near the mean of the others."""
         starts = (start, lm.mean_row(output=True).cpu())
         for (row, _), centre in zip(self._rows(), starts, strict=False):
             noise = torch.randn(centre.shape, generator=generator) * centre.norm() / centre.numel() ** 0.5
@@ -175,7 +175,7 @@ def load_language_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> LanguageModel:
-    """A folder as `save_pretrained` writes it -> the frozen LM. No code of the folder's is run; weights are safetensors."""
+    """A folder as `save_pretrained` writes it -> the frozen LM. Weights are safetensors; no code of it is run."""
     from transformers import AutoModelForCausalLM
 
     backbone = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False, use_safetensors=True)

@@ -30,8 +30,8 @@ def next_token_loss_frozen(last: Tensor, logits: Tensor, row: Tensor, targets: T
     """The same loss where only the output row of [RET] is trained: equal in value and in the row's gradient.
 
     `last`, (P, D), and `logits`, (P, V), are constants, so that the graph holds P numbers and not P * V: with
-    z = last . row, the loss is logaddexp(logsumexp(logits), z) - (z where the target is [RET], else the target's logit).
-    Targets equal to V are [RET].
+    z = last . row, the loss is logaddexp(logsumexp(logits), z) less z where the target is [RET], and less the target's
+    logit elsewhere. Targets equal to V are [RET].
     """
     vocabulary = logits.shape[-1]
     logits = logits.detach().float()

@@ -21,8 +21,8 @@ Part = str | Image.Image | np.ndarray
 class Message:
     """One turn. A part is text, a picture (PIL), or a picture's features, (F,) float32.
 
-    `ret_offsets` are the character positions, in the turn's joined text, at which `[RET]` stood: an assistant's turn that
-    showed products is put before the LM as the LM wrote it.
+    `ret_offsets` are the character positions, in the turn's joined text, at which `[RET]` stood: an assistant's turn
+    that showed products is put before the LM as the LM wrote it.
     """
 
     role: Role

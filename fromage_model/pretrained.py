@@ -54,7 +54,7 @@ def locate_vision_encoder(name: str) -> Weights:
 
 
 def cached_sha256(path: Path) -> str:
-    """The file's sha256, remembered by path, size and modification time: a 14 GB model is read once, not at each start."""
+    """The file's sha256, remembered by path, size and modification time: 14 GB are read once, not at each start."""
     stat = path.stat()
     key = hashlib.sha256(f"{path.resolve()}|{stat.st_size}|{stat.st_mtime_ns}".encode()).hexdigest()
     record = home() / "hashes" / key

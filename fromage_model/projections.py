@@ -9,7 +9,6 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-
 STD_FLOOR = 0.3
 """Smallest scale, as a share of the mean one: a feature that is dead in training must not explode on a photograph."""
 

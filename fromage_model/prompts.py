@@ -1,7 +1,7 @@
 """An interleaved list of text and pictures -> what the LM reads. Knows templates and order, not how text is decoded.
 
-A prompt is a list of segments: token ids, or one picture's features. Only this module and our own templates decide where
-special tokens stand; what a user typed arrives as ordinary text.
+A prompt is a list of segments: token ids, or one picture's features. Only this module and our own templates decide
+where special tokens stand; what a user typed arrives as ordinary text.
 
 Shapes: F feature width.
 """
@@ -34,7 +34,7 @@ Prompt = list[Segment]
 
 
 def raw_prompt(parts: Sequence[str | np.ndarray | Tensor], tokens: Tokens) -> Prompt:
-    """Text and pictures' features in order, with nothing but the tokenizer's own start token added (FROMAGe section 4)."""
+    """Text and pictures' features in order, after the tokenizer's own start token (FROMAGe section 4)."""
     return [list(tokens.start_ids), *(_segment(part, tokens) for part in parts)]
 
 

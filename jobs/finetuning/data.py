@@ -34,7 +34,8 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
     features = read_features(args.features or catalogue.name)
     if features.catalogue_fingerprint != catalogue.fingerprint:
         raise CatalogueError(
-            f"the features are of another state of {catalogue.name}; run python -m jobs.embed --catalogue {args.catalogue}"
+            f"the features are of another state of {catalogue.name}; "
+            f"`python -m jobs.embed --catalogue {args.catalogue}` renews them"
         )
     have = set(features.ids)
     usable = [item for item in catalogue.items(TRAINING_SPLIT) if item.caption and item.id in have]

@@ -1,4 +1,4 @@
-"""What a step trains on: items, how they are put into words, and conversations around them. Knows no tensors but features.
+"""What a step trains on: items put into words, and conversations around them. Knows no model and no tensors.
 
 Every draw depends on (seed, step, rank) alone, so that a resumed run sees what an undisturbed one would have seen.
 """

@@ -1,4 +1,4 @@
-"""What Ray Train runs on each worker: load, step, report, and resume. Knows one run's settings and nothing of the CLI."""
+"""What Ray Train runs on each worker: load, step, report, and resume. Knows nothing of the command line."""
 
 import logging
 import math
@@ -181,7 +181,7 @@ class Worker:
     def _sampler(self) -> Sampler:
         args = self.args
         phrases = Phrases(self.data.items, Glosses(Path(args.glosses)) if args.glosses else None)
-        exchanges = write_replies(self.model, wording.OTHER_MESSAGES, max_new_tokens=args.reply_tokens)
+        exchanges = write_replies(self.model, wording.small_talk(), max_new_tokens=args.reply_tokens)
         return Sampler(
             self.data.items,
             self.data.vectors,
