@@ -13,9 +13,11 @@ from pathlib import Path
 from typing import Any
 
 from fromage_model.artefacts import home, place, writing
+from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.report import Report, Stopwatch, ray_session, run
+from jobs.workers import name_for_workers
 
 log = logging.getLogger(__name__)
 RUN_FILE = "run.json"
@@ -32,7 +34,7 @@ def main(args: FinetuneArgs) -> Report:
     done = _open_run(folder, args)
     skipped = done is not None and output.is_dir() and not args.force
     if not skipped:
-        with ray_session():
+        with ray_session(worker_logs=True):
             done = _train(
                 args, folder, output, rows=len(data.items), catalogue_fingerprint=data.features.catalogue_fingerprint
             )
@@ -98,7 +100,8 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, *, rows: int, catalog
     attempt = _attempt(folder, fresh=args.force)
     trainer = TorchTrainer(
         train_loop,
-        train_loop_config=dataclasses.asdict(args) | {"lineage": lineage, "scalars": str(folder / "scalars")},
+        train_loop_config=dataclasses.asdict(_for_workers(args))
+        | {"lineage": lineage, "scalars": str(folder / "scalars")},
         torch_config=TorchConfig(backend="nccl" if args.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=args.workers,
@@ -117,6 +120,14 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, *, rows: int, catalog
         for file in (Path(checkpoint) / BUNDLE_FOLDER).iterdir():
             (bundle / file.name).write_bytes(file.read_bytes())
     return {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
+
+
+def _for_workers(args: FinetuneArgs) -> FinetuneArgs:
+    """The same, with names that another process resolves to the same folders."""
+    features = name_for_workers("features", args.features or Catalogue.open(args.catalogue).name)
+    glosses = str(Path(args.glosses).resolve()) if args.glosses else None
+    catalogue = name_for_workers("catalogue", args.catalogue)
+    return dataclasses.replace(args, catalogue=catalogue, features=features, glosses=glosses)
 
 
 def _attempt(folder: Path, *, fresh: bool) -> str:

@@ -6,6 +6,7 @@ Knows nothing of what a job does.
 import json
 import logging
 import os
+import signal
 import sys
 import time
 from collections.abc import Callable, Iterator
@@ -18,6 +19,7 @@ from fromage_model.errors import FromageError
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
+EXIT_TERMINATED = 143
 
 # Loggers that warn at every start of what is as it should be: a token was written, progress bars are off.
 RAY_NOTICES = ("ray._private.authentication.authentication_token_setup", "ray.data._internal.progress")
@@ -106,6 +108,7 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     for chatty in ("httpx", "httpcore", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
+    signal.signal(signal.SIGTERM, _leave)
     try:
         args = tyro.cli(args_class, description=module.__doc__)
         report = main(args)
@@ -119,11 +122,16 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     sys.exit(0 if report.rows_out or not report.rows_failed else EXIT_FAILED)
 
 
+def _leave(signum: int, frame: Any) -> None:
+    """SIGTERM unwinds like Ctrl-C, so that half-written folders are removed and a Ray of our own is stopped."""
+    sys.exit(EXIT_TERMINATED)
+
+
 @contextmanager
-def ray_session() -> Iterator[None]:
+def ray_session(*, worker_logs: bool = False) -> Iterator[None]:
     """A Ray to work with: the one already joined, the cluster that `RAY_ADDRESS` names, else one of our own.
 
-    A Ray that was started or joined here is left here.
+    A Ray that was started or joined here is left here. `worker_logs` brings what workers log to this terminal.
     """
     import ray
 
@@ -135,7 +143,7 @@ def ray_session() -> Iterator[None]:
     log.info("joining Ray: %s", address or "one of our own, started now")
     # "local" and not None: without an address Ray would join a stranger's cluster that happens to run on this machine.
     local = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
+    ray.init(log_to_driver=worker_logs, logging_level=logging.WARNING, **local)
     try:
         yield
     finally:

@@ -22,6 +22,7 @@ class TrainingItems:
     vectors: np.ndarray = field(repr=False)
     validation_items: list[Item]
     validation_features: np.ndarray = field(repr=False)
+    held_out_items: list[Item]
     features: Features = field(repr=False)
 
 
@@ -51,6 +52,7 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
         vectors=features.of([item.id for item in items]),
         validation_items=validation,
         validation_features=features.of([item.id for item in validation]),
+        held_out_items=[item for item in catalogue.items() if item.split != TRAINING_SPLIT],
         features=features,
     )
 

@@ -3,11 +3,15 @@
 WordNet 3.0 (Princeton University, WordNet licence) describes what a thing is for, which a catalogue's names don't.
 """
 
+import hashlib
+from collections.abc import Collection
 from pathlib import Path
 
 from fromage_model.errors import MissingArtefact
 
 DEFAULT_FOLDER = Path("/usr/share/wordnet")
+CONCRETE = frozenset({5, 6, 8, 13, 17, 18, 20})
+"""Lexicographer files of animals, artefacts, the body, food, natural objects, people and plants (lexnames(5WN))."""
 
 
 class Glosses:
@@ -28,9 +32,32 @@ class Glosses:
                 return self._definition(self._offsets[candidate])
         return None
 
+    def pairs(self, count: int, *, without: Collection[str] = ()) -> list[tuple[str, str]]:
+        """Names of things one can picture, each with its definition; always the same ones, in the order of a sha256.
+
+        `without` are names that must not be among them.
+        """
+        left_out = {name.strip().lower() for name in without}
+        order = sorted(self._offsets, key=lambda lemma: hashlib.sha256(lemma.encode()).digest())
+        found: list[tuple[str, str]] = []
+        for lemma in order:
+            name = lemma.replace("_", " ")
+            if len(found) == count:
+                break
+            if name.isascii() and lemma.count("_") < 2 and name not in left_out and self._is_picturable(lemma):
+                found.append((name, self._definition(self._offsets[lemma])))
+        return found
+
+    def _is_picturable(self, lemma: str) -> bool:
+        """Whether the first sense is a concrete thing, and the lemma its usual word."""
+        fields = self._line(self._offsets[lemma]).split(maxsplit=5)
+        return int(fields[1]) in CONCRETE and fields[4].lower() == lemma
+
     def _definition(self, offset: int) -> str:
-        line = self._data[offset : self._data.index(b"\n", offset)].decode()
-        return line.split(" | ", 1)[1].split(";")[0].strip().strip('"()')
+        return self._line(offset).split(" | ", 1)[1].split(";")[0].strip().strip('"()')
+
+    def _line(self, offset: int) -> str:
+        return self._data[offset : self._data.index(b"\n", offset)].decode()
 
 
 def _first_sense(line: str) -> tuple[str, int]:

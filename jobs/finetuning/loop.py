@@ -1,7 +1,9 @@
 """What Ray Train runs on each worker: load, step, report, and resume. Knows nothing of the command line."""
 
+import functools
 import logging
 import math
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -23,10 +25,11 @@ from jobs.finetuning.glosses import Glosses
 from jobs.finetuning.replies import write_replies
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.finetuning.step import FinetuneStep, StepWeights
+from jobs.finetuning.warm_start import WarmStart, warm_start
+from jobs.report import Progress
 
 log = logging.getLogger(__name__)
 STATE_FILE, BUNDLE_FOLDER = "state.pt", "bundle"
-STATISTICS_ITEMS = 512
 MAX_GRADIENT_NORM = 1.0
 
 
@@ -34,12 +37,16 @@ def train_loop(settings: dict[str, Any]) -> None:
     """One worker's whole life. `settings`: fields of FinetuneArgs, `lineage`, and `scalars`, TensorBoard's folder."""
     lineage, scalars = settings.pop("lineage"), settings.pop("scalars")
     args = FinetuneArgs(**settings)
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     context = train.get_context()
     torch.manual_seed(args.seed * 1000 + context.get_world_rank())
     if not args.use_gpu:
         torch.set_num_threads(args.threads)
     worker = Worker(args, rank=context.get_world_rank(), world_size=context.get_world_size())
     start = worker.resume()
+    if start is None:
+        start = 0
+        worker.warm_start()
     writer = _writer(scalars, purge_step=start * worker.steps_per_epoch) if worker.rank == 0 else None
     for epoch in range(start, args.epochs):
         figures = worker.run_epoch(epoch, writer)
@@ -63,22 +70,23 @@ class Worker:
         self.data = select_items(args)
         self.device = train.torch.get_device() if args.use_gpu else torch.device("cpu")
         self.model = self._model()
+        self.glosses = Glosses(Path(args.glosses)) if args.glosses else None
         self.sampler = self._sampler()
         self.steps_per_epoch = self.sampler.steps_per_epoch(world_size)
-        self._fit_statistics()
         weights = StepWeights(feature_noise=args.feature_noise, sibling=args.sibling_weight)
         self.step = FinetuneStep(self.model, self.sampler, weights)
+        self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
         self.forward = self._distributed(self.step)
         self.optimizer = _optimizer(self.model, args)
         total = self.steps_per_epoch * args.epochs
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(
-            self.optimizer, lambda step: _rate(step, total, args.warmup_steps)
-        )
+        rate = functools.partial(_rate, total=total, warmup=args.warmup_steps)
+        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
 
     def run_epoch(self, epoch: int, writer: Any) -> dict[str, float]:
         """-> the epoch's mean losses, its speed, and what validation measured."""
         self.model.train()
         sums: dict[str, float] = {}
+        progress = Progress(f"epoch {epoch + 1} of {self.args.epochs}, steps", total=self.steps_per_epoch, every_s=10)
         start_s = time.perf_counter()
         for place in range(self.steps_per_epoch):
             step = epoch * self.steps_per_epoch + place
@@ -86,6 +94,8 @@ class Worker:
                 sums[name] = sums.get(name, 0.0) + value
                 if writer is not None:
                     writer.add_scalar(f"train/{name}", value, step)
+            if self.rank == 0:
+                progress.add(1)
         seconds = time.perf_counter() - start_s
         figures = {name: total / self.steps_per_epoch for name, total in sums.items()}
         figures["examples_per_second"] = self.steps_per_epoch * self.args.batch_size * self.world_size / seconds
@@ -147,11 +157,35 @@ class Worker:
             lineage=lineage,
         )
 
-    def resume(self) -> int:
-        """Lay the last reported checkpoint over this worker -> the epoch to go on with."""
+    def warm_start(self) -> None:
+        """Train the heads alone first; every worker does the same and comes to the same."""
+        args = self.args
+        settings = WarmStart(
+            steps=args.warm_start_steps,
+            phrasings=args.phrasings,
+            weight_decay=args.weight_decay,
+            noise=args.feature_noise,
+            sibling=args.sibling_weight,
+            seed=args.seed,
+        )
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(args.seed)
+            warm_start(self.model, self.step, self.sampler, settings, dictionary=self._dictionary())
+        if self.rank == 0:
+            log.info("after the warm start: %s", {k: round(v, 3) for k, v in self._validate().items()})
+
+    def _dictionary(self) -> list[tuple[str, str]]:
+        """Words that no item bears that is measured by: neither the held-out split's nor validation's."""
+        if self.glosses is None:
+            return []
+        names = [item.caption or "" for item in [*self.data.held_out_items, *self.data.validation_items]]
+        return self.glosses.pairs(self.args.dictionary_pairs, without=names)
+
+    def resume(self) -> int | None:
+        """Lay the last reported checkpoint over this worker -> the epoch to go on with, or None where all is new."""
         checkpoint = train.get_checkpoint()
         if checkpoint is None:
-            return 0
+            return None
         with checkpoint.as_directory() as folder:
             state = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
         self.model.trained.load_state_dict(state["trained"])
@@ -180,7 +214,7 @@ class Worker:
 
     def _sampler(self) -> Sampler:
         args = self.args
-        phrases = Phrases(self.data.items, Glosses(Path(args.glosses)) if args.glosses else None)
+        phrases = Phrases(self.data.items, self.glosses)
         exchanges = write_replies(self.model, wording.small_talk(), max_new_tokens=args.reply_tokens)
         return Sampler(
             self.data.items,
@@ -194,17 +228,6 @@ class Worker:
             seed=args.seed,
         )
 
-    @torch.no_grad()
-    def _fit_statistics(self) -> None:
-        """Standardise features, and states at [RET], by the training items."""
-        self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
-        step = FinetuneStep(self.model, self.sampler, StepWeights())
-        states: list[tuple[torch.Tensor, ...]] = []
-        for number in range(max(1, STATISTICS_ITEMS // self.sampler.batch_size)):
-            shown = self.sampler.draw(number).shown
-            states.append(self.model.ask([step.prompt_of(one) for one in shown]).at_ret)
-        self.model.trained.text_head.fit([torch.cat(layer) for layer in zip(*states, strict=True)])
-
     def _distributed(self, step: FinetuneStep) -> nn.Module:
         if self.world_size == 1:
             return step
@@ -213,14 +236,19 @@ class Worker:
 
 
 def _optimizer(model: Fromage, args: FinetuneArgs) -> torch.optim.AdamW:
-    """AdamW over the trained parts alone: matrices decay, the rest does not, and [RET] has its own rate."""
-    ret = list(model.trained.ret.parameters())
-    rest = [p for name, p in model.trained.named_parameters() if not name.startswith("ret.")]
-    groups = [
-        {"params": [p for p in rest if p.ndim >= 2], "lr": args.learning_rate, "weight_decay": args.weight_decay},
-        {"params": [p for p in rest if p.ndim < 2], "lr": args.learning_rate, "weight_decay": 0.0},
-        {"params": ret, "lr": args.ret_learning_rate, "weight_decay": 0.0},
-    ]
+    """AdamW over the trained parts alone: matrices decay; the heads, trained before, have a rate of their own."""
+    parts = model.trained
+    heads = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
+    rated = (
+        (heads, args.head_learning_rate),
+        ([*parts.prefix.parameters(), *parts.ret.parameters()], args.learning_rate),
+    )
+    groups = []
+    for parameters, rate in rated:
+        matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
+        others = [parameter for parameter in parameters if parameter.ndim < 2]
+        groups.append({"params": matrices, "lr": rate, "weight_decay": args.weight_decay})
+        groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
     return torch.optim.AdamW(groups)
 
 

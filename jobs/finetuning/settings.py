@@ -37,7 +37,9 @@ class FinetuneArgs:
     """First turn of every chat that brings none of its own; empty for none."""
     glosses: str | None = None
     """Folder of WordNet's files, whose definitions become captions and wishes; none without it."""
-    epochs: int = 8
+    dictionary_pairs: int = 2500
+    """Words of these files and their definitions that the warm start trains the text head on."""
+    epochs: int = 4
     """Passes over the training items."""
     batch_size: int = 64
     """Items per step and worker, each in words once."""
@@ -45,11 +47,15 @@ class FinetuneArgs:
     """Of these, how many are also captioned."""
     talk_batch_size: int = 8
     """Conversations per step whose replies are trained on, half of them small talk."""
-    learning_rate: float = 1e-3
-    """Peak, after the warm-up; it then falls to zero along a cosine."""
-    ret_learning_rate: float = 2e-3
-    """The same for [RET]'s rows."""
-    warmup_steps: int = 40
+    warm_start_steps: int = 600
+    """Steps in which the heads alone are trained, on states that are read once."""
+    phrasings: int = 4
+    """Texts for each item that the warm start reads."""
+    learning_rate: float = 2e-3
+    """Peak for the prefix and [RET], after the warm-up; it then falls to zero along a cosine."""
+    head_learning_rate: float = 5e-4
+    """The same for the heads."""
+    warmup_steps: int = 10
     """Steps until the peak."""
     weight_decay: float = 0.1
     """AdamW's, on the maps' matrices only."""

@@ -3,14 +3,14 @@
 Shapes: B batch of one worker, W workers, S shared width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
 from torch import Tensor, distributed, nn
 
 from fromage_model import losses
-from fromage_model.fromage import Fromage
+from fromage_model.fromage import Asked, Fromage
 from fromage_model.prompts import Prompt, chat_prompt, token_count
 from jobs.finetuning.examples import Sampler, Shown, StepExamples, Talk
 
@@ -87,18 +87,32 @@ class FinetuneStep(nn.Module):
 
         Prompts of like length go through the LM together: a caption is not padded to a conversation's length.
         """
+        embeddings, next_token, order = [], [], []
+        for rows, asked in self._asked(shown):
+            captions = torch.tensor([float(shown[row].caption is not None) for row in rows])
+            embeddings.append(asked.embeddings)
+            next_token.append(self.model.next_token_loss(asked, captions) * len(rows) / len(shown))
+            order += rows
+        back = torch.tensor(order).argsort().to(embeddings[0].device)
+        return torch.cat(embeddings)[back], torch.stack(next_token).sum()
+
+    @torch.no_grad()
+    def states_at_ret(self, shown: Sequence[Shown]) -> tuple[list[int], list[tuple[Tensor, ...]]]:
+        """Rows of `shown`, and the state at [RET] of each, (D,) for each layer."""
+        order: list[int] = []
+        states: list[tuple[Tensor, ...]] = []
+        for rows, asked in self._asked(shown):
+            order += rows
+            states += list(zip(*(layer.float() for layer in asked.at_ret), strict=True))
+        return order, states
+
+    def _asked(self, shown: Sequence[Shown]) -> Iterator[tuple[list[int], Asked]]:
         prompts = [self.prompt_of(one) for one in shown]
         sizes = [token_count(prompt, visual_tokens=self.model.config.visual_tokens) for prompt in prompts]
         order = sorted(range(len(shown)), key=lambda row: sizes[row])
-        embeddings, next_token = [], []
         for start in range(0, len(order), ROWS_AT_ONCE):
             rows = order[start : start + ROWS_AT_ONCE]
-            asked = self.model.ask([prompts[row] for row in rows])
-            captions = torch.tensor([float(shown[row].caption is not None) for row in rows])
-            embeddings.append(asked.embeddings)
-            next_token.append(self.model.next_token_loss(asked, captions) * len(rows) / len(order))
-        back = torch.tensor(order).argsort().to(embeddings[0].device)
-        return torch.cat(embeddings)[back], torch.stack(next_token).sum()
+            yield rows, self.model.ask([prompts[row] for row in rows])
 
     def _talk(self, talks: Sequence[Talk]) -> Tensor:
         """Small talk costs no gradient through the LM; what follows a [RET] or a picture does, for what it follows."""
