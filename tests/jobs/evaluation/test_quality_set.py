@@ -1,11 +1,14 @@
 """The quality set's file: what it may hold, and that the shipped one names things that exist."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from fromage_model.errors import InvalidInput, MissingArtefact
 from jobs.evaluation.quality_set import Wish, read_quality_set
+from jobs.finetuning import wording
 
 SMALL = {
     "wishes": [{"text": "It's pouring!", "accept": ["Umbrella", "raincoat"]}],
@@ -81,3 +84,19 @@ def test_a_wrong_field_is_named(tmp_path, content, field):
 def test_what_is_no_json_object_is_refused(tmp_path, content):
     with pytest.raises(InvalidInput):
         read_quality_set(written(tmp_path, content))
+
+
+def test_training_wording_repeats_no_message_of_the_shipped_set():
+    shipped = read_quality_set("openmoji")
+    asked = [wish.text for wish in shipped.wishes] + [*shipped.others, *shipped.picture_messages]
+    trained_on = Path(wording.__file__).read_text() + "\n".join(["", *wording.small_talk(), ""])
+    lines = {plain(line) for line in trained_on.splitlines()} | {
+        plain(text) for text in re.findall(r'"([^"\n]*)"', trained_on)
+    }
+    assert len(lines) > 100
+    assert not [text for text in asked if plain(text) in lines]
+
+
+def plain(text):
+    """Letters, digits and spaces alone, without case."""
+    return re.sub(r"[^a-z0-9 ]", "", text.casefold()).strip()
