@@ -22,6 +22,7 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError
 from jobs.evaluation.quality_set import QualitySet, read_quality_set
 from jobs.report import Report, Stopwatch, ray_session, run
+from jobs.workers import name_for_workers, threads_each
 
 log = logging.getLogger(__name__)
 
@@ -104,8 +105,9 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
     from jobs.evaluation import recall
     from jobs.image_embeddings import image_embeddings
 
+    bundle = name_for_workers("bundle", args.bundle)
     with ray_session():
-        pictures = image_embeddings(catalogue, bundle=args.bundle, features=args.features)
+        pictures = image_embeddings(catalogue, bundle=bundle, features=args.features)
         rows = recall.split_rows(catalogue, args.split, embedded=pictures.ids)
         items = [catalogue.item(pictures.ids[row]) for row in rows]
         wordings = {"names": recall.name_query}
@@ -115,7 +117,10 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
         for wording, query in wordings.items():
             log.info("%s: %d queries", wording, len(items))
             texts = recall.text_embeddings(
-                [query(item) for item in items], bundle=args.bundle, workers=args.workers, threads=_threads(args)
+                [query(item) for item in items],
+                bundle=bundle,
+                workers=args.workers,
+                threads=threads_each(args.workers, threads=args.threads),
             )
             recalls[wording] = recall.recall_on(texts, pictures.vectors, rows)
     print(recall.table_of(recalls, items=len(items), all_items=len(pictures.ids)))
@@ -139,11 +144,12 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
     RetrievalIndex.load(index, fingerprint=fingerprint)
     questions = chat_quality.questions_of(queries, chat_quality.pictured_items(catalogue, limit=args.picture_messages))
     engine = Engine(
-        bundle=args.bundle,
-        index=index,
-        catalogue=args.catalogue,
+        bundle=name_for_workers("bundle", args.bundle),
+        index=name_for_workers("index", index),
+        catalogue=name_for_workers("catalogue", args.catalogue),
+        sees_pictures=args.picture_messages > 0,
         max_new_tokens=args.max_new_tokens,
-        threads=_threads(args),
+        threads=threads_each(args.workers, threads=args.threads),
     )
     with ray_session():
         answers = ask(questions, engine=engine, workers=args.workers)
@@ -164,10 +170,6 @@ def write_json(file: Path, content: Any) -> None:
     partial = file.with_name(f".{file.name}.{os.getpid()}")
     partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
     partial.replace(file)
-
-
-def _threads(args: EvaluateArgs) -> int:
-    return args.threads or max(1, (os.cpu_count() or 1) // args.workers)
 
 
 def _plain(name: str) -> str:

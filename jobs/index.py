@@ -15,6 +15,7 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import FromageError
 from fromage_model.index import RetrievalIndex, read_info
 from jobs.report import Report, Stopwatch, ray_session, run
+from jobs.workers import name_for_workers
 
 log = logging.getLogger(__name__)
 
@@ -86,7 +87,11 @@ def make_index(catalogue: Catalogue, args: IndexArgs) -> tuple[RetrievalIndex, l
 
     with ray_session():
         embedded = image_embeddings(
-            catalogue, bundle=args.bundle, features=args.features, workers=args.workers, threads=args.threads
+            catalogue,
+            bundle=name_for_workers("bundle", args.bundle),
+            features=args.features,
+            workers=args.workers,
+            threads=args.threads,
         )
     without = set(embedded.missing)
     kept = [row for row, id in enumerate(catalogue.table.column("id").to_pylist()) if id not in without]

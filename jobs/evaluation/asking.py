@@ -7,7 +7,8 @@ from typing import cast
 import pyarrow as pa
 
 from fromage_model.images import decode_image
-from fromage_model.messages import Message, Part
+from fromage_model.index import Hit, RetrievalIndex
+from fromage_model.messages import Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
 from jobs.evaluation.chat_quality import TOP_K, Answer, Question
 from jobs.report import Progress
 from jobs.stages import require_columns
@@ -22,6 +23,7 @@ class Engine:
     bundle: str
     index: str
     catalogue: str
+    sees_pictures: bool
     max_new_tokens: int
     threads: int
 
@@ -40,7 +42,8 @@ class AskChat:
         torch.set_num_threads(engine.threads)
         self.engine = engine
         self.catalogue = Catalogue.open(engine.catalogue)
-        self.model = load_bundle(engine.bundle, index=engine.index)
+        self.model = load_bundle(engine.bundle, vision=engine.sees_pictures)
+        self.index = RetrievalIndex.load(engine.index, fingerprint=self.model.fingerprint)
 
     def __call__(self, batch: pa.Table) -> pa.Table:
         require_columns(batch, self.columns, stage="AskChat")
@@ -48,21 +51,29 @@ class AskChat:
         schema = pa.schema({"ids": pa.list_(pa.string()), "captions": pa.list_(pa.string()), "reply": pa.string()})
         return pa.Table.from_pylist(answers, schema=schema).append_column("row", batch.column("row"))
 
-    def answer(self, text: str, retrieval: str, item_id: str) -> dict[str, object]:
-        """What comes for a user's first message, under the picture of the item `item_id` unless that is empty."""
+    def answer(self, text: str, retrieval: RetrievalMode, item_id: str) -> dict[str, object]:
+        """What comes for a user's first message, under the picture of the item `item_id` unless that is empty.
+
+        A reply brings products once, so it is decoded until they come, or to its end where none do.
+        """
         picture: list[Part] = [decode_image(self.catalogue.image_bytes(item_id))] if item_id else []
-        reply = self.model.chat(
+        hits: list[Hit] = []
+        written: list[str] = []
+        events = self.model.chat_stream(
             [Message("user", [*picture, text])],
             retrieval=retrieval,
-            top_k=TOP_K,
-            exclude=[item_id] if item_id else [],
-            max_new_tokens=self.engine.max_new_tokens,
+            sampling=Sampling(max_new_tokens=self.engine.max_new_tokens),
+            stop=lambda: bool(hits),
         )
-        hits = [hit for products in reply.products for hit in products.hits]
+        for event in events:
+            if isinstance(event, Retrieval):
+                (hits,) = self.index.search(event.embedding, top_k=TOP_K, exclude=[item_id] if item_id else [])
+            elif isinstance(event, TextDelta):
+                written.append(event.text)
         return {
             "ids": [hit.id for hit in hits],
             "captions": [hit.item.caption or "" for hit in hits],
-            "reply": reply.text,
+            "reply": "".join(written),
         }
 
 

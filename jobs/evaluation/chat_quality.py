@@ -31,7 +31,7 @@ class Question:
 
 @dataclass(frozen=True)
 class Answer:
-    """What came: the ids and captions of the products, best first, and the reply's text."""
+    """What came: the ids and captions of the products, best first, and the reply's text until then."""
 
     question: Question
     ids: tuple[str, ...]
