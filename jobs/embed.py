@@ -1,7 +1,8 @@
 """A catalogue -> features: what a frozen vision encoder sees in each picture, once, so that training never runs it.
 
-A picture that can't be read goes to failures.parquet with its reason, and the job goes on. Knows nothing of the
-language model or of bundles: features depend on the encoder alone.
+A picture that can't be read goes to failures.parquet with its reason, and the job goes on. On a cluster, the
+catalogue's folder must be the same on every node. Knows nothing of the language model or of bundles: features depend on
+the encoder alone.
 
     python -m jobs.embed --catalogue openmoji --encoder efficientnet-lite0
 """
@@ -44,7 +45,7 @@ class EmbedArgs:
     """Frozen vision encoder: efficientnet-lite0, or a CLIP by hub id or local folder."""
     out: str | None = None
     """Name or folder of the features. Without it, the catalogue's name."""
-    batch_size: int = 32
+    batch_size: int = 16
     """Pictures that go through the encoder at once."""
     workers: int = 1
     """Ray Data actors, each with an encoder of its own."""
@@ -66,7 +67,7 @@ def main(args: EmbedArgs) -> Report:
     catalogue = Catalogue.open(args.catalogue)
     folder = place("features", args.out or catalogue.name)
     settings = _settings(args)
-    if not args.force and (info := _up_to_date(folder, catalogue, settings)) is not None:
+    if not args.force and (info := up_to_date(folder, catalogue, settings)) is not None:
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, watch, skipped=True)
     with writing(folder, marker=INFO_FILE) as scratch:
@@ -173,7 +174,7 @@ def _settings(args: EmbedArgs) -> dict[str, Any]:
     }
 
 
-def _up_to_date(folder: Path, catalogue: Catalogue, settings: dict[str, Any]) -> FeaturesInfo | None:
+def up_to_date(folder: Path, catalogue: Catalogue, settings: dict[str, Any]) -> FeaturesInfo | None:
     """What features.json says, if this state of the catalogue and these settings made what is there."""
     try:
         info = read_info(folder)

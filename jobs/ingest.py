@@ -2,7 +2,8 @@
 
 Workers fetch, render and check pictures; this process writes them and the table. A row that can't be read goes to
 failures.parquet with its reason, and the job goes on. In a TSV, `caption`, `item_url`, `brand` and `group` (of items
-that must be trained on or held out together) are known; other columns become attributes. Knows nothing of models.
+that must be trained on or held out together) are known; other columns become attributes. On a cluster, paths must mean
+the same on every node. Knows nothing of models.
 
     python -m jobs.ingest --source openmoji --out openmoji
 """
