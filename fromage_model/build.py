@@ -3,11 +3,12 @@
 import torch
 
 from fromage_model.config import FromageConfig
-from fromage_model.fromage import Fromage, TrainedParts
+from fromage_model.fromage import Fromage
 from fromage_model.language import LanguageModel, RetToken, load_language_model
 from fromage_model.pretrained import locate_language_model
 from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
 from fromage_model.tokens import Tokens, load_tokens
+from fromage_model.trained import TrainedParts
 
 
 def default_dtype(device: str | torch.device) -> torch.dtype:

@@ -20,11 +20,11 @@ from fromage_model.batching import VISUAL, PromptBatch, embed_prompts, embed_tok
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError, InvalidInput
 from fromage_model.index import RetrievalIndex
-from fromage_model.language import LanguageModel, RetToken, States
+from fromage_model.language import LanguageModel, States
 from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
-from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
-from fromage_model.prompts import Picture, Prompt
+from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count, token_ids
 from fromage_model.tokens import Tokens
+from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
 
 MAX_SCALE = 100.0
@@ -62,27 +62,6 @@ class Asked:
     at_ret: tuple[Tensor, ...]
     last: Tensor
     batch: PromptBatch
-
-
-class TrainedParts(nn.Module):
-    """Everything that training changes, and nothing else: a bundle's weights are this module's."""
-
-    def __init__(
-        self,
-        *,
-        ret: RetToken,
-        standardise: Standardise,
-        prefix: VisualPrefix,
-        image_head: ImageHead,
-        text_head: TextHead,
-    ):
-        super().__init__()
-        self.ret = ret
-        self.standardise = standardise
-        self.prefix = prefix
-        self.image_head = image_head
-        self.text_head = text_head
-        self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 
 
 class Fromage(nn.Module):
@@ -141,8 +120,8 @@ class Fromage(nn.Module):
         Texts of like length share a batch; the order of the result is the order of `texts`.
         """
         result = torch.empty(len(texts), self.config.shared_width)
-        prompts = [[[*self.tokens.start_ids, *self.tokens.encode(text)]] for text in texts]
-        order = sorted(range(len(texts)), key=lambda index: len(prompts[index][0]))
+        prompts = [raw_prompt([text], self.tokens) for text in texts]
+        order = sorted(range(len(texts)), key=lambda index: token_count(prompts[index], visual_tokens=0))
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             result[rows] = self.ask([prompts[row] for row in rows]).embeddings.float().cpu()
@@ -207,7 +186,7 @@ class Fromage(nn.Module):
 
         features (B, F). A caption that is cut to `max_tokens`, [RET] among them, still ends in [RET].
         """
-        prompts = [[[*self.tokens.start_ids, *self.tokens.encode(text)][: max_tokens - 1]] for text in captions]
+        prompts: list[Prompt] = [[token_ids(raw_prompt([text], self.tokens))[: max_tokens - 1]] for text in captions]
         asked = self.ask(prompts)
         images = self.image_embeddings(features)
         next_token = self.next_token_loss(asked, torch.ones(len(captions)))
@@ -242,18 +221,27 @@ class Fromage(nn.Module):
         keep = weights > 0
         return self._frozen_loss(asked.last[keep], targets[keep], weights[keep])
 
-    def reply_loss(self, prompts: Sequence[Prompt], replies: Sequence[Sequence[int]], *, through_lm: bool) -> Tensor:
+    def reply_loss(
+        self,
+        prompts: Sequence[Prompt],
+        replies: Sequence[Sequence[int]],
+        *,
+        through_lm: bool,
+        first_token_weight: float = 1.0,
+    ) -> Tensor:
         """Cross-entropy of each reply's tokens after its prompt -> a scalar: what keeps [RET] out of plain talk.
 
         The gradient reaches the output row of [RET] and, with `through_lm`, what stands in the prompt: its input row
-        and the visual prefix, which learn what the LM is to say after them.
+        and the visual prefix, which learn what the LM is to say after them. `first_token_weight` says how much a
+        reply's first token counts beside the others: that is where the LM decides whether to ask for products.
         """
         with torch.set_grad_enabled(through_lm and torch.is_grad_enabled()):
             batch = self.embed_prompts([[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
             last = self.lm(batch.embeddings, attention_mask=batch.mask).last
         rows, columns = _tail(batch, [len(reply) for reply in replies])
         targets = batch.ids[rows, columns]
-        weights = torch.ones_like(targets, dtype=torch.float32)
+        starts = torch.cat([rows.new_ones(1), (rows[1:] != rows[:-1]).long()])
+        weights = torch.where(starts == 1, first_token_weight, 1.0)
         states = last[rows, columns - 1]
         if not through_lm:
             return self._frozen_loss(states, targets, weights)
@@ -309,4 +297,5 @@ def _tail(batch: PromptBatch, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
     """Rows and columns of the last `lengths[row]` positions with content of each row."""
     position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
     first = batch.lengths - torch.tensor(list(lengths), device=batch.ids.device)
-    return torch.where((position >= first[:, None]) & (batch.mask == 1))
+    rows, columns = torch.where((position >= first[:, None]) & (batch.mask == 1))
+    return rows, columns

@@ -85,8 +85,13 @@ class TextHead(nn.Module):
 
     def fit(self, states: Sequence[Tensor]) -> None:
         """One (B, D) for each layer -> sets the statistics by which states are standardised."""
-        for standardise, state in zip(self.standardise, states, strict=True):
+        for standardise, state in zip(self.standardisers, states, strict=True):
             standardise.fit(state.float())
+
+    @property
+    def standardisers(self) -> list[Standardise]:
+        """One for each layer."""
+        return [module for module in self.standardise if isinstance(module, Standardise)]
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
         """One (..., D) for each layer -> (..., S), each of length 1."""

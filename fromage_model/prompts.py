@@ -33,8 +33,11 @@ Segment = list[int] | Picture
 Prompt = list[Segment]
 
 
-def raw_prompt(parts: Sequence[str | np.ndarray | Tensor], tokens: Tokens) -> Prompt:
-    """Text and pictures' features in order, after the tokenizer's own start token (FROMAGe section 4)."""
+def raw_prompt(parts: Sequence[object], tokens: Tokens) -> Prompt:
+    """Text and pictures' features in order, after the tokenizer's own start token (FROMAGe section 4).
+
+    Raises InvalidInput on a part that is neither text nor features (F,), numpy or torch.
+    """
     return [list(tokens.start_ids), *(_segment(part, tokens) for part in parts)]
 
 

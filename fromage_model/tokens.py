@@ -4,6 +4,7 @@
 special tokens that a user types (`<|im_start|>`, `</s>`) are encoded as the ordinary text that they are.
 """
 
+import copy
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,10 @@ class Tokens:
     """Text <-> token ids. `vocabulary` is the tokenizer's length, `ret_id` the id after it."""
 
     def __init__(self, tokenizer: Any, *, stop_ids: Sequence[int] = ()):
+        # Whether special tokens are recognised is a switch inside the tokenizer, which threads would flip under each other:
+        # so there is one for our templates and one for everything else.
         self._tokenizer = tokenizer
+        self._ordinary = copy.deepcopy(tokenizer)
         self.vocabulary = len(tokenizer)
         self.ret_id = self.vocabulary
         self.stop_id: int = tokenizer.eos_token_id
@@ -26,11 +30,11 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Ordinary text -> ids, among which no special token can be."""
-        return self._encode(text, split_special_tokens=True)
+        return _ids(self._ordinary, text, split_special_tokens=True)
 
     def encode_template(self, text: str) -> list[int]:
         """Our own template's text -> ids, special tokens recognised. Never for a user's words."""
-        return self._encode(text, split_special_tokens=False)
+        return _ids(self._tokenizer, text, split_special_tokens=False)
 
     def encode_turn(self, text: str, ret_offsets: Sequence[int] = ()) -> list[int]:
         """Ordinary text with [RET] put back at the given character positions -> ids."""
@@ -54,12 +58,6 @@ class Tokens:
     def stream(self) -> "TextStream":
         return TextStream(self._tokenizer)
 
-    def _encode(self, text: str, *, split_special_tokens: bool) -> list[int]:
-        if not text:
-            return []
-        encoded = self._tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)
-        return list(encoded["input_ids"])
-
 
 class TextStream:
     """Ids one at a time -> text as soon as its characters are whole; special tokens give nothing."""
@@ -77,6 +75,12 @@ def load_tokens(folder: Path, *, stop_ids: Sequence[int] = ()) -> Tokens:
     from transformers import AutoTokenizer
 
     return Tokens(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), stop_ids=stop_ids)
+
+
+def _ids(tokenizer: Any, text: str, *, split_special_tokens: bool) -> list[int]:
+    if not text:
+        return []
+    return list(tokenizer(text, add_special_tokens=False, split_special_tokens=split_special_tokens)["input_ids"])
 
 
 def _ids_before_text(tokenizer: Any) -> list[int]:

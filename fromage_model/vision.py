@@ -50,7 +50,7 @@ class EfficientNetLite(VisionEncoder):
     A picture is fitted into the square on white, never cropped: a portrait of a whole outfit keeps its shoes and hat.
     """
 
-    def __init__(self, backbone: nn.Module, *, side_px: int, feature_width: int, fingerprint: str):
+    def __init__(self, backbone: Any, *, side_px: int, feature_width: int, fingerprint: str):
         super().__init__(name=DEFAULT_VISION_ENCODER, feature_width=feature_width, fingerprint=fingerprint)
         self.backbone = backbone
         self.side_px = side_px
@@ -120,7 +120,7 @@ def _fit_on_white(image: Image.Image, side_px: int) -> Image.Image:
     if image.size == (side_px, side_px):
         return image.convert("RGB")
     scale = side_px / max(image.size)
-    size = tuple(max(1, round(edge * scale)) for edge in image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
     canvas = Image.new("RGB", (side_px, side_px), "white")
     resized = image.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     canvas.paste(resized, ((side_px - size[0]) // 2, (side_px - size[1]) // 2))

@@ -26,6 +26,7 @@ class StepWeights:
     info_nce: float = 1.0
     next_token: float = 1.0
     talk: float = 1.0
+    decision: float = 20.0
     sibling: float = 0.25
     feature_noise: float = 0.3
     caption_max_tokens: int = 24
@@ -122,7 +123,8 @@ class FinetuneStep(nn.Module):
             if some:
                 prompts = [self._opening(talk) for talk in some]
                 replies = [tokens.encode(talk.reply) + [tokens.stop_id] * talk.ends for talk in some]
-                loss = self.model.reply_loss(prompts, replies, through_lm=not small_talk)
+                first = self.weights.decision if small_talk else 1.0
+                loss = self.model.reply_loss(prompts, replies, through_lm=not small_talk, first_token_weight=first)
                 total = total + loss * len(some) / len(talks)
         return total
 

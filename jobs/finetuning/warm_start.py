@@ -119,7 +119,7 @@ def _text_loss(model: Fromage, names: list[Tensor], definitions: list[Tensor], *
 
 def _embed(model: Fromage, states: list[Tensor], *, noise: float) -> Tensor:
     head = model.trained.text_head
-    scales = [standardise.std for standardise in head.standardise]
+    scales = [standardise.std for standardise in head.standardisers]
     return head([state + noise * torch.randn_like(state) * std for state, std in zip(states, scales, strict=True)])
 
 
