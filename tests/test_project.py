@@ -21,7 +21,7 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ROOMS = ("fromage_model", "jobs", "services")
 
 
-def run(*command: str, timeout_s: float = 120) -> subprocess.CompletedProcess[str]:
+def run(*command: str, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
 
 
