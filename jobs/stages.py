@@ -79,10 +79,10 @@ class FetchPictures:
 
     def _one(self, row: dict[str, Any]) -> dict[str, Any]:
         result = {"row": row["row"], "attempts": 1}
-        stage = "fetch"
+        stage = "fetch" if row["svg"] is None else "render"
         try:
             if row["svg"] is not None:
-                stage, data = "render", self._render(row["svg"])
+                data = self._render(row["svg"])
             else:
                 fetched = self._fetcher().fetch(row["image"])
                 result["attempts"] = fetched.attempts
