@@ -4,7 +4,7 @@ Knows nothing of HTTP or Ray: the parts are Serve handles in the app and plain o
 """
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Sequence
+from collections.abc import AsyncGenerator, Collection, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -26,7 +26,7 @@ class Encoder(Protocol):
 class Llm(Protocol):
     def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The LM's reply. Closing the iterator stops the decoding."""
 
 
@@ -50,7 +50,7 @@ class ChatEngine:
         self.retriever = retriever
         self.reply_timeout_s = reply_timeout_s
 
-    async def reply(self, conversation: Conversation) -> AsyncIterator[ReplyEvent]:
+    async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
         async with aclosing(self._write(conversation)) as events:
@@ -64,7 +64,7 @@ class ChatEngine:
                     raise TimedOut(f"the reply was not complete after {self.reply_timeout_s:g} s") from error
                 yield event
 
-    async def _write(self, conversation: Conversation) -> AsyncIterator[ReplyEvent]:
+    async def _write(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """A product is shown once: neither what earlier turns showed nor what this reply showed comes again."""
         features = await asyncio.gather(*(self._features(picture) for picture in conversation.pictures))
         shown = set(conversation.exclude)

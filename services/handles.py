@@ -1,7 +1,7 @@
 """The engine's three parts as Serve handles. Knows what Ray raises, and what that means in terms of `errors`."""
 
 import asyncio
-from collections.abc import AsyncIterator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -30,7 +30,7 @@ class LlmHandle:
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """Closing this iterator cancels the call, and with it the decoding."""
         with _ours():
             response = self._stream.remote(messages, retrieval=retrieval, sampling=sampling)

@@ -1,6 +1,6 @@
 """The HTTP face: OpenAI's chat completions, the catalogue's pictures, the page. Knows nothing of Ray or of models."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -143,7 +143,7 @@ class EventStream(StreamingResponse):
     """A reply as server-sent events. However the response ends, the reply's iterator is closed with it."""
 
     def __init__(
-        self, first: ReplyEvent, events: AsyncIterator[ReplyEvent], header: ReplyHeader, *, include_usage: bool
+        self, first: ReplyEvent, events: AsyncGenerator[ReplyEvent, None], header: ReplyHeader, *, include_usage: bool
     ):
         self.events = events
         headers = {"cache-control": "no-cache", "x-accel-buffering": "no"}
@@ -166,7 +166,7 @@ class EventStream(StreamingResponse):
         yield server_sent("[DONE]")
 
 
-async def _chained(first: ReplyEvent, events: AsyncIterator[ReplyEvent]) -> AsyncIterator[ReplyEvent]:
+async def _chained(first: ReplyEvent, events: AsyncGenerator[ReplyEvent, None]) -> AsyncGenerator[ReplyEvent, None]:
     yield first
     async for event in events:
         yield event

@@ -2,8 +2,9 @@
 
 import asyncio
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing
 from typing import Protocol
 
 import torch
@@ -34,7 +35,7 @@ class ReplyWriter:
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncGenerator[Event, None]:
         """The events as they are decoded. Closing or cancelling this iterator stops the decoding at the next token."""
         loop = asyncio.get_running_loop()
         arrived: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
@@ -61,9 +62,6 @@ class ReplyWriter:
             stop.set()
             job.cancel()
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
 
 @serve.deployment(name="llm")
 class LlmDeployment:
@@ -76,6 +74,7 @@ class LlmDeployment:
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncIterator[Event]:
-        async for event in self.writer.stream(messages, retrieval=retrieval, sampling=sampling):
-            yield event
+    ) -> AsyncGenerator[Event, None]:
+        async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as events:
+            async for event in events:
+                yield event
