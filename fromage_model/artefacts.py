@@ -77,8 +77,8 @@ def writing(path: Path | str, *, marker: str | None = None) -> Iterator[Path]:
     replaced only if that file is in it: a mistyped path must not cost someone their pictures. Raises ConfigError.
     """
     path = Path(path)
-    if marker is not None and not _replaceable(path, marker):
-        raise ConfigError(f"{path} holds something else (no {marker} in it) and is not replaced; choose another place")
+    if marker is not None:
+        check_replaceable(path, marker=marker)
     path.parent.mkdir(parents=True, exist_ok=True)
     scratch = Path(tempfile.mkdtemp(prefix=f".{path.name}.", suffix=".writing", dir=path.parent))
     try:
@@ -87,6 +87,12 @@ def writing(path: Path | str, *, marker: str | None = None) -> Iterator[Path]:
         _replace(path, scratch)
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def check_replaceable(path: Path | str, *, marker: str) -> None:
+    """Raises ConfigError where `path` holds something, but not the file `marker`."""
+    if not _replaceable(Path(path), marker):
+        raise ConfigError(f"{path} holds something else (no {marker} in it) and is not replaced; choose another place")
 
 
 def file_sha256(path: Path | str) -> str:

@@ -78,7 +78,7 @@ def save_bundle(
         lm_fingerprint=locate_language_model(model.config.language_model).fingerprint,
         lineage=lineage,
     )
-    with writing(path) as folder:
+    with writing(path, marker=HEADER) as folder:
         tensors = {
             name: tensor.detach().cpu().half().contiguous() for name, tensor in model.trained.state_dict().items()
         }

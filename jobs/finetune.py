@@ -12,7 +12,7 @@ import logging
 from pathlib import Path
 from typing import Any
 
-from fromage_model.artefacts import home, place, writing
+from fromage_model.artefacts import check_replaceable, home, place, writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError
 from jobs.finetuning.settings import FinetuneArgs
@@ -20,7 +20,7 @@ from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers
 
 log = logging.getLogger(__name__)
-RUN_FILE = "run.json"
+RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
 
 
 def main(args: FinetuneArgs) -> Report:
@@ -34,6 +34,7 @@ def main(args: FinetuneArgs) -> Report:
     done = _open_run(folder, args)
     skipped = done is not None and output.is_dir() and not args.force
     if not skipped:
+        check_replaceable(output, marker=BUNDLE_MARKER)
         with ray_session(worker_logs=True):
             done = _train(
                 args, folder, output, rows=len(data.items), catalogue_fingerprint=data.features.catalogue_fingerprint
@@ -116,7 +117,7 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, *, rows: int, catalog
         ),
     )
     result = trainer.fit()
-    with result.checkpoint.as_directory() as checkpoint, writing(output) as bundle:
+    with result.checkpoint.as_directory() as checkpoint, writing(output, marker=BUNDLE_MARKER) as bundle:
         for file in (Path(checkpoint) / BUNDLE_FOLDER).iterdir():
             (bundle / file.name).write_bytes(file.read_bytes())
     return {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
