@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from fromage_model.batching import embed_tokens
-from fromage_model.errors import PromptTooLong
+from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.prompts import Prompt, token_count
 
@@ -110,10 +110,13 @@ def decode(
 
     The embedding of a [RET] comes from the state at the position that consumes it, so a [RET] in last place costs one
     forward pass more. `stop` is asked before each token; when it says yes the iterator ends without Finished.
-    Raises PromptTooLong when the prompt and the reply would not fit into the LM's positions.
+    Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and the reply would not fit
+    into the LM's positions.
     """
     sampling = sampling or Sampling()
     count = token_count(prompt, visual_tokens=model.config.visual_tokens)
+    if count == 0:
+        raise InvalidInput("the prompt is empty; expected text or a picture")
     limit = model.lm.max_positions
     if count + sampling.max_new_tokens > limit:
         message = (

@@ -16,8 +16,8 @@ class Tokens:
     """Text <-> token ids. `vocabulary` is the tokenizer's length, `ret_id` the id after it."""
 
     def __init__(self, tokenizer: Any, *, stop_ids: Sequence[int] = ()):
-        # Whether special tokens are recognised is a switch inside the tokenizer, which threads would flip under each other:
-        # so there is one for our templates and one for everything else.
+        # Whether special tokens are recognised is a switch inside the tokenizer, which threads would flip under each
+        # other: so there is one for our templates and one for everything else.
         self._tokenizer = tokenizer
         self._ordinary = copy.deepcopy(tokenizer)
         self.vocabulary = len(tokenizer)
