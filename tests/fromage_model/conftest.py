@@ -1,4 +1,4 @@
-"""The small models of `tiny.py`, written once for the session; what loads them keeps its hashes in a home of its own."""
+"""The small models of `tiny.py`, written once for the session; what loads them has a home of its own."""
 
 from dataclasses import dataclass
 from pathlib import Path

@@ -1,4 +1,4 @@
-"""The plain way to what fromage_model computes with shortcuts: one row at a time, no padding, no KV cache, every gradient.
+"""The plain way to what fromage_model computes with shortcuts: one row at a time, no padding, no cache, every gradient.
 
 It uses transformers' causal LM as a whole and only the trained maps of ours.
 

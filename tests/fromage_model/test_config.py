@@ -9,7 +9,7 @@ from fromage_model.errors import ConfigError
 
 
 def test_json_and_back_is_the_same_config():
-    config = FromageConfig(visual_tokens=2, text_layers=(-1, 3), two_ret_rows=True, caption_prompt="Ein Bild von – 👗")
+    config = FromageConfig(visual_tokens=2, text_layers=(-1, 3), two_ret_rows=True, caption_prompt="Ein Bild von 👗")
     assert FromageConfig.from_json(config.to_json()) == config
 
 

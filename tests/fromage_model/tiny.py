@@ -1,4 +1,4 @@
-"""Small real models: a byte-level tokenizer, LLaMA, OPT and CLIP of a few thousand weights, saved and loaded as large ones.
+"""Small real models: a byte-level tokenizer, LLaMA, OPT and CLIP of a few thousand weights, saved and loaded as any.
 
 Weights are drawn wide, so that a greedy reply wanders through the vocabulary and does not repeat one token.
 """
