@@ -1,0 +1,148 @@
+"""Our training step against the original's recipe: same LM, same maps, same pictures and captions, same losses.
+
+Three ways take turns, round after round, and medians are compared, so that a busy machine slows all of them alike:
+the original's recipe, the same with features that were computed once, and our step (such features, gradients for the
+maps and [RET]'s row alone, no gradient before [RET], no padding beyond the batch's longest caption).
+
+    python -m tests.benchmarks.finetuning
+"""
+
+import json
+import statistics
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import torch
+import tyro
+from torch import Tensor
+
+from fromage_model.build import build_fromage
+from fromage_model.catalogue import Catalogue
+from fromage_model.config import FromageConfig
+from fromage_model.fromage import Fromage
+from fromage_model.images import decode_image
+from fromage_model.vision import VisionEncoder, load_vision_encoder
+from tests.benchmarks.original_recipe import OriginalRecipe
+
+PROMPT = "A picture of"
+ORIGINAL, CACHED, OURS = "the original's recipe", "the same with cached features", "our step"
+
+
+@dataclass(frozen=True)
+class Args:
+    """Compare training steps."""
+
+    batch_size: int = 16
+    """Pictures and captions in a step."""
+    max_length: int = 24
+    """Tokens that the original pads each caption to."""
+    rounds: int = 5
+    """Measured turns of each way, after one that is not."""
+    dtype: str = "float32"
+    """Of the frozen LM, on both sides."""
+    threads: int = 2
+    """Torch threads."""
+
+
+class OurStep:
+    """What `jobs.finetune` does in a step with both losses of the paper."""
+
+    def __init__(self, model: Fromage, features: Tensor, names: list[str], *, max_length: int):
+        self._model = model
+        self._features = features
+        self._names = names
+        self._max_length = max_length
+        self._optimizer = torch.optim.AdamW(model.trained.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0)
+
+    def step(self) -> float:
+        """-> the contrastive loss."""
+        model, captions = self._model, [f"{PROMPT} {name}." for name in self._names]
+        contrastive = model.contrastive_loss(self._features, captions, max_tokens=self._max_length).loss
+        caption = model.caption_loss(self._features, self._names, max_tokens=self._max_length).loss
+        self._optimizer.zero_grad(set_to_none=True)
+        (contrastive + caption).backward()
+        self._optimizer.step()
+        model.trained.ret.renormalise(model.lm)
+        return float(contrastive.detach())
+
+
+def main(args: Args) -> dict:
+    """-> what the JSON line says."""
+    torch.set_num_threads(args.threads)
+    encoder = load_vision_encoder("efficientnet-lite0")
+    names, pixels = _batch(encoder, args.batch_size)
+    with torch.no_grad():
+        cached = encoder(pixels)
+    captions = [f"{PROMPT} {name}." for name in names]
+
+    def encode() -> Tensor:
+        with torch.no_grad():
+            return encoder(pixels)
+
+    steps: dict[str, Callable[[], float]] = {
+        ORIGINAL: OriginalRecipe(_model(args, cached), encode, captions, max_length=args.max_length).step,
+        CACHED: OriginalRecipe(_model(args, cached), lambda: cached, captions, max_length=args.max_length).step,
+        OURS: OurStep(_model(args, cached), cached, names, max_length=args.max_length).step,
+    }
+    first_losses = {name: step() for name, step in steps.items()}
+    seconds = _take_turns(steps, rounds=args.rounds)
+    _print_table(seconds, first_losses, args)
+    return _figures(seconds, first_losses, args)
+
+
+def _model(args: Args, features: Tensor) -> Fromage:
+    config = FromageConfig(visual_tokens=4, shared_width=256)
+    dtype = getattr(torch, args.dtype)
+    model = build_fromage(config, feature_width=features.shape[1], device="cpu", dtype=dtype).train()
+    model.trained.standardise.fit(features)
+    return model
+
+
+def _batch(encoder: VisionEncoder, size: int) -> tuple[list[str], Tensor]:
+    """Names and pixels of OpenMoji's first training items; `make prepare` fetches them."""
+    catalogue = Catalogue.open("openmoji")
+    items = [item for item in catalogue.items("train") if item.caption][:size]
+    pictures = [decode_image(catalogue.image_bytes(item.id)) for item in items]
+    return [item.caption or "" for item in items], encoder.preprocess(pictures)
+
+
+def _take_turns(steps: dict[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
+    seconds: dict[str, list[float]] = {name: [] for name in steps}
+    for _ in range(rounds):
+        for name, step in steps.items():
+            start_s = time.perf_counter()
+            step()
+            seconds[name].append(time.perf_counter() - start_s)
+    return seconds
+
+
+def _print_table(seconds: dict[str, list[float]], first_losses: dict[str, float], args: Args) -> None:
+    print(f"batch {args.batch_size}, captions padded to {args.max_length} by the original, {args.dtype}")
+    print(f"{'':32}{'s per step':>12}{'examples/s':>12}{'times as fast':>15}{'first loss':>12}")
+    slowest = statistics.median(seconds[ORIGINAL])
+    for name, values in seconds.items():
+        median = statistics.median(values)
+        rate, times = args.batch_size / median, slowest / median
+        print(f"{name:32}{median:12.2f}{rate:12.2f}{times:15.2f}{first_losses[name]:12.4f}")
+
+
+def _figures(seconds: dict[str, list[float]], first_losses: dict[str, float], args: Args) -> dict:
+    median = {name: statistics.median(values) for name, values in seconds.items()}
+    keys = {ORIGINAL: "original", CACHED: "original_with_cached_features", OURS: "ours"}
+    return {
+        "speedup_over_original_recipe": round(median[ORIGINAL] / median[OURS], 3),
+        "speedup_of_cached_features": round(median[ORIGINAL] / median[CACHED], 3),
+        "examples_per_second": {keys[name]: round(args.batch_size / median[name], 3) for name in seconds},
+        "seconds_per_step": {keys[name]: [round(value, 3) for value in seconds[name]] for name in seconds},
+        "first_contrastive_loss": {keys[name]: round(first_losses[name], 5) for name in seconds},
+        "batch_size": args.batch_size,
+        "max_length": args.max_length,
+        "dtype": args.dtype,
+        "threads": args.threads,
+        "rounds": args.rounds,
+    }
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(tyro.cli(Args, description=__doc__))))
