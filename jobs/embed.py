@@ -11,7 +11,7 @@ import hashlib
 import logging
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +22,7 @@ import pyarrow as pa
 
 from fromage_model.artefacts import file_sha256, is_uri, place, writing
 from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.features import INFO_FILE, FeaturesInfo, read_info, write_features
+from fromage_model.catalogue.features import INFO_FILE, FeaturesInfo, read_info, write_features, write_info
 from fromage_model.catalogue.schema import Failure
 from fromage_model.catalogue.table import FAILURES_FILE, write_failures
 from fromage_model.errors import CatalogueError
@@ -31,7 +31,7 @@ from jobs.report import Progress, Report, Stopwatch, ray_session, run
 
 log = logging.getLogger(__name__)
 
-# A change in any of these may change what an encoder sees.
+# While these are the same, so is the encoder's fingerprint, and torch need not be imported to know it.
 CODE = ("fromage_model.vision", "fromage_model.images")
 
 
@@ -175,13 +175,28 @@ def _settings(args: EmbedArgs) -> dict[str, Any]:
 
 
 def up_to_date(folder: Path, catalogue: Catalogue, settings: dict[str, Any]) -> FeaturesInfo | None:
-    """What features.json says, if this state of the catalogue and these settings made what is there."""
+    """What features.json says, if this state of the catalogue and these settings made what is there.
+
+    Where nothing but our code changed, the encoder's fingerprint decides, and the code is noted: a comment is no reason
+    to look at a million pictures again.
+    """
     try:
         info = read_info(folder)
     except CatalogueError:
         return None
-    current = info and (info.catalogue_fingerprint, info.settings) == (catalogue.fingerprint, settings)
-    return info if current else None
+    if info is None or info.catalogue_fingerprint != catalogue.fingerprint:
+        return None
+    if info.settings == settings:
+        return info
+    if info.settings | {"code": settings["code"]} != settings:
+        return None
+    from fromage_model.vision import load_vision_encoder
+
+    if load_vision_encoder(settings["encoder"]).fingerprint != info.encoder_fingerprint:
+        return None
+    info = replace(info, settings=settings)
+    write_info(folder, info)
+    return info
 
 
 def _report(info: FeaturesInfo, folder: Path, watch: Stopwatch, *, skipped: bool) -> Report:

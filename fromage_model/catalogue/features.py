@@ -100,7 +100,14 @@ def write_features(folder: Path, *, ids: Sequence[str], vectors: np.ndarray, inf
     table = pa.Table.from_arrays(columns, schema=features_schema(info.width))
     for shard, start in enumerate(range(0, max(len(ids), 1), ROWS_PER_SHARD)):
         pq.write_table(table.slice(start, ROWS_PER_SHARD), folder / f"features-{shard:05d}.parquet")
-    (folder / INFO_FILE).write_text(json.dumps(asdict(info), indent=2) + "\n")
+    write_info(folder, info)
+
+
+def write_info(folder: Path, info: FeaturesInfo) -> None:
+    """Write `features.json`, at once where one is there already."""
+    partial = folder / f"{INFO_FILE}.partial"
+    partial.write_text(json.dumps(asdict(info), indent=2) + "\n")
+    partial.replace(folder / INFO_FILE)
 
 
 def read_info(folder: Path) -> FeaturesInfo | None:

@@ -134,9 +134,23 @@ def test_features_of_another_catalogue_or_encoder_are_not_up_to_date(shop, tmp_p
     settings = info.settings
     assert up_to_date(home() / "features" / "shop", shop.catalogue, settings) == info
     assert up_to_date(home() / "features" / "shop", shop.catalogue, settings | {"weights": "others"}) is None
+    assert up_to_date(home() / "features" / "shop", shop.catalogue, settings | {"device": "cuda"}) is None
     changed = Catalogue(shop.catalogue.folder, table=shop.catalogue.table.slice(1), info={})
     assert up_to_date(home() / "features" / "shop", changed, settings) is None
     assert up_to_date(tmp_path, shop.catalogue, settings) is None
+
+
+def test_a_change_of_code_that_leaves_the_fingerprint_alone_is_noted_and_nothing_more(shop):
+    folder = home() / "features" / "again"
+    info = read_features("again").info
+    (folder / "features.json").write_text(
+        json.dumps(dataclasses.asdict(info) | {"settings": info.settings | {"code": "old"}})
+    )
+    assert shop.embed(out="again").extra["skipped"] is True
+    assert read_features("again").info == info
+    stranger = dataclasses.replace(info, encoder_fingerprint="other", settings=info.settings | {"code": "old"})
+    (folder / "features.json").write_text(json.dumps(dataclasses.asdict(stranger)))
+    assert up_to_date(folder, shop.catalogue, info.settings) is None
 
 
 def test_when_no_picture_can_be_read_nothing_is_replaced(shop):
