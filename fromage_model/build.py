@@ -33,7 +33,7 @@ def build_fromage(
 ) -> Fromage:
     """An untrained Fromage without its encoder: frozen LM in `dtype`, trained parts in float32.
 
-    `dropout` is that of the two heads and of the prefix, active in training only. Raises MissingArtefact, ConfigError.
+    `dropout` is that of the two heads, active in training only. Raises MissingArtefact, ConfigError.
     """
     device = device or default_device()
     lm, tokens = load_frozen_lm(config, device=device, dtype=dtype or default_dtype(device))
@@ -66,7 +66,7 @@ def build_trained_parts(
     return TrainedParts(
         ret=RetToken(lm.width, output_width=lm.head_width if two_rows else None),
         standardise=Standardise(feature_width),
-        prefix=VisualPrefix(feature_width, lm.width, visual_tokens=config.visual_tokens, dropout=dropout),
+        prefix=VisualPrefix(feature_width, lm.width, visual_tokens=config.visual_tokens),
         image_head=ImageHead(feature_width, config.shared_width, dropout=dropout),
         text_head=TextHead(lm.layer_widths, config.shared_width, dropout=dropout),
     )

@@ -117,7 +117,7 @@ class Worker:
         self.scheduler.step()
         self.model.trained.ret.renormalise(self.model.lm)
         if not bool(torch.isfinite(norm)):
-            raise FloatingPointError(f"the gradient is not finite at step {step}; try a lower learning_rate")
+            raise FloatingPointError(f"the gradient is not finite at step {step}; try lower learning rates")
         return {name: float(value.detach()) for name, value in parts.items()} | {"gradient_norm": float(norm)}
 
     def _clip(self) -> torch.Tensor:
@@ -236,19 +236,21 @@ class Worker:
 
 
 def _optimizer(model: Fromage, args: FinetuneArgs) -> torch.optim.AdamW:
-    """AdamW over the trained parts alone: matrices decay; the heads, trained before, have a rate of their own."""
+    """AdamW over the trained parts alone: matrices decay; each part has a rate of its own."""
     parts = model.trained
     heads = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
     rated = (
         (heads, args.head_learning_rate),
-        ([*parts.prefix.parameters(), *parts.ret.parameters()], args.learning_rate),
+        (list(parts.prefix.parameters()), args.prefix_learning_rate),
+        (list(parts.ret.parameters()), args.ret_learning_rate),
     )
     groups = []
     for parameters, rate in rated:
         matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
         others = [parameter for parameter in parameters if parameter.ndim < 2]
-        groups.append({"params": matrices, "lr": rate, "weight_decay": args.weight_decay})
-        groups.append({"params": others, "lr": rate, "weight_decay": 0.0})
+        for some, decay in ((matrices, args.weight_decay), (others, 0.0)):
+            if some:
+                groups.append({"params": some, "lr": rate, "weight_decay": decay})
     return torch.optim.AdamW(groups)
 
 

@@ -51,16 +51,18 @@ class FinetuneArgs:
     """Steps in which the heads alone are trained, on states that are read once."""
     phrasings: int = 4
     """Texts for each item that the warm start reads."""
-    learning_rate: float = 2e-3
-    """Peak for the prefix and [RET], after the warm-up; it then falls to zero along a cosine."""
-    head_learning_rate: float = 5e-4
-    """The same for the heads."""
+    ret_learning_rate: float = 2e-3
+    """Peak for [RET]'s rows, after the warm-up; it then falls to zero along a cosine."""
+    prefix_learning_rate: float = 1e-4
+    """The same for the map from features to the visual prefix: each of its outputs sums over all features."""
+    head_learning_rate: float = 2e-4
+    """The same for the heads, which the warm start has trained already."""
     warmup_steps: int = 10
     """Steps until the peak."""
     weight_decay: float = 0.1
     """AdamW's, on the maps' matrices only."""
-    dropout: float = 0.3
-    """On features and states before the maps."""
+    dropout: float = 0.4
+    """On features and states before the heads."""
     feature_noise: float = 0.3
     """Gaussian noise on features, in standard deviations of the training split."""
     sibling_weight: float = 0.25

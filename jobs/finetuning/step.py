@@ -3,7 +3,7 @@
 Shapes: B batch of one worker, W workers, S shared width.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -77,7 +77,7 @@ class FinetuneStep(nn.Module):
         items = gather_objects([one.item for one in shown])
         positives = positive_pairs(items, groups, sibling=self.weights.sibling).to(images.device)
         texts, pictures = gather(embeddings), gather(images)
-        contrast = losses.info_nce(texts, pictures, self.model.log_scale, positives=positives) * world_size()
+        contrast = losses.info_nce(texts, pictures, self.model.log_scale, positives=positives)
         with torch.no_grad():
             nearest = (texts @ pictures.T).argmax(dim=1)
             accuracy = (nearest == torch.arange(len(texts), device=nearest.device)).float().mean()
@@ -146,9 +146,13 @@ class FinetuneStep(nn.Module):
 
 def positive_pairs(items: Sequence[int], groups: Sequence[str], *, sibling: float) -> Tensor:
     """(B, B): 1 where text and picture are of the same item, `sibling` where only of the same group."""
-    same_item = torch.tensor([[float(a == b) for b in items] for a in items])
-    same_group = torch.tensor([[float(a == b) for b in groups] for a in groups])
-    return torch.maximum(same_item, sibling * same_group)
+    return torch.maximum(_equal(items), sibling * _equal(groups))
+
+
+def _equal(values: Sequence[Hashable]) -> Tensor:
+    numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
+    column = torch.tensor([numbers[value] for value in values])
+    return (column[:, None] == column[None, :]).float()
 
 
 def world_size() -> int:
@@ -156,15 +160,15 @@ def world_size() -> int:
 
 
 def gather(own: Tensor) -> Tensor:
-    """(B, S) of each worker -> (W * B, S) in rank order; the gradient flows into this worker's rows.
+    """(B, S) of each worker -> (W * B, S) in rank order; the gradient flows into this worker's rows, W times over.
 
-    With the loss multiplied by W and gradients averaged over workers, that is the gradient of one loss over all rows.
+    Averaged over workers, that is the gradient of one loss over all rows, for what every worker shares as well.
     """
     if world_size() == 1:
         return own
     parts = [torch.empty_like(own) for _ in range(world_size())]
     distributed.all_gather(parts, own.detach().contiguous())
-    parts[distributed.get_rank()] = own
+    parts[distributed.get_rank()] = own.detach() + world_size() * (own - own.detach())
     return torch.cat(parts)
 
 

@@ -60,10 +60,11 @@ def warm_start(
     optimizer = torch.optim.AdamW(heads, lr=settings.learning_rate, weight_decay=settings.weight_decay)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
     draw = random.Random(settings.seed)
+    known = sorted(texts)
     model.train()
     value = 0.0
     for _ in range(settings.steps):
-        items = draw.sample(sorted(texts), min(settings.batch_size, len(texts)))
+        items = draw.sample(known, min(settings.batch_size, len(known)))
         states = _pick(texts, items, draw)
         positives = positive_pairs(items, [groups[item] for item in items], sibling=settings.sibling)
         loss = _loss(model, states, features[items], positives.to(features.device), noise=settings.noise)
