@@ -11,8 +11,8 @@ def vectors_of(matrix: np.ndarray) -> pa.FixedSizeListArray:
 
 
 def matrix_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
-    """A column of N lists of W numbers, none of them null -> (N, W) float32."""
+    """A column of N lists of W numbers, none of them null -> (N, W) float32, a copy that may be written to."""
     array = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
     if array.null_count:
         raise ValueError(f"expected vectors in every row, got {array.null_count} nulls")
-    return np.asarray(array.flatten(), dtype=np.float32).reshape(len(array), array.type.list_size)
+    return np.array(array.flatten(), dtype=np.float32).reshape(len(array), array.type.list_size)

@@ -12,6 +12,7 @@ def test_a_matrix_comes_back_from_a_sliced_and_chunked_column():
     column = vectors_of(matrix)
     assert column.type == pa.list_(pa.float32(), 3)
     np.testing.assert_array_equal(matrix_of(column), matrix)
+    assert matrix_of(column).flags.writeable
     np.testing.assert_array_equal(matrix_of(column.slice(1, 2)), matrix[1:3])
     chunked = pa.chunked_array([column.slice(2), column.slice(0, 2)])
     np.testing.assert_array_equal(matrix_of(chunked), matrix[[2, 3, 0, 1]])

@@ -1,0 +1,158 @@
+"""The measurements end to end on a small world: recall against a slow computation, the chat through its engine."""
+
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from fromage_model.bundle import bundle_metrics, load_bundle, load_projection
+from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.features import read_features
+from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
+from jobs import index as index_job
+from jobs.evaluate import EvaluateArgs, main
+from tests.jobs import tiny
+
+pytestmark = pytest.mark.usefixtures("ray_session")
+QUERIES = {
+    "wishes": [
+        {"text": "Something for a sunny day?", "accept": ["gold square", "LIME SQUARE"]},
+        {"text": "Do you have a dark one?", "accept": [f"{colour} square" for colour in tiny.COLOURS]},
+    ],
+    "others": ["Thanks!", "What is 2 + 2?", "Hello"],
+    "picture_messages": ["Similar?"],
+}
+
+
+@pytest.fixture(scope="module")
+def squares_index(tiny_world, tmp_path_factory, ray_session):
+    folder = tmp_path_factory.mktemp("squares") / "index"
+    index_job.main(
+        index_job.IndexArgs(
+            catalogue=str(tiny_world.catalogue),
+            bundle=str(tiny_world.bundle),
+            features=str(tiny_world.features),
+            out=str(folder),
+        )
+    )
+    return folder
+
+
+@pytest.fixture
+def args(tiny_world, squares_index, tmp_path):
+    def of(**changes) -> EvaluateArgs:
+        settings = {
+            "catalogue": str(tiny_world.catalogue),
+            "bundle": str(tiny_world.bundle),
+            "features": str(tiny_world.features),
+            "index": str(squares_index),
+            "out": tmp_path / "metrics.json",
+            "threads": 1,
+        }
+        return EvaluateArgs(**(settings | changes))
+
+    return of
+
+
+@pytest.fixture
+def queries_file(tmp_path):
+    file = tmp_path / "small.json"
+    file.write_text(json.dumps(QUERIES))
+    return str(file)
+
+
+def slow_recall(world, *, among_all):
+    """Text-to-image R@1, R@5, R@10 in percent by the model itself, one text and one item at a time."""
+    items = Catalogue.open(world.catalogue).items()
+    features = read_features(world.features)
+    projection = load_projection(str(world.bundle))
+    model = load_bundle(str(world.bundle), vision=False)
+    candidates = [item for item in items if among_all or item.split == "held-out"]
+    pictures = {item.id: projection.embed(features.of([item.id]))[0] for item in candidates}
+    ranks = []
+    for item in items:
+        if item.split == "held-out":
+            text = model.text_embeddings([f"A picture of {item.caption}."])[0].numpy()
+            scores = {id: float(np.dot(text, picture)) for id, picture in pictures.items()}
+            ranks.append(sorted(scores, key=scores.__getitem__, reverse=True).index(item.id))
+    return {f"r_at_{k}": 100 * sum(rank < k for rank in ranks) / len(ranks) for k in (1, 5, 10)}
+
+
+def test_recall_equals_a_slow_computation_and_is_recorded_in_the_bundle(args, tiny_world, tmp_path, capsys):
+    bundle = tiny.write_bundle(tmp_path / "recorded", lm=tiny_world.lm)
+    figures = main(args(bundle=str(bundle), name_and_tags=True, record=True)).as_dict()
+    assert (figures["items"], figures["all_items"], figures["split"]) == (4, 12, "held-out")
+    assert figures["text_to_image"] == slow_recall(tiny_world, among_all=False)
+    assert figures["text_to_image_among_all"] == slow_recall(tiny_world, among_all=True)
+    assert figures["name_and_tags"]["text_to_image"].keys() == {"r_at_1", "r_at_5", "r_at_10"}
+    low, high = figures["intervals"]["text_to_image"]["r_at_5"]
+    assert 0 <= low <= figures["text_to_image"]["r_at_5"] <= high <= 100
+    assert json.loads((tmp_path / "metrics.json").read_text())["text_to_image"] == figures["text_to_image"]
+    assert "text_to_image_among_all" in capsys.readouterr().out
+    recorded = bundle_metrics(str(bundle))["recall-held-out"]
+    assert (recorded["catalogue"], recorded["text_to_image"]) == ("squares", figures["text_to_image"])
+
+
+def test_the_chat_is_asked_and_its_shares_add_up(args, queries_file, tmp_path, capsys):
+    figures = main(
+        args(
+            queries=queries_file,
+            picture_messages=3,
+            max_new_tokens=4,
+            verbose=True,
+            details=tmp_path / "details.json",
+        )
+    ).as_dict()
+    assert (figures["wishes"], figures["others"], figures["rows_in"]) == (2, 3, 4 + 3 + 6)
+    details = json.loads((tmp_path / "details.json").read_text())
+    always = [row for row in details if row["kind"] == "wish" and row["retrieval"] == "always"]
+    assert [len(row["products"]) for row in always] == [5, 5]
+    assert always[1]["hit"]
+    assert figures["hit_at_5_always"] == sum(row["hit"] for row in always) / 2
+    others = [row for row in details if row["kind"] == "other"]
+    assert figures["products_on_others"] == pytest.approx(sum(bool(row["products"]) for row in others) / 3, abs=1e-4)
+    pictures = [row for row in details if row["kind"] == "picture"]
+    assert {split: score["items"] for split, score in figures["pictures"].items()} == {"held-out": 3, "train": 3}
+    assert all(row["picture_of"] not in row["products"] and len(row["products"]) == 5 for row in pictures)
+    assert "Do you have a dark one?" in capsys.readouterr().out
+
+
+def test_a_set_that_names_an_unknown_item_is_refused_before_anything_is_asked(args, tmp_path):
+    file = tmp_path / "unknown.json"
+    file.write_text(json.dumps({**QUERIES, "wishes": [{"text": "Hat?", "accept": ["top hat", "gold square"]}]}))
+    with pytest.raises(InvalidInput, match="top hat"):
+        main(args(queries=str(file)))
+
+
+def test_an_index_of_another_bundle_is_refused(args, queries_file, tiny_world, tmp_path):
+    other = tiny.write_bundle(tmp_path / "other", lm=tiny_world.lm, seed=3)
+    with pytest.raises(FingerprintMismatch):
+        main(args(queries=queries_file, bundle=str(other)))
+
+
+@pytest.mark.parametrize("changes", [{"workers": 0}, {"max_new_tokens": 0}, {"picture_messages": -1}, {"threads": -1}])
+def test_settings_that_cannot_work_are_named(changes):
+    with pytest.raises(ConfigError, match=next(iter(changes))):
+        EvaluateArgs(**changes)
+
+
+def test_the_command_ends_with_one_json_line_and_takes_queries_without_a_file(tiny_world, tmp_path, ray_session):
+    command = [
+        sys.executable,
+        "-m",
+        "jobs.evaluate",
+        "--bundle",
+        tiny_world.bundle,
+        "--catalogue",
+        tiny_world.catalogue,
+    ]
+    options = ["--features", tiny_world.features, "--out", tmp_path / "out.json", "--split", "train"]
+    done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=200, check=False)
+    assert done.returncode == 0, done.stderr
+    figures = json.loads(done.stdout.splitlines()[-1])
+    assert (figures["items"], figures["output"]) == (8, str(tmp_path / "out.json"))
+    shipped = subprocess.run([*command, "--queries"], capture_output=True, text=True, timeout=200, check=False)
+    assert (shipped.returncode, shipped.stdout) == (2, "")
+    assert "sunglasses" in shipped.stderr

@@ -1,0 +1,127 @@
+"""Catalogue, features and bundle become an index, or an error that says which of them does not fit."""
+
+import json
+
+import pytest
+
+from fromage_model.bundle import load_bundle, load_projection
+from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.features import read_features
+from fromage_model.errors import CatalogueError, FingerprintMismatch, MissingArtefact
+from fromage_model.index import RetrievalIndex
+from jobs.image_embeddings import ProjectFeatures
+from jobs.index import IndexArgs, main
+from tests.jobs import tiny
+
+
+@pytest.fixture
+def args(tiny_world, tmp_path):
+    def of(**changes) -> IndexArgs:
+        settings = {
+            "catalogue": str(tiny_world.catalogue),
+            "bundle": str(tiny_world.bundle),
+            "features": str(tiny_world.features),
+            "out": str(tmp_path / "index"),
+        }
+        return IndexArgs(**(settings | changes))
+
+    return of
+
+
+@pytest.fixture
+def no_ray(monkeypatch):
+    def started():
+        raise AssertionError("Ray was started")
+
+    monkeypatch.setattr("jobs.index.ray_session", started)
+
+
+@pytest.fixture
+def whole_index(tiny_world, tmp_path):
+    """What the job would write, made without it."""
+    catalogue = Catalogue.open(tiny_world.catalogue)
+    projection = load_projection(str(tiny_world.bundle))
+    RetrievalIndex.build(
+        projection.embed(read_features(tiny_world.features).of(catalogue.table["id"].to_pylist())),
+        catalogue.table,
+        fingerprint=projection.fingerprint,
+        catalogue=catalogue.name,
+        catalogue_fingerprint=catalogue.fingerprint,
+    ).save(tmp_path / "index")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_every_item_is_found_by_its_own_picture_and_the_bundle_opens_with_the_index(args, tiny_world, tmp_path):
+    report = main(args()).as_dict()
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (12, 12, 0)
+    assert report["output"] == str(tmp_path / "index")
+    index = load_bundle(str(tiny_world.bundle), index=str(tmp_path / "index"), vision=False).index
+    features = read_features(tiny_world.features)
+    embedded = load_projection(str(tiny_world.bundle)).embed(features.vectors)
+    assert [hits[0].id for hits in index.search(embedded, top_k=1)] == features.ids
+    assert index.ids == Catalogue.open(tiny_world.catalogue).table["id"].to_pylist()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_items_without_features_are_counted_and_left_out(args, tiny_world, tmp_path):
+    catalogue = Catalogue.open(tiny_world.catalogue)
+    some = tiny.write_random_features(tmp_path / "some", catalogue, without=5)
+    report = main(args(features=str(some))).as_dict()
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (12, 7, 5)
+    assert len(RetrievalIndex.load(tmp_path / "index")) == 7
+
+
+@pytest.mark.usefixtures("no_ray", "whole_index")
+def test_an_index_that_is_up_to_date_is_left_alone_and_starts_no_ray(args, tmp_path):
+    before = (tmp_path / "index" / "vectors.npy").stat().st_mtime_ns
+    assert main(args()).as_dict()["skipped"]
+    assert (tmp_path / "index" / "vectors.npy").stat().st_mtime_ns == before
+
+
+@pytest.mark.usefixtures("no_ray", "whole_index")
+def test_another_bundle_another_state_of_the_catalogue_or_force_make_it_again(args, tiny_world, tmp_path):
+    other_bundle = tiny.write_bundle(tmp_path / "other bundle", lm=tiny_world.lm, seed=1)
+    tiny.write_squares(tmp_path / "other squares", colours=tiny.COLOURS[1:])
+    for changes in (
+        {"bundle": str(other_bundle)},
+        {"catalogue": str(tmp_path / "other squares")},
+        {"force": True},
+    ):
+        with pytest.raises(AssertionError, match="Ray was started"):
+            main(args(**changes))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_features_of_another_encoder_are_refused_and_nothing_is_written(args, tiny_world, tmp_path):
+    catalogue = Catalogue.open(tiny_world.catalogue)
+    other = tiny.write_random_features(tmp_path / "other", catalogue, encoder_fingerprint="of another encoder")
+    with pytest.raises(FingerprintMismatch, match=r"another vision encoder.*found of another encoder"):
+        main(args(features=str(other)))
+    assert not (tmp_path / "index").exists()
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_features_of_another_state_of_the_catalogue_are_refused(args, tiny_world, tmp_path):
+    info = json.loads((tiny_world.features / "features.json").read_text())
+    stale = tmp_path / "stale"
+    stale.mkdir()
+    (stale / "features-00000.parquet").write_bytes((tiny_world.features / "features-00000.parquet").read_bytes())
+    (stale / "features.json").write_text(json.dumps(info | {"catalogue_fingerprint": "older"}))
+    with pytest.raises(FingerprintMismatch, match=r"another state.*jobs\.embed.*found older"):
+        main(args(features=str(stale)))
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_what_is_missing_is_named_with_the_command_that_makes_it(args, tmp_path):
+    with pytest.raises(MissingArtefact, match=r"catalogue.*jobs\.ingest"):
+        main(args(catalogue=str(tmp_path / "none")))
+    with pytest.raises(MissingArtefact, match=r"bundle.*jobs\.finetune"):
+        main(args(bundle=str(tmp_path / "none")))
+    with pytest.raises(MissingArtefact, match=r"features.*jobs\.embed"):
+        main(args(features=str(tmp_path / "none")))
+
+
+def test_the_stage_names_the_column_that_it_misses(tiny_world):
+    stage = ProjectFeatures(str(tiny_world.bundle), threads=1)
+    with pytest.raises(CatalogueError, match="missing columns vector"):
+        stage(Catalogue.open(tiny_world.catalogue).table.select(["id"]))
