@@ -7,6 +7,7 @@ test_page.py.
 import io
 import json
 import threading
+import time
 from collections.abc import Sequence
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
@@ -18,18 +19,19 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data: blob:; style
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 PAUSE_LIMIT_S = 30
 
-Step = str | list | threading.Event | dict
+Step = str | list | threading.Event | dict | bytes | float
 
 
 class ScriptedChat:
     """A server on a free loopback port.
 
-    `script` is the next reply: a str is text, a list is products, an Event is waited for, a dict is sent as it is
-    (`{"error": ...}`), and bytes go out raw. `refusal`, when set, is answered instead: (status, body).
+    `script` is the next reply: a str is text, a list is products, an Event is waited for, a float is a pause in
+    seconds, a dict is sent as it is (`{"error": ...}`), and bytes go out raw. `refusal`, when set, is answered
+    instead: (status, body).
     """
 
     def __init__(self):
-        self.script: Sequence[Step | bytes] = ["Good day."]
+        self.script: Sequence[Step] = ["Good day."]
         self.finish_reason = "stop"
         self.refusal: tuple[int, bytes] | None = None
         self.health: dict = {"status": "ok", "bundle": "default", "items": 2186, "attribution": None}
@@ -117,9 +119,11 @@ class _Handler(BaseHTTPRequestHandler):
         except OSError:
             self.chat.client_left.set()
 
-    def _play(self, step: Step | bytes):
+    def _play(self, step: Step):
         if isinstance(step, threading.Event):
             self._wait_for(step)
+        elif isinstance(step, float):
+            time.sleep(step)
         elif isinstance(step, bytes):
             self._write(step)
         elif isinstance(step, dict):

@@ -1,7 +1,7 @@
 """What the page makes of whatever a chat can send, against a peer whose every pause is under control."""
 
-import json
 import threading
+from itertools import pairwise
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
@@ -133,11 +133,11 @@ def test_a_product_without_a_web_address_has_no_link(chat, open_page: OpenPage, 
 
 def test_events_are_read_wherever_the_network_cuts_them(chat, open_page: OpenPage):
     page = open_page(chat.url).page
-    chunk = json.dumps({"choices": [{"delta": {"content": "Ça va 👗?"}}]}, ensure_ascii=False).encode()
-    stream = (
-        b": hello\r\n\r\ndata: " + chunk + b'\r\n\r\nevent: x\rdata:{"choices":[]}\r\r' + b"data: " + chunk + b"\n\n"
-    )
-    chat.script = [stream[place : place + 1] for place in range(len(stream))]
+    in_two_lines = 'data: {"choices":\r\ndata: [{"delta": {"content": "Ça va 👗?"}}]}\r\n\r\n'.encode()
+    nothing = b': hello\n\nevent: x\rdata:{"choices":[]}\r\r'
+    cuts = [in_two_lines.index(place) + 1 for place in (b"\r\ndata", "Ç".encode(), "👗".encode(), b"\r\n\r\n")]
+    pieces = [in_two_lines[start:end] for start, end in pairwise([0, *cuts, len(in_two_lines)])]
+    chat.script = [nothing, *(step for piece in pieces for step in (piece, 0.1)), nothing, in_two_lines]
     ask_and_wait(page, "Hello")
     assert order_of_article(page) == ["Ça va 👗?Ça va 👗?"]
 
