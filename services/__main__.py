@@ -7,6 +7,7 @@ On a cluster that runs already, `serve run services.app:build_app` does the same
 
 import errno
 import json
+import os
 import signal
 import socket
 import sys
@@ -29,6 +30,8 @@ EXIT_REFUSED = 2
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 POLL_S = 0.25
 GRACE_S = 5.0
+# Serve gives up on a proxy that is not up after 5 s, which a laptop that is busy with something else needs.
+PATIENCE_WITH_PROXY = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "50")
 CLI: dict[str, Any] = {
     "_cli_prog_name": "python -m services",
     "_cli_kebab_case": True,
@@ -116,6 +119,7 @@ def start_ray(settings: Settings) -> None:
     """A Ray of our own, never a stranger's that runs here. Raises RuntimeError where it does not start."""
     import ray
 
+    os.environ.setdefault(*PATIENCE_WITH_PROXY)
     try:
         context = ray.init(
             address="local",

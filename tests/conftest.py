@@ -1,6 +1,7 @@
 """One Ray for the whole session, and the real app on it for tests that need a server."""
 
 import logging
+import os
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -20,6 +21,9 @@ def ray_session() -> Iterator[str]:
     """
     import ray
 
+    from services.__main__ import PATIENCE_WITH_PROXY
+
+    os.environ.setdefault(*PATIENCE_WITH_PROXY)
     context = ray.init(
         address="local",
         num_cpus=TEST_CPUS,
