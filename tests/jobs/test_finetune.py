@@ -1,0 +1,105 @@
+"""A catalogue, its features and an LM become a bundle through Ray Train, on two workers."""
+
+import dataclasses
+import json
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import torch
+
+from fromage_model.artefacts import home
+from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
+from fromage_model.catalogue import Catalogue
+from fromage_model.errors import CatalogueError, ConfigError
+from jobs.finetune import main, run_folder
+from jobs.finetuning.settings import FinetuneArgs
+from jobs.report import Report
+from tests.jobs.test_finetuning_step import tiny_args
+
+
+@dataclasses.dataclass(frozen=True)
+class Finished:
+    args: FinetuneArgs
+    report: Report
+
+
+@pytest.fixture(scope="module")
+def finished(tiny_world, tmp_path_factory, ray_session) -> Iterator[Finished]:
+    """One run of two epochs, in a home of its own."""
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FROMAGE_HOME", str(tmp_path_factory.mktemp("home")))
+        args = tiny_args(tiny_world, out="small", run="first", workers=2, cpus_per_worker=0.5, validation=0.3)
+        yield Finished(args, main(args))
+
+
+def test_the_bundle_loads_and_says_what_it_was_trained_on(finished, tiny_world):
+    model = load_bundle("small", dtype=torch.float32)
+    assert model.text_embeddings(["A picture of a red square."]).shape == (1, 8)
+    header, fingerprint = read_header(home() / "bundles" / "small")
+    assert fingerprint == model.fingerprint
+    lineage = header.lineage
+    assert (lineage["job"], lineage["split"], lineage["epochs_done"]) == ("finetune", "train", 2)
+    assert lineage["catalogue_fingerprint"] == Catalogue.open(tiny_world.catalogue).fingerprint
+    assert lineage["settings"]["seed"] == 0
+    assert {"torch", "transformers", "ray"} <= set(lineage["versions"])
+
+
+def test_the_report_counts_the_items_trained_on(finished):
+    report = finished.report
+    assert report.rows_in == report.rows_out < len(Catalogue.open(finished.args.catalogue).items("train"))
+    assert report.output == home() / "bundles" / "small"
+    assert report.extra["skipped"] is False
+    assert {"loss", "validation_r_at_1", "examples_per_second"} <= set(report.extra["figures"])
+
+
+def test_scalars_of_steps_and_epochs_lie_in_the_run_s_folder(finished):
+    (events,) = (run_folder(finished.args) / "scalars").glob("events*")
+    content = events.read_bytes()
+    for tag in (b"train/loss", b"train/info_nce", b"train/gradient_norm", b"epoch/validation_r_at_1"):
+        assert tag in content
+
+
+def test_the_same_command_again_finds_the_run_complete(finished):
+    before = bundle_fingerprint("small")
+    report = main(finished.args)
+    assert report.extra["skipped"] is True
+    assert report.extra["figures"] == finished.report.extra["figures"]
+    assert bundle_fingerprint("small") == before
+
+
+def test_other_settings_under_the_same_run_are_refused_by_name(finished):
+    with pytest.raises(ConfigError, match="the run first was started with other settings: seed; give another --run"):
+        main(dataclasses.replace(finished.args, seed=1))
+
+
+def test_a_lost_bundle_comes_back_from_the_last_checkpoint_without_training(finished):
+    before = bundle_fingerprint("small")
+    shutil.rmtree(home() / "bundles" / "small")
+    record = run_folder(finished.args) / "run.json"
+    record.write_text(json.dumps(json.loads(record.read_text()) | {"figures": None}))
+    report = main(finished.args)
+    assert report.extra["skipped"] is False
+    assert bundle_fingerprint("small") == before
+
+
+def test_a_folder_of_something_else_is_refused_before_training(tiny_world, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    keepsake = tmp_path / "pictures" / "holiday.jpg"
+    keepsake.parent.mkdir()
+    keepsake.write_bytes(b"irreplaceable")
+    with pytest.raises(ConfigError, match=r"something else \(no bundle\.json"):
+        main(tiny_args(tiny_world, out=str(keepsake.parent)))
+    assert keepsake.read_bytes() == b"irreplaceable"
+
+
+def test_features_that_lack_the_items_are_an_error_before_any_run(tiny_world, tmp_path, monkeypatch):
+    from tests.jobs import tiny
+
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    catalogue = Catalogue.open(tiny_world.catalogue)
+    features = tiny.write_random_features(tmp_path / "few", catalogue, without=len(catalogue) - 1)
+    with pytest.raises(CatalogueError, match="at least 2 are needed"):
+        main(tiny_args(tiny_world, features=str(features)))
+    assert not Path(home() / "runs").exists()

@@ -1,0 +1,77 @@
+"""A run trains on the training split alone, and siblings never straddle training and validation."""
+
+import json
+import shutil
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.features import INFO_FILE
+from fromage_model.errors import CatalogueError, ConfigError
+from jobs.finetuning.data import select_items, validation_groups
+from jobs.finetuning.settings import FinetuneArgs
+from tests.jobs import tiny
+
+
+def args(world, **settings) -> FinetuneArgs:
+    return FinetuneArgs(**{"catalogue": str(world.catalogue), "features": str(world.features)} | settings)
+
+
+def test_held_out_items_are_never_trained_on(tiny_world):
+    data = select_items(args(tiny_world))
+    held_out = {item.id for item in Catalogue.open(tiny_world.catalogue).items("held-out")}
+    assert held_out
+    assert not held_out & {item.id for item in data.items}
+    assert {item.id for item in data.held_out_items} == held_out
+
+
+def test_a_validation_share_takes_whole_groups_out_of_training(tiny_world):
+    data = select_items(args(tiny_world, validation=0.3))
+    assert data.validation_items
+    assert not {item.group for item in data.items} & {item.group for item in data.validation_items}
+    assert len(data.items) + len(data.validation_items) == len(select_items(args(tiny_world)).items)
+
+
+def test_features_stand_in_the_order_of_their_items(tiny_world):
+    data = select_items(args(tiny_world, validation=0.3))
+    assert (data.vectors == data.features.of([item.id for item in data.items])).all()
+    assert (data.validation_features == data.features.of([item.id for item in data.validation_items])).all()
+
+
+@given(groups=st.lists(st.sampled_from("abcdefgh"), max_size=40), share=st.floats(0, 0.99))
+def test_validation_groups_hold_their_share_and_no_group_more(groups, share):
+    chosen = validation_groups(groups, share=share)
+    sizes = [groups.count(group) for group in chosen]
+    assert sum(sizes) >= share * len(groups)
+    assert sum(sizes) - max(sizes, default=0) < share * len(groups) or not chosen
+    assert chosen == validation_groups(list(reversed(groups)), share=share)
+
+
+def test_features_of_another_state_of_the_catalogue_are_refused(tiny_world, tmp_path):
+    features = Path(shutil.copytree(tiny_world.features, tmp_path / "features"))
+    said = json.loads((features / INFO_FILE).read_text())
+    (features / INFO_FILE).write_text(json.dumps(said | {"catalogue_fingerprint": "another"}))
+    with pytest.raises(CatalogueError, match=r"jobs\.embed"):
+        select_items(args(tiny_world, features=str(features)))
+
+
+def test_a_catalogue_of_one_item_cannot_be_trained_on(tiny_world, tmp_path):
+    catalogue = tiny.write_squares(tmp_path / "few", held_out=len(tiny.COLOURS) - 1)
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    with pytest.raises(CatalogueError, match="1 items with a caption"):
+        select_items(FinetuneArgs(catalogue=str(tmp_path / "few"), features=str(features)))
+
+
+@pytest.mark.parametrize("field", [{"epochs": 0}, {"validation": 1.0}, {"dtype": "int8"}, {"batch_size": 0}])
+def test_settings_that_cannot_work_are_refused_by_name(field):
+    (name,) = field
+    with pytest.raises(ConfigError, match=f"{name} is"):
+        FinetuneArgs(**field)
+
+
+def test_only_decisive_settings_name_a_run():
+    assert FinetuneArgs().digest() == FinetuneArgs(threads=7, out="other", force=True, max_failures=0).digest()
+    assert FinetuneArgs().digest() != FinetuneArgs(seed=1).digest()

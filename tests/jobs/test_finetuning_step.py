@@ -1,0 +1,206 @@
+"""Training changes the maps and [RET] alone; several workers compute what one would; a stop costs nothing."""
+
+import hashlib
+from pathlib import Path
+
+import pytest
+import torch
+from torch import distributed, multiprocessing, nn
+
+from fromage_model import losses
+from fromage_model.bundle import load_bundle
+from fromage_model.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.vision import load_vision_encoder
+from jobs.finetuning import loop
+from jobs.finetuning.settings import FinetuneArgs
+from jobs.finetuning.step import gather, gather_objects, positive_pairs
+
+WORKERS, ROWS = 2, 3
+
+
+def tiny_args(world, **settings) -> FinetuneArgs:
+    values = {
+        "catalogue": str(world.catalogue),
+        "features": str(world.features),
+        "language_model": str(world.lm),
+        "visual_tokens": 2,
+        "shared_width": 8,
+        "text_layers": (-1,),
+        "system_prompt": "",
+        "epochs": 2,
+        "batch_size": 4,
+        "caption_batch_size": 2,
+        "talk_batch_size": 3,
+        "warm_start_steps": 3,
+        "phrasings": 2,
+        "warmup_steps": 1,
+        "reply_tokens": 2,
+        "dtype": "float32",
+        "threads": 1,
+    }
+    return FinetuneArgs(**values | settings)
+
+
+@pytest.fixture
+def worker(tiny_world) -> loop.Worker:
+    torch.manual_seed(0)
+    return loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+
+
+def state_hash(module: nn.Module) -> str:
+    digest = hashlib.sha256()
+    for name, tensor in sorted(module.state_dict().items()):
+        digest.update(name.encode() + tensor.numpy().tobytes())
+    return digest.hexdigest()
+
+
+def test_frozen_parts_do_not_change_by_one_bit_in_training(worker):
+    encoder = load_vision_encoder(DEFAULT_VISION_ENCODER)
+    worker.model.encoder = encoder
+    before = state_hash(worker.model.lm), state_hash(encoder)
+    trained = {name: value.clone() for name, value in worker.model.trained.named_parameters()}
+    worker.warm_start()
+    for epoch in range(2):
+        worker.run_epoch(epoch, None)
+    assert (state_hash(worker.model.lm), state_hash(encoder)) == before
+    assert all(parameter.grad is None for parameter in worker.model.lm.parameters())
+    unchanged = [name for name, value in worker.model.trained.named_parameters() if torch.equal(value, trained[name])]
+    assert unchanged == []
+
+
+def test_only_the_maps_and_ret_are_in_the_optimizer_each_once(worker):
+    held = [id(parameter) for group in worker.optimizer.param_groups for parameter in group["params"]]
+    assert len(held) == len(set(held))
+    assert set(held) == {id(parameter) for parameter in worker.model.trained.parameters()}
+    trainable = {id(parameter) for parameter in worker.model.parameters() if parameter.requires_grad}
+    assert trainable == set(held)
+
+
+def test_matrices_decay_and_nothing_else(worker):
+    for group in worker.optimizer.param_groups:
+        matrices = {parameter.ndim >= 2 for parameter in group["params"]}
+        assert len(matrices) == 1
+        assert (group["weight_decay"] > 0) == matrices.pop()
+
+
+def test_after_each_step_ret_is_as_long_as_other_rows_on_average(worker):
+    worker.model.train()
+    worker._step(0)
+    lm = worker.model.lm
+    tables = [lm.backbone.get_input_embeddings().weight, lm.backbone.get_output_embeddings().weight]
+    for row, table in zip(worker.model.trained.ret.parameters(), tables, strict=False):
+        expected = float(table[: lm.vocabulary].norm(dim=1).mean())
+        assert float(row.detach().norm()) == pytest.approx(expected, rel=1e-5)
+
+
+def test_the_warm_start_trains_the_heads_alone(worker):
+    before = {name: value.clone() for name, value in worker.model.trained.named_parameters()}
+    worker.warm_start()
+    changed = {name for name, value in worker.model.trained.named_parameters() if not torch.equal(value, before[name])}
+    heads = {name for name in before if name.startswith(("image_head.", "text_head.")) or name == "log_scale"}
+    assert changed == heads
+
+
+def test_a_step_reports_finite_parts_that_add_up(worker):
+    worker.model.train()
+    parts = {name: float(value.detach()) for name, value in worker.step(worker.sampler.draw(0)).items()}
+    weights = worker.step.weights
+    total = sum(getattr(weights, name) * parts[name] for name in ("info_nce", "next_token", "talk", "caption"))
+    assert parts["loss"] == pytest.approx(total, rel=1e-4)
+    assert 0 <= parts["accuracy"] <= 1
+
+
+def test_order_within_a_batch_does_not_mix_up_texts_and_pictures(worker):
+    """Prompts are sorted by length on their way through the LM; each comes back to its own place."""
+    shown = worker.sampler.draw(0).shown
+    embeddings, _ = worker.step._ask(shown)
+    for row, one in zip(embeddings, shown, strict=True):
+        alone = worker.model.ask([worker.step.prompt_of(one)]).embeddings[0]
+        torch.testing.assert_close(row, alone, atol=1e-4, rtol=0)
+
+
+def test_a_run_that_was_stopped_ends_where_an_undisturbed_one_does(tiny_world, tmp_path, monkeypatch):
+    from ray.train import Checkpoint
+
+    def fresh() -> loop.Worker:
+        torch.manual_seed(0)
+        return loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+
+    whole = fresh()
+    whole.warm_start()
+    for epoch in range(2):
+        whole.run_epoch(epoch, None)
+        if epoch == 0:
+            whole.save(tmp_path, epoch, lineage={})
+    torch.manual_seed(99)
+    resumed = loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+    monkeypatch.setattr(loop.train, "get_checkpoint", lambda: Checkpoint.from_directory(tmp_path))
+    assert resumed.resume() == 1
+    resumed.run_epoch(1, None)
+    assert state_hash(resumed.model.trained) == state_hash(whole.model.trained)
+
+
+def test_a_checkpoint_holds_a_bundle_that_loads(worker, tmp_path):
+    worker.save(tmp_path, 0, lineage={"job": "test"})
+    loaded = load_bundle(str(tmp_path / loop.BUNDLE_FOLDER), dtype=torch.float32)
+    assert loaded.text_embeddings(["a red square"]).shape == (1, 8)
+
+
+def test_positive_pairs_are_items_themselves_and_weakly_their_siblings():
+    found = positive_pairs(["a", "b", "a", "c"], ["x", "x", "x", "y"], sibling=0.25)
+    assert found.tolist() == [
+        [1.0, 0.25, 1.0, 0.0],
+        [0.25, 1.0, 0.25, 0.0],
+        [1.0, 0.25, 1.0, 0.0],
+        [0.0, 0.0, 0.0, 1.0],
+    ]
+
+
+def rows_of(rank: int) -> tuple[torch.Tensor, torch.Tensor]:
+    generator = torch.Generator().manual_seed(rank)
+    return torch.randn(ROWS, 4, generator=generator), torch.randn(ROWS, 4, generator=generator)
+
+
+def small_model() -> nn.Module:
+    model = nn.Linear(4, 5)
+    generator = torch.Generator().manual_seed(7)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.copy_(torch.randn(parameter.shape, generator=generator))
+    model.log_scale = nn.Parameter(torch.tensor(1.0))
+    return model
+
+
+def contrast(model: nn.Module, texts: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
+    embedded = [nn.functional.normalize(model(side), dim=-1) for side in (texts, images)]
+    return losses.info_nce(gather(embedded[0]), gather(embedded[1]), model.log_scale)
+
+
+def one_worker(rank: int, meeting_point: str, results: str) -> None:
+    """What each process does: its own rows, then gradients averaged as DistributedDataParallel averages them."""
+    torch.set_num_threads(1)
+    distributed.init_process_group("gloo", init_method=f"file://{meeting_point}", rank=rank, world_size=WORKERS)
+    model = small_model()
+    loss = contrast(model, *rows_of(rank))
+    loss.backward()
+    for parameter in model.parameters():
+        distributed.all_reduce(parameter.grad)
+        parameter.grad /= WORKERS
+    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
+    names = gather_objects([f"rank {rank}"])
+    torch.save({"loss": loss.detach(), "gradients": gradients, "names": names}, f"{results}/{rank}.pt")
+    distributed.destroy_process_group()
+
+
+def test_two_workers_together_have_the_loss_and_gradient_of_one_that_has_all_rows(tmp_path):
+    multiprocessing.spawn(one_worker, (str(tmp_path / "meeting"), str(tmp_path)), nprocs=WORKERS)
+    model = small_model()
+    sides = [torch.cat(side) for side in zip(*(rows_of(rank) for rank in range(WORKERS)), strict=True)]
+    loss = contrast(model, *sides)
+    loss.backward()
+    for rank in range(WORKERS):
+        found = torch.load(Path(tmp_path) / f"{rank}.pt", weights_only=True)
+        assert found["names"] == ["rank 0", "rank 1"]
+        torch.testing.assert_close(found["loss"], loss.detach())
+        for name, parameter in model.named_parameters():
+            torch.testing.assert_close(found["gradients"][name], parameter.grad, msg=name)

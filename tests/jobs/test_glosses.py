@@ -1,0 +1,59 @@
+"""WordNet's files read as wndb(5WN) describes them: the first sense counts, and words can be left out."""
+
+from pathlib import Path
+
+import pytest
+
+from fromage_model.errors import MissingArtefact
+from jobs.finetuning.glosses import Glosses
+
+ARTEFACT, FOOD, ABSTRACT = 6, 13, 9
+SENSES = (
+    ("boot", ARTEFACT, 'footwear that covers the whole foot and lower leg; "she wore boots"'),
+    ("top hat", ARTEFACT, "a man's hat with a tall crown; usually covered with silk"),
+    ("scarf", ARTEFACT, "a garment worn around the head or neck"),
+    ("bread", FOOD, "food made from dough"),
+    ("hope", ABSTRACT, "a general feeling"),
+)
+
+
+@pytest.fixture
+def wordnet(tmp_path: Path) -> Path:
+    """A WordNet of five nouns; `boot` has a second sense, which comes after its first."""
+    data, index = "", "  1 This is a licence.\n"
+    for name, file, gloss in SENSES:
+        lemma = name.replace(" ", "_")
+        offset = len(data.encode())
+        data += f"{offset:08d} {file:02d} n 01 {lemma} 0 000 | {gloss}  \n"
+        others = " 99999999" if name == "boot" else ""
+        index += f"{lemma} n 1 1 @ {1 + bool(others)} 1 {offset:08d}{others}  \n"
+    (tmp_path / "data.noun").write_text(data)
+    (tmp_path / "index.noun").write_text(index)
+    return tmp_path
+
+
+def test_a_definition_comes_without_its_examples(wordnet):
+    glosses = Glosses(wordnet)
+    assert glosses.of("boot") == "footwear that covers the whole foot and lower leg"
+    assert glosses.of("Top hat") == "a man's hat with a tall crown"
+
+
+def test_a_plural_finds_its_noun_and_a_stranger_nothing(wordnet):
+    assert Glosses(wordnet).of("boots") == Glosses(wordnet).of("boot")
+    assert Glosses(wordnet).of("zeppelin") is None
+
+
+def test_pairs_are_things_one_can_picture_always_the_same_ones(wordnet):
+    pairs = Glosses(wordnet).pairs(9)
+    assert {name for name, _ in pairs} == {"boot", "top hat", "scarf", "bread"}
+    assert pairs == Glosses(wordnet).pairs(9)
+    assert Glosses(wordnet).pairs(2) == pairs[:2]
+
+
+def test_names_that_are_measured_by_are_left_out(wordnet):
+    assert "scarf" not in dict(Glosses(wordnet).pairs(9, without=[" Scarf"]))
+
+
+def test_a_folder_without_wordnet_says_how_to_get_it(tmp_path):
+    with pytest.raises(MissingArtefact, match="apt-get install wordnet-base"):
+        Glosses(tmp_path)
