@@ -1,0 +1,37 @@
+"""What the benchmark compares is one loss computed in two ways, and both leave all rows but [RET]'s as they were."""
+
+import pytest
+import torch
+
+from tests.benchmarks.finetuning import PROMPT, OurStep
+from tests.benchmarks.original_recipe import OriginalRecipe
+from tests.fromage_model import tiny
+
+NAMES = ["red dress", "shoes", "something warm for the long winter"]
+
+
+@pytest.fixture
+def lm(tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    return tiny.write_llama(tmp_path / "lm")
+
+
+@pytest.mark.parametrize("max_length", [48, 8])
+def test_both_recipes_start_from_the_same_contrastive_loss(lm, max_length):
+    features = tiny.features(3)
+    captions = [f"{PROMPT} {name}." for name in NAMES]
+    original = OriginalRecipe(tiny.build(lm), lambda: features, captions, max_length=max_length)
+    ours = OurStep(tiny.build(lm), features, NAMES, max_length=max_length)
+    assert original.step() == pytest.approx(ours.step(), rel=1e-4)
+
+
+def test_the_original_s_step_moves_ret_s_row_alone_of_the_whole_table(lm):
+    model = tiny.build(lm)
+    recipe = OriginalRecipe(model, lambda: tiny.features(3), NAMES, max_length=24)
+    table = model.lm.backbone.get_input_embeddings().weight
+    before = table.detach().clone()
+    recipe.step()
+    changed = (table.detach() != before).any(dim=1)
+    assert changed.nonzero().flatten().tolist() == [model.tokens.ret_id]
+    assert float(table[-1].detach().norm()) == pytest.approx(float(table[:-1].detach().norm(dim=1).mean()), rel=1e-5)
+    assert torch.isfinite(table).all()
