@@ -37,7 +37,8 @@ def test_wrong_value_is_refused_by_its_name():
 
 
 def test_settings_without_arguments_are_the_demo(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.delenv("FROMAGE_PORT", raising=False)
+    for name in Settings.model_fields:
+        monkeypatch.delenv(f"FROMAGE_{name.upper()}", raising=False)
     settings = Settings()
     assert (settings.bundle, settings.index, settings.port) == ("default", "openmoji", 8000)
     assert settings.llm_torch_threads >= 1
