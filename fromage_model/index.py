@@ -22,6 +22,7 @@ from fromage_model.catalogue import SCHEMA, Item
 from fromage_model.errors import FingerprintMismatch, InvalidInput, RetrievalIndexError
 
 FORMAT = 1
+INFO_FILE = "index.json"
 CHUNK_QUERIES = 256
 CHECKED_ROWS = 1024
 NORM_TOLERANCE = 1e-3
@@ -106,12 +107,15 @@ class RetrievalIndex:
         return index
 
     def save(self, name: str | Path) -> Path:
-        """Write the index whole or not at all, under a name or as a folder; returns the folder."""
+        """Write the index whole or not at all, under a name or as a folder; returns the folder.
+
+        Raises ConfigError rather than replace a folder that holds something else.
+        """
         folder = place("index", name)
-        with writing(folder) as scratch:
+        with writing(folder, marker=INFO_FILE) as scratch:
             np.save(scratch / "vectors.npy", self._vectors)
             parquet.write_table(self._items, scratch / "items.parquet")
-            (scratch / "index.json").write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
+            (scratch / INFO_FILE).write_text(json.dumps(asdict(self.info), indent=2) + "\n", encoding="utf-8")
         return folder
 
     @property
@@ -182,7 +186,7 @@ def top_rows(scores: np.ndarray, top_k: int) -> np.ndarray:
 def read_info(folder: Path) -> IndexInfo:
     """What an index's folder says about itself. Raises RetrievalIndexError for a missing file or another form."""
     try:
-        fields = json.loads((folder / "index.json").read_text(encoding="utf-8"))
+        fields = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
         info = IndexInfo(**fields)
     except (OSError, ValueError, TypeError) as error:
         raise RetrievalIndexError(

@@ -10,10 +10,10 @@ import logging
 from dataclasses import dataclass
 from pathlib import Path
 
-from fromage_model.artefacts import place
+from fromage_model.artefacts import check_replaceable, place
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import FromageError
-from fromage_model.index import RetrievalIndex, read_info
+from fromage_model.index import INFO_FILE, RetrievalIndex, read_info
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers
 
@@ -51,6 +51,7 @@ def main(args: IndexArgs) -> Report:
         return Report(
             "index", rows_in=count, rows_out=count, rows_failed=0, seconds=watch.seconds, output=folder, skipped=True
         )
+    check_replaceable(folder, marker=INFO_FILE)
     index, missing = make_index(catalogue, args)
     index.save(folder)
     log.info("%d items indexed, %d without features, in %s", len(index), len(missing), folder)

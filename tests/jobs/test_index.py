@@ -7,7 +7,7 @@ import pytest
 from fromage_model.bundle import load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
-from fromage_model.errors import CatalogueError, FingerprintMismatch, MissingArtefact
+from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch, MissingArtefact
 from fromage_model.index import RetrievalIndex
 from jobs.image_embeddings import ProjectFeatures
 from jobs.index import IndexArgs, main
@@ -89,6 +89,15 @@ def test_another_bundle_another_state_of_the_catalogue_or_force_make_it_again(ar
     ):
         with pytest.raises(AssertionError, match="Ray was started"):
             main(args(**changes))
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_a_folder_that_holds_something_else_is_not_replaced(args, tmp_path):
+    (tmp_path / "photos").mkdir()
+    (tmp_path / "photos" / "holiday.jpg").write_bytes(b"dear")
+    with pytest.raises(ConfigError, match="holds something else"):
+        main(args(out=str(tmp_path / "photos")))
+    assert (tmp_path / "photos" / "holiday.jpg").read_bytes() == b"dear"
 
 
 @pytest.mark.usefixtures("ray_session")
