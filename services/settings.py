@@ -68,7 +68,7 @@ class Settings(BaseSettings):
     max_image_pixels: int = Field(50_000_000, ge=1, description="Largest picture, in pixels (width x height).")
     max_new_tokens: int = Field(1024, ge=1, description="Most tokens that a request may ask for.")
 
-    new_tokens: int = Field(128, ge=1, description="Tokens of a reply at most, when the request does not say.")
+    new_tokens: int = Field(96, ge=1, description="Tokens of a reply at most, when the request does not say.")
     temperature: float = Field(
         0.0, ge=0, le=2, description="Sampling temperature when the request does not say; 0 is greedy."
     )
