@@ -43,9 +43,10 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
     left_out = validation_groups([item.group or item.id for item in usable], share=args.validation)
     items = [item for item in usable if (item.group or item.id) not in left_out]
     validation = [item for item in usable if (item.group or item.id) in left_out]
-    if len(items) < 2:
+    needed = 2 * args.workers
+    if len(items) < needed:
         raise CatalogueError(
-            f"{catalogue.name} has {len(items)} items with a caption to train on; at least 2 are needed"
+            f"{catalogue.name} has {len(items)} items with a caption to train on; at least {needed} are needed"
         )
     return TrainingItems(
         items=items,

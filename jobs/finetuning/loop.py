@@ -39,7 +39,6 @@ def train_loop(settings: dict[str, Any]) -> None:
     args = FinetuneArgs(**settings)
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     context = train.get_context()
-    torch.manual_seed(args.seed * 1000 + context.get_world_rank())
     if not args.use_gpu:
         torch.set_num_threads(args.threads)
     worker = Worker(args, rank=context.get_world_rank(), world_size=context.get_world_size())
@@ -84,6 +83,7 @@ class Worker:
 
     def run_epoch(self, epoch: int, writer: Any) -> dict[str, float]:
         """-> the epoch's mean losses, its speed, and what validation measured."""
+        torch.manual_seed((self.args.seed * 1000 + epoch) * 1000 + self.rank)
         self.model.train()
         sums: dict[str, float] = {}
         progress = Progress(f"epoch {epoch + 1} of {self.args.epochs}, steps", total=self.steps_per_epoch, every_s=10)
@@ -145,7 +145,6 @@ class Worker:
             "trained": self.model.trained.state_dict(),
             "optimizer": self.optimizer.state_dict(),
             "scheduler": self.scheduler.state_dict(),
-            "rng": torch.get_rng_state(),
         }
         torch.save(state, folder / STATE_FILE)
         info = self.data.features.info
@@ -191,7 +190,6 @@ class Worker:
         self.model.trained.load_state_dict(state["trained"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.scheduler.load_state_dict(state["scheduler"])
-        torch.set_rng_state(state["rng"])
         log.info("resumed after epoch %d", state["epoch"])
         return state["epoch"]
 
@@ -222,7 +220,7 @@ class Worker:
             phrases=phrases,
             exchanges=exchanges,
             mix=Mix(),
-            batch_size=min(args.batch_size, len(self.data.items)),
+            batch_size=min(args.batch_size, len(self.data.items) // self.world_size),
             caption_batch_size=args.caption_batch_size,
             talk_batch_size=args.talk_batch_size,
             seed=args.seed,
