@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
+import numpy as np
 import torch
 from torch import Tensor
 
@@ -63,6 +64,7 @@ class Chooser:
         self._stop_ids = list(stop_ids)
         self._rets_left = 0 if mode == "never" else sampling.max_rets
         self._rets = 0
+        self._just_asked = False
         self._text_ids: list[int] = []
         self._generator = torch.Generator(device=device)
         if sampling.seed is None:
@@ -78,6 +80,7 @@ class Chooser:
             self._rets_left -= 1
         else:
             self._text_ids.append(token)
+        self._just_asked = token == self._ret_id
         return token
 
     def _choose(self, logits: Tensor) -> int:
@@ -87,7 +90,8 @@ class Chooser:
             return self._ret_id
         logits = penalise_repetition(logits, self._text_ids, self._sampling.repetition_penalty)
         logits = scale_ret(logits, self._sampling.ret_scale_factor)
-        if early or self._rets_left == 0:
+        again = self._just_asked and not self._sampling.ret_in_context
+        if early or again or self._rets_left == 0:
             logits = forbid(logits, [self._ret_id])
         token = self._sample(logits)
         return self._ret_id if owed and token in self._stop_ids else token
@@ -109,7 +113,10 @@ def decode(
     """Yield text as its characters become whole, a Retrieval wherever the LM writes [RET], and one Finished.
 
     The embedding of a [RET] comes from the state at the position that consumes it, so a [RET] in last place costs one
-    forward pass more. `stop` is asked before each token; when it says yes the iterator ends without Finished.
+    forward pass more. With `ret_in_context` off, the cache then goes back to before [RET], and the next token, which
+    can't be [RET] again, comes from there. `stop` is asked before each token; when it says yes the iterator ends
+    without Finished.
+
     Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and the reply would not fit
     into the LM's positions.
     """
@@ -144,7 +151,7 @@ def _steps(
             yield Finished("stop", count, step)
             return
         if token == tokens.ret_id:
-            yield Retrieval(embedding=reading.consume_ret(), offset=offset)
+            yield Retrieval(embedding=reading.consume_ret(keep=sampling.ret_in_context), offset=offset)
             continue
         piece = text.push(token)
         offset += len(piece)
@@ -178,8 +185,12 @@ class _Reading:
         self._states = self._model.lm(embeddings, cache=self._cache)
 
     @torch.inference_mode()
-    def consume_ret(self):
-        """Read [RET] -> its retrieval embedding, (S,) float32 numpy."""
+    def consume_ret(self, *, keep: bool) -> np.ndarray:
+        """Read [RET] -> its retrieval embedding, (S,) float32. Unless `keep`, go back to where it had not been read."""
+        before, length = self._states, self._cache.get_seq_length()
         self.consume(self._model.tokens.ret_id)
         at_ret = [layer[:, -1] for layer in self._states.layers]
+        if not keep:
+            self._cache.crop(length - self._cache.get_seq_length())
+            self._states = before
         return self._model.trained.text_head(at_ret)[0].float().cpu().numpy()

@@ -274,9 +274,12 @@ class Fromage(nn.Module):
         exclude: Collection[str] = (),
         **sampling: Any,
     ) -> chat.Reply:
-        """Reply to a conversation, through the LM's chat template if it has one. `sampling`: fields of `Sampling`."""
+        """Reply to a conversation, through the LM's chat template if it has one. `sampling`: fields of `Sampling`.
+
+        The text after a [RET] does not read it, unless `ret_in_context=True` asks for the original's way.
+        """
         turns = [chat.as_message(message) for message in messages]
-        settings = Sampling(**sampling)
+        settings = Sampling(**({"ret_in_context": False} | sampling))
         return chat.chat(
             self, turns, retrieval=retrieval, sampling=settings, index=self.index, top_k=top_k, exclude=exclude
         )
@@ -290,7 +293,9 @@ class Fromage(nn.Module):
         stop: Callable[[], bool] | None = None,
     ) -> Iterator[Event]:
         """The same, event by event and without an index: what a service sends on."""
-        return chat.chat_stream(self, messages, retrieval=retrieval, sampling=sampling or Sampling(), stop=stop)
+        return chat.chat_stream(
+            self, messages, retrieval=retrieval, sampling=sampling or Sampling(ret_in_context=False), stop=stop
+        )
 
 
 def _tail(batch: PromptBatch, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:

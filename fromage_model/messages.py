@@ -36,7 +36,11 @@ class Message:
 
 @dataclass(frozen=True)
 class Sampling:
-    """How the reply is decoded."""
+    """How the reply is decoded.
+
+    `ret_in_context`: whether the text after a [RET] reads it, as in the original. Without it the text goes on from the
+    state before [RET], as the frozen LM by itself would; what a short training makes of [RET] can't derail it.
+    """
 
     max_new_tokens: int = 128
     temperature: float = 0.0
@@ -44,6 +48,7 @@ class Sampling:
     ret_scale_factor: float = 1.0
     min_tokens_before_ret: int = 0
     max_rets: int = 1
+    ret_in_context: bool = True
     repetition_penalty: float = 1.0
     seed: int | None = None
 

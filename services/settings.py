@@ -73,7 +73,10 @@ class Settings(BaseSettings):
         0.0, ge=0, le=2, description="Sampling temperature when the request does not say; 0 is greedy."
     )
     repetition_penalty: float = Field(
-        1.2, gt=0, le=2, description="Divides the score of tokens already written (small LMs go in circles); 1: none."
+        1.2,
+        gt=0,
+        le=2,
+        description="Divides the score of tokens already written; 1 is none.",
     )
 
     @cached_property

@@ -54,6 +54,22 @@ def test_greedy_text_and_embeddings_equal_those_of_reading_everything_again(mode
     assert bool(expected.embeddings) == (factor > 1)
 
 
+def test_out_of_context_a_ret_leaves_the_text_as_it_would_have_been_without_it(model):
+    sampling = {"ret_in_context": False, "max_new_tokens": 24}
+    asked = list(decode(model, prompt_of(model), retrieval="always", sampling=Sampling(**sampling)))
+    plain = list(decode(model, prompt_of(model), retrieval="never", sampling=Sampling(max_new_tokens=23)))
+    assert text_of(asked) == text_of(plain)
+    assert [event.offset for event in retrievals(asked)] == [0]
+    kept = list(decode(model, prompt_of(model), retrieval="always", sampling=Sampling(max_new_tokens=24)))
+    assert text_of(kept) != text_of(plain)
+    torch.testing.assert_close(retrievals(asked)[0].embedding, retrievals(kept)[0].embedding)
+
+
+def test_out_of_context_a_ret_never_follows_a_ret():
+    choose = chooser(ret_in_context=False, max_rets=3)
+    assert [choose(RET_BEST) for _ in range(4)] == [RET, 2, RET, 2]
+
+
 def test_several_layers_and_an_output_row_of_its_own_decode_the_same(lms, own_home):
     model = tiny.build(lms.chat, two_ret_rows=True, text_layers=(-1, 1))
     options = {"max_new_tokens": 24, "ret_scale_factor": 6.0, "max_rets": 2}
