@@ -60,6 +60,8 @@ class EvaluateArgs:
     """With --queries: pictures of each split to ask about, 0 for none."""
     max_new_tokens: int = 48
     """With --queries: tokens that a reply may have; products that would come after them do not count."""
+    repetition_penalty: float = 1.2
+    """With --queries: divides the score of words already written, as the served chat does; 1 for none."""
     details: Path | None = None
     """With --queries: file for each message, what came and what the chat said, as JSON."""
     verbose: bool = False
@@ -76,6 +78,8 @@ class EvaluateArgs:
     def __post_init__(self):
         if self.max_new_tokens < 1:
             raise ConfigError(f"max_new_tokens is {self.max_new_tokens}; expected 1 or more, for example 48")
+        if not 0 < self.repetition_penalty <= 2:
+            raise ConfigError(f"repetition_penalty is {self.repetition_penalty}; expected above 0 and at most 2")
         if self.workers < 1:
             raise ConfigError(f"workers is {self.workers}; expected 1 or more")
         if self.picture_messages < 0 or self.threads < 0:
@@ -149,6 +153,7 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
         catalogue=name_for_workers("catalogue", args.catalogue),
         sees_pictures=args.picture_messages > 0,
         max_new_tokens=args.max_new_tokens,
+        repetition_penalty=args.repetition_penalty,
         threads=threads_each(args.workers, threads=args.threads),
     )
     with ray_session():
@@ -160,7 +165,8 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
     metrics = chat_quality.score_messages(answers, queries)
     if args.picture_messages:
         metrics["pictures"] = chat_quality.score_pictures(answers, catalogue)
-    return len(questions), {**metrics, "max_new_tokens": args.max_new_tokens, "fingerprint": fingerprint}
+    decoding = {"max_new_tokens": args.max_new_tokens, "repetition_penalty": args.repetition_penalty}
+    return len(questions), {**metrics, **decoding, "fingerprint": fingerprint}
 
 
 def write_json(file: Path, content: Any) -> None:

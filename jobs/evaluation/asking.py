@@ -18,13 +18,14 @@ QUESTIONS_PER_BATCH = 8
 
 @dataclass(frozen=True)
 class Engine:
-    """What an actor loads, and how long its replies may be."""
+    """What an actor loads, and how its replies are decoded, greedily."""
 
     bundle: str
     index: str
     catalogue: str
     sees_pictures: bool
     max_new_tokens: int
+    repetition_penalty: float
     threads: int
 
 
@@ -62,7 +63,9 @@ class AskChat:
         events = self.model.chat_stream(
             [Message("user", [*picture, text])],
             retrieval=retrieval,
-            sampling=Sampling(max_new_tokens=self.engine.max_new_tokens),
+            sampling=Sampling(
+                max_new_tokens=self.engine.max_new_tokens, repetition_penalty=self.engine.repetition_penalty
+            ),
             stop=lambda: bool(hits),
         )
         for event in events:

@@ -13,6 +13,7 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
 from jobs import index as index_job
 from jobs.evaluate import EvaluateArgs, main
+from services.settings import Settings
 from tests.jobs import tiny
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -132,7 +133,15 @@ def test_an_index_of_another_bundle_is_refused(args, queries_file, tiny_world, t
         main(args(queries=queries_file, bundle=str(other)))
 
 
-@pytest.mark.parametrize("changes", [{"workers": 0}, {"max_new_tokens": 0}, {"picture_messages": -1}, {"threads": -1}])
+def test_the_chat_is_measured_as_it_is_served():
+    assert EvaluateArgs().repetition_penalty == Settings().repetition_penalty
+    assert Settings().temperature == 0
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [{"workers": 0}, {"max_new_tokens": 0}, {"picture_messages": -1}, {"threads": -1}, {"repetition_penalty": 0}],
+)
 def test_settings_that_cannot_work_are_named(changes):
     with pytest.raises(ConfigError, match=next(iter(changes))):
         EvaluateArgs(**changes)
