@@ -42,11 +42,7 @@ def embed_prompts(
     prompts: Sequence[Prompt], *, lm: LanguageModel, ret: RetToken, standardise: Standardise, prefix: VisualPrefix
 ) -> PromptBatch:
     """Prompts -> one batch; all pictures go through the prefix together, all tokens through one look-up."""
-    rows = [_ids(prompt, prefix.visual_tokens) for prompt in prompts]
-    width = max(len(row) for row in rows)
-    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
-    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
-    ids, mask = ids.to(lm.device), mask.to(lm.device)
+    ids, mask = lay_out(prompts, visual_tokens=prefix.visual_tokens, device=lm.device)
     is_visual = ids == VISUAL
     embeddings = embed_tokens(ids.masked_fill(is_visual, 0), lm=lm, ret=ret)
     pictures = [segment.features for prompt in prompts for segment in prompt if isinstance(segment, Picture)]
@@ -55,6 +51,17 @@ def embed_prompts(
         visual = prefix(standardise(features)).flatten(0, 1)
         embeddings = embeddings.masked_scatter(is_visual.unsqueeze(-1), visual.to(embeddings.dtype))
     return PromptBatch(embeddings=embeddings, ids=ids, mask=mask)
+
+
+def lay_out(
+    prompts: Sequence[Prompt], *, visual_tokens: int, device: torch.device | None = None
+) -> tuple[Tensor, Tensor]:
+    """Prompts -> `ids` (B, T), VISUAL where a picture's prefix goes, and `mask` (B, T), 1 at content; right-padded."""
+    rows = [_ids(prompt, visual_tokens) for prompt in prompts]
+    width = max(len(row) for row in rows)
+    ids = torch.tensor([row + [0] * (width - len(row)) for row in rows])
+    mask = torch.tensor([[1] * len(row) + [0] * (width - len(row)) for row in rows])
+    return ids.to(device), mask.to(device)
 
 
 def _ids(prompt: Prompt, visual_tokens: int) -> list[int]:

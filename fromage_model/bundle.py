@@ -17,8 +17,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 
 from fromage_model.artefacts import file_sha256, locate, writing
 from fromage_model.build import build_trained_parts, default_device, default_dtype, load_frozen_lm
@@ -29,6 +28,7 @@ from fromage_model.index import RetrievalIndex
 from fromage_model.pretrained import locate_language_model
 from fromage_model.projections import ImageHead, Standardise
 from fromage_model.vision import load_vision_encoder
+from fromage_model.weights import lay_over, read_tensors
 
 FORMAT = 1
 HEADER, WEIGHTS, METRICS = "bundle.json", "weights.safetensors", "metrics.json"
@@ -109,7 +109,7 @@ def load_bundle(
     device = device or default_device()
     lm, tokens = load_frozen_lm(header.config, device=device, dtype=dtype or default_dtype(device))
     trained = build_trained_parts(header.config, lm, feature_width=header.feature_width)
-    _lay_over(trained, _read_weights(folder), folder)
+    lay_over(trained, _read_weights(folder), source=folder / WEIGHTS)
     encoder = _checked_encoder(header, device) if vision else None
     model = Fromage(
         lm=lm,
@@ -131,9 +131,8 @@ def load_projection(name: str) -> ImageProjection:
     standardise = Standardise(header.feature_width)
     head = ImageHead(header.feature_width, header.config.shared_width)
     for part, prefix in ((standardise, "standardise."), (head, "image_head.")):
-        _lay_over(
-            part, {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}, folder
-        )
+        own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
+        lay_over(part, own, source=folder / WEIGHTS)
     return ImageProjection(standardise, head, fingerprint=fingerprint, encoder_fingerprint=header.encoder_fingerprint)
 
 
@@ -185,20 +184,4 @@ def _checked_encoder(header: Header, device: str | torch.device) -> Any:
 
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
-    try:
-        return {key: tensor.float() for key, tensor in load_file(folder / WEIGHTS).items()}
-    except (OSError, SafetensorError) as error:
-        raise BundleError(f"{folder / WEIGHTS} can't be read: {error}") from error
-
-
-def _lay_over(module: torch.nn.Module, tensors: dict[str, torch.Tensor], folder: Path) -> None:
-    """Load `tensors` into `module`; every key must be there, none over, each of its shape."""
-    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
-    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
-    problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
-    problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
-    shared = sorted(wanted.keys() & found.keys())
-    problems += [f"{key} is {found[key]}, expected {wanted[key]}" for key in shared if wanted[key] != found[key]]
-    if problems:
-        raise BundleError(f"{folder / WEIGHTS} does not fit its config: {'; '.join(problems)}")
-    module.load_state_dict(tensors)
+    return {key: tensor.float() for key, tensor in read_tensors(folder / WEIGHTS).items()}

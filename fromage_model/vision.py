@@ -56,7 +56,7 @@ class EfficientNetLite(VisionEncoder):
         self.side_px = side_px
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
-        pixels = np.stack([np.asarray(_fit_on_white(image, self.side_px)) for image in images])
+        pixels = np.stack([np.asarray(fit_on_white(image, self.side_px)) for image in images])
         return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -116,7 +116,8 @@ def _clip(name: str, weights: Weights) -> ClipVision:
     return ClipVision(backbone, processor, name=name, feature_width=width, fingerprint=f"{weights.fingerprint}:pooler")
 
 
-def _fit_on_white(image: Image.Image, side_px: int) -> Image.Image:
+def fit_on_white(image: Image.Image, side_px: int) -> Image.Image:
+    """A picture of any size, whole and in its proportions, in the middle of a white square. RGB, 8 bits a channel."""
     if image.size == (side_px, side_px):
         return image.convert("RGB")
     scale = side_px / max(image.size)

@@ -1,0 +1,33 @@
+"""Tensors of a safetensors file, read and laid over a module with every key checked. Knows no model by name."""
+
+from pathlib import Path
+
+from safetensors import SafetensorError
+from safetensors.torch import load_file
+from torch import Tensor, nn
+
+from fromage_model.errors import BundleError
+
+
+def read_tensors(path: Path) -> dict[str, Tensor]:
+    """The file's tensors by key, on the CPU, in the dtypes that it holds. Raises BundleError where it can't be read."""
+    try:
+        return load_file(path)
+    except (OSError, SafetensorError) as error:
+        raise BundleError(f"{path} can't be read: {error}") from error
+
+
+def lay_over(module: nn.Module, tensors: dict[str, Tensor], *, source: Path | str) -> None:
+    """Load `tensors` into `module`; every key must be there, none over, each of its shape.
+
+    Raises BundleError, which names `source` and lists all that is wrong; `module` is then as it was.
+    """
+    wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
+    problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
+    problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
+    shared = sorted(wanted.keys() & found.keys())
+    problems += [f"{key} is {found[key]}, expected {wanted[key]}" for key in shared if wanted[key] != found[key]]
+    if problems:
+        raise BundleError(f"{source} does not fit its config: {'; '.join(problems)}")
+    module.load_state_dict(tensors)
