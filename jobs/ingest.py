@@ -1,9 +1,9 @@
-"""A source -> a catalogue: OpenMoji, a folder of pictures, or a TSV whose `image` column holds paths or http(s) URLs.
+"""A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, or a TSV.
 
 Workers fetch, render and check pictures; this process writes them and the table. A row that can't be read goes to
-failures.parquet with its reason, and the job goes on. In a TSV, `caption`, `item_url`, `brand` and `group` (of items
-that must be trained on or held out together) are known; other columns become attributes. On a cluster, paths must mean
-the same on every node. Knows nothing of models.
+failures.parquet with its reason, and the job goes on. In a TSV, `image` is a path or URL, and `caption`, `item_url`,
+`brand` and `group` (of items that must be trained on or held out together) are known; other columns become attributes.
+On a cluster, paths must mean the same on every node. Knows nothing of models.
 
     python -m jobs.ingest --source openmoji --out openmoji
 """
@@ -23,7 +23,7 @@ import pyarrow as pa
 from fromage_model.artefacts import place, writing
 from fromage_model.catalogue import openmoji
 from fromage_model.catalogue.assemble import Picture, assemble
-from fromage_model.catalogue.feeds import Feed, read_folder, read_tsv
+from fromage_model.catalogue.feeds import Feed
 from fromage_model.catalogue.schema import HELD_OUT, Failure
 from fromage_model.catalogue.table import (
     FAILURES_FILE,
@@ -37,12 +37,12 @@ from fromage_model.catalogue.table import (
 from fromage_model.errors import CatalogueError
 from fromage_model.images import ImageLimits
 from jobs.report import Progress, Report, Stopwatch, ray_session, run
+from jobs.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
 
 log = logging.getLogger(__name__)
 
 # Raised whenever the same source and settings would give another catalogue.
 FORMAT = 1
-OPENMOJI = "openmoji"
 ROWS_PER_BATCH = 32
 REASONS_SHOWN = 3
 
@@ -52,7 +52,9 @@ class IngestArgs:
     """Make a catalogue."""
 
     source: str = OPENMOJI
-    """Where items come from: openmoji, a folder of pictures, or a tab-separated file with an image column."""
+    """Where items come from: openmoji, openclipart, a folder of pictures, or a TSV with an image column."""
+    folder: str | None = None
+    """Where Open Clip Art's folders png and svg are. Without it, where Debian's packages put them."""
     out: str | None = None
     """Name or folder of the catalogue. Without it, the name of the source."""
     held_out: int | None = None
@@ -78,12 +80,12 @@ class IngestArgs:
 def main(args: IngestArgs) -> Report:
     """Make the catalogue, or find it up to date. Raises FromageError for what the user can put right."""
     watch = Stopwatch()
-    folder = place("catalogue", args.out or _default_name(args.source))
+    folder = place("catalogue", args.out or default_name(args.source))
     if not args.force and (info := _up_to_date(folder, args)) is not None:
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, watch, skipped=True)
-    feed = _read(args.source)
-    _refuse_inside(folder, args.source)
+    feed = read_source(args.source, args.folder)
+    refuse_inside(folder, args.source)
     with writing(folder, marker=INFO_FILE) as scratch:
         info = ingest(feed, scratch, args, name=folder.name)
     _log_failures(info, folder)
@@ -200,32 +202,6 @@ def _failure(row: dict[str, Any], image: str) -> Failure:
     )
 
 
-def _read(source: str) -> Feed:
-    if source == OPENMOJI:
-        log.info("fetching %s with npm, unless it is there", openmoji.PACKAGE)
-        return openmoji.read_openmoji()
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return read_folder(path)
-    if path.is_file():
-        return read_tsv(path)
-    raise CatalogueError(
-        f"source {source!r}: expected openmoji, a folder, or a tab-separated file; there is none there"
-    )
-
-
-def _default_name(source: str) -> str:
-    name = source if source == OPENMOJI else Path(source).expanduser().resolve().stem
-    if not name:
-        raise CatalogueError(f"source {source!r} has no name that a catalogue could have; name one with --out")
-    return name
-
-
-def _refuse_inside(folder: Path, source: str) -> None:
-    if source != OPENMOJI and folder.resolve().is_relative_to(Path(source).expanduser().resolve()):
-        raise CatalogueError(f"the catalogue {folder} would lie inside its source {source}; choose another --out")
-
-
 def _settings(args: IngestArgs) -> dict[str, Any]:
     """What decides the content of the catalogue, beside the source."""
     names = ("held_out", "side_px", "max_image_mib", "max_image_megapixels", "allow_private")
@@ -242,9 +218,7 @@ def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
         return None
     if not (folder / FAILURES_FILE).is_file() or not any(folder.glob(SHARD_PATTERN)):
         return None
-    # The embedded catalogue is known by its archive: the archive itself need not be there any more.
-    source_sha256 = openmoji.ARCHIVE_SHA256 if args.source == OPENMOJI else _read(args.source).sha256
-    return info if info.get("source_sha256") == source_sha256 else None
+    return info if info.get("source_sha256") == source_sha256(args.source, args.folder) else None
 
 
 def _log_failures(info: dict[str, Any], folder: Path) -> None:
