@@ -141,6 +141,11 @@ def bundle_fingerprint(name: str) -> str:
     return read_header(locate("bundle", name))[1]
 
 
+def bundle_config(name: str) -> FromageConfig:
+    """What a bundle's model is made of, without loading it."""
+    return read_header(locate("bundle", name))[0].config
+
+
 def bundle_metrics(name: str) -> dict[str, Any]:
     """What was measured of a bundle, by name; empty where nothing was."""
     path = locate("bundle", name) / METRICS

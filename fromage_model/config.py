@@ -32,12 +32,18 @@ class FromageConfig:
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     """First turn of every chat that brings none of its own; empty for none."""
 
+    picture_weight: float = 0.0
+    """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0, as in the paper,
+    leaves what was seen to the LM alone."""
+
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
         if not 1 <= self.visual_tokens <= 64:
             raise ConfigError(f"visual_tokens is {self.visual_tokens}; expected 1 to 64, for example 4")
         if self.shared_width < 1:
             raise ConfigError(f"shared_width is {self.shared_width}; expected 1 or more, for example 256")
+        if self.picture_weight < 0:
+            raise ConfigError(f"picture_weight is {self.picture_weight}; expected 0 or more, for example 1.0")
         if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
             raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 from fromage_model.batching import embed_tokens
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
-from fromage_model.prompts import Prompt, token_count
+from fromage_model.prompts import Prompt, open_pictures, token_count
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage
@@ -170,6 +170,7 @@ class _Reading:
 
         self._model = model
         self._cache = DynamicCache()
+        self._pictures = open_pictures(prompt, ret_id=model.tokens.ret_id)
         with torch.inference_mode():
             self._states = model.lm(model.embed_prompts([prompt]).embeddings, cache=self._cache)
 
@@ -189,8 +190,8 @@ class _Reading:
         """Read [RET] -> its retrieval embedding, (S,) float32. Unless `keep`, go back to where it had not been read."""
         before, length = self._states, self._cache.get_seq_length()
         self.consume(self._model.tokens.ret_id)
-        at_ret = [layer[:, -1] for layer in self._states.layers]
+        at_ret = [layer[0, -1] for layer in self._states.layers]
         if not keep:
             self._cache.crop(length - self._cache.get_seq_length())
             self._states = before
-        return self._model.trained.text_head(at_ret)[0].float().cpu().numpy()
+        return self._model.retrieval_embedding(at_ret, self._pictures).float().cpu().numpy()

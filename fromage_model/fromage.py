@@ -14,6 +14,7 @@ import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional
 
 from fromage_model import chat, losses
 from fromage_model.batching import VISUAL, PromptBatch, embed_prompts, embed_tokens
@@ -112,6 +113,17 @@ class Fromage(nn.Module):
     def image_embeddings(self, features: Tensor) -> Tensor:
         """Features (B, F) -> retrieval embeddings (B, S)."""
         return self.trained.image_head(self.trained.standardise(features.to(self.lm.device)))
+
+    def retrieval_embedding(self, at_ret: Sequence[Tensor], pictures: Sequence[Picture]) -> Tensor:
+        """States at [RET], (D,) for each layer, and the pictures that it answers -> (S,), of length 1.
+
+        With `picture_weight`, what the pictures look like is added to what the LM made of the conversation.
+        """
+        asked = self.trained.text_head(at_ret)
+        if not pictures or self.config.picture_weight == 0:
+            return asked
+        seen = self.image_embeddings(torch.stack([picture.features for picture in pictures])).mean(dim=0)
+        return functional.normalize(asked + self.config.picture_weight * seen, dim=-1)
 
     @torch.inference_mode()
     def text_embeddings(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:

@@ -39,7 +39,7 @@ class Hit:
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What `index.json` says."""
+    """What `index.json` says. `vectors`: what an item's vector is made of, `image`, `caption` or `both`."""
 
     fingerprint: str
     catalogue: str
@@ -48,6 +48,7 @@ class IndexInfo:
     width: int
     created_by: str
     format: int = FORMAT
+    vectors: str = "image"
 
 
 class RetrievalIndex:
@@ -73,6 +74,7 @@ class RetrievalIndex:
         catalogue: str,
         catalogue_fingerprint: str | None = None,
         created_by: str = "fromage_model.index",
+        vectors_of: str = "image",
     ) -> Self:
         """An index of vectors (N, S), float32 of length 1, and the catalogue rows that they belong to.
 
@@ -83,7 +85,7 @@ class RetrievalIndex:
             raise RetrievalIndexError(f"expected vectors of shape (items, width), got {vectors.shape}")
         rows, width = vectors.shape
         _check_lengths(vectors)
-        info = IndexInfo(fingerprint, catalogue, catalogue_fingerprint, rows, width, created_by)
+        info = IndexInfo(fingerprint, catalogue, catalogue_fingerprint, rows, width, created_by, vectors=vectors_of)
         return cls(vectors, items, info)
 
     @classmethod

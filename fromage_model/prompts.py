@@ -60,6 +60,22 @@ def chat_prompt(messages: Sequence[Message], tokens: Tokens, *, system_prompt: s
     return prompt
 
 
+def caption_text(caption: str, *, prompt: str) -> str:
+    """A caption as training puts it before [RET]: after the caption prompt, and ended by a full stop."""
+    return f"{prompt} {caption.strip().rstrip('.')}.".lstrip()
+
+
+def open_pictures(prompt: Prompt, *, ret_id: int) -> list[Picture]:
+    """The pictures that no [RET] has answered yet: those after the prompt's last one."""
+    found: list[Picture] = []
+    for segment in prompt:
+        if isinstance(segment, Picture):
+            found.append(segment)
+        elif ret_id in segment:
+            found = []
+    return found
+
+
 def token_count(prompt: Prompt, *, visual_tokens: int) -> int:
     """LM positions that the prompt takes."""
     return sum(visual_tokens if isinstance(segment, Picture) else len(segment) for segment in prompt)

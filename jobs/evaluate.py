@@ -108,6 +108,7 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
     """The number of queries, and the metrics in percent."""
     from jobs.evaluation import recall
     from jobs.image_embeddings import image_embeddings
+    from jobs.text_embeddings import text_embeddings
 
     bundle = name_for_workers("bundle", args.bundle)
     with ray_session():
@@ -120,7 +121,7 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
         recalls = {}
         for wording, query in wordings.items():
             log.info("%s: %d queries", wording, len(items))
-            texts = recall.text_embeddings(
+            texts = text_embeddings(
                 [query(item) for item in items],
                 bundle=bundle,
                 workers=args.workers,

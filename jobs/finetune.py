@@ -6,11 +6,13 @@ same command is given again. TensorBoard's scalars lie in the run's folder.
     python -m jobs.finetune --catalogue openmoji --out tuned
 """
 
+from __future__ import annotations
+
 import dataclasses
 import json
 import logging
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from fromage_model.artefacts import check_replaceable, home, place, writing
 from fromage_model.catalogue import Catalogue
@@ -18,6 +20,9 @@ from fromage_model.errors import ConfigError
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers
+
+if TYPE_CHECKING:
+    from jobs.finetuning.data import TrainingItems
 
 log = logging.getLogger(__name__)
 RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
@@ -36,9 +41,7 @@ def main(args: FinetuneArgs) -> Report:
     if not skipped:
         check_replaceable(output, marker=BUNDLE_MARKER)
         with ray_session(worker_logs=True):
-            done = _train(
-                args, folder, output, rows=len(data.items), catalogue_fingerprint=data.features.catalogue_fingerprint
-            )
+            done = _train(args, folder, output, data)
         _write_run(folder, args, figures=done)
     else:
         log.info("the run %s is complete; --force trains again", folder.name)
@@ -83,7 +86,7 @@ def _write_run(folder: Path, args: FinetuneArgs, *, figures: dict[str, Any] | No
     partial.replace(folder / RUN_FILE)
 
 
-def _train(args: FinetuneArgs, folder: Path, output: Path, *, rows: int, catalogue_fingerprint: str) -> dict[str, Any]:
+def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) -> dict[str, Any]:
     """Run Ray Train, put the last epoch's bundle in its place -> the last epoch's figures."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
@@ -93,9 +96,10 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, *, rows: int, catalog
     lineage = {
         "job": "finetune",
         "settings": args.decisive(),
-        "catalogue_fingerprint": catalogue_fingerprint,
+        "catalogue_fingerprints": data.catalogue_fingerprints,
         "split": "train",
-        "items": rows,
+        "items": data.own,
+        "further_items": len(data.items) - data.own,
         "versions": _versions(),
     }
     attempt = _attempt(folder, fresh=args.force)
@@ -128,7 +132,16 @@ def _for_workers(args: FinetuneArgs) -> FinetuneArgs:
     features = name_for_workers("features", args.features or Catalogue.open(args.catalogue).name)
     glosses = str(Path(args.glosses).resolve()) if args.glosses else None
     catalogue = name_for_workers("catalogue", args.catalogue)
-    return dataclasses.replace(args, catalogue=catalogue, features=features, glosses=glosses)
+    further = [Catalogue.open(name) for name in args.further_catalogues]
+    further_features = args.further_features or [one.name for one in further]
+    return dataclasses.replace(
+        args,
+        catalogue=catalogue,
+        features=features,
+        glosses=glosses,
+        further_catalogues=tuple(name_for_workers("catalogue", name) for name in args.further_catalogues),
+        further_features=tuple(name_for_workers("features", name) for name in further_features),
+    )
 
 
 def _attempt(folder: Path, *, fresh: bool) -> str:

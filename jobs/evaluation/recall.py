@@ -11,15 +11,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError
 from fromage_model.metrics import Recall, image_to_text, text_to_image
-from jobs.stages import require_columns
-from jobs.tables import matrix_of, vectors_of
 
-BATCH_TEXTS = 64
 TAGS_IN_QUERY = 3
 
 
@@ -43,25 +39,6 @@ class SplitRecall:
         figures: dict[str, Any] = {name: recall.to_json() for name, recall in self.named().items()}
         figures["intervals"] = {name: recall.intervals_to_json() for name, recall in self.named().items()}
         return figures
-
-
-class EmbedTexts:
-    """Ray Data stage: columns `row` and `text` -> `row` and the retrieval embedding `vector` (S,) at `[RET]`."""
-
-    columns = ("row", "text")
-
-    def __init__(self, bundle: str, threads: int):
-        import torch
-
-        from fromage_model.bundle import load_bundle
-
-        torch.set_num_threads(threads)
-        self.model = load_bundle(bundle, vision=False)
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        require_columns(batch, self.columns, stage="EmbedTexts")
-        embedded = self.model.text_embeddings(batch.column("text").to_pylist()).numpy()
-        return pa.table({"row": batch.column("row"), "vector": vectors_of(embedded)})
 
 
 def name_query(item: Item) -> str:
@@ -96,27 +73,6 @@ def recall_on(texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int]) -> S
         image_to_text=image_to_text(own, texts),
         text_to_image_among_all=text_to_image(texts, pictures, targets=np.asarray(rows)),
     )
-
-
-def text_embeddings(texts: Sequence[str], *, bundle: str, workers: int, threads: int) -> np.ndarray:
-    """(N, S) in the order of `texts`, by Ray Data actors. Needs a Ray that runs."""
-    import ray
-    from ray.data import ActorPoolStrategy
-
-    batches = (
-        ray.data.from_arrow(pa.table({"row": list(range(len(texts))), "text": list(texts)}))
-        .map_batches(
-            EmbedTexts,
-            fn_constructor_kwargs={"bundle": bundle, "threads": threads},
-            compute=ActorPoolStrategy(size=workers),
-            batch_size=BATCH_TEXTS,
-            batch_format="pyarrow",
-            num_cpus=1,
-        )
-        .iter_batches(batch_size=None, batch_format="pyarrow")
-    )
-    embedded = pa.concat_tables(list(batches)).sort_by("row")
-    return matrix_of(embedded.column("vector"))
 
 
 def table_of(recalls: dict[str, SplitRecall], *, items: int, all_items: int) -> str:

@@ -1,5 +1,6 @@
 """Which items a run trains on and which it measures by: the training split alone, siblings together. Knows no model."""
 
+import dataclasses
 import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -8,7 +9,7 @@ import numpy as np
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import Features, read_features
-from fromage_model.errors import CatalogueError
+from fromage_model.errors import CatalogueError, FingerprintMismatch
 from jobs.finetuning.settings import FinetuneArgs
 
 TRAINING_SPLIT = "train"
@@ -16,30 +17,30 @@ TRAINING_SPLIT = "train"
 
 @dataclass(frozen=True)
 class TrainingItems:
-    """Items with a caption and features. `vectors`, (N, F), and `validation_features`, (M, F), are float32."""
+    """Items with a caption and features. `vectors`, (N, F), and `validation_features`, (M, F), are float32.
+
+    The first `own` of the items are the catalogue's; the others are of further catalogues.
+    """
 
     items: list[Item]
+    own: int
     vectors: np.ndarray = field(repr=False)
     validation_items: list[Item]
     validation_features: np.ndarray = field(repr=False)
     held_out_items: list[Item]
     features: Features = field(repr=False)
+    catalogue_fingerprints: dict[str, str]
 
 
 def select_items(args: FinetuneArgs) -> TrainingItems:
     """The training split's items, less the validation groups.
 
-    Raises CatalogueError when the features are of another catalogue's state, or fewer than two items can be trained on.
+    Raises CatalogueError when features are of another catalogue's state, or fewer than two items can be trained on, and
+    FingerprintMismatch when a further catalogue's features come from another encoder.
     """
     catalogue = Catalogue.open(args.catalogue)
-    features = read_features(args.features or catalogue.name)
-    if features.catalogue_fingerprint != catalogue.fingerprint:
-        raise CatalogueError(
-            f"the features are of another state of {catalogue.name}; "
-            f"`python -m jobs.embed --catalogue {args.catalogue}` renews them"
-        )
-    have = set(features.ids)
-    usable = [item for item in catalogue.items(TRAINING_SPLIT) if item.caption and item.id in have]
+    features = _features_of(catalogue, args.features or catalogue.name)
+    usable = _usable(catalogue, features)
     left_out = validation_groups([item.group or item.id for item in usable], share=args.validation)
     items = [item for item in usable if (item.group or item.id) not in left_out]
     validation = [item for item in usable if (item.group or item.id) in left_out]
@@ -48,14 +49,51 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
         raise CatalogueError(
             f"{catalogue.name} has {len(items)} items with a caption to train on; at least {needed} are needed"
         )
+    vectors = [features.of([item.id for item in items])]
+    own = len(items)
+    fingerprints = {catalogue.name: catalogue.fingerprint}
+    stored = args.further_features or (None,) * len(args.further_catalogues)
+    for name, own_name in zip(args.further_catalogues, stored, strict=True):
+        further = Catalogue.open(name)
+        lent, found = _further(further, own_name or further.name, encoder_fingerprint=features.encoder_fingerprint)
+        items += lent
+        vectors.append(found.of([item.id for item in lent]))
+        fingerprints[further.name] = further.fingerprint
     return TrainingItems(
         items=items,
-        vectors=features.of([item.id for item in items]),
+        own=own,
+        vectors=np.concatenate(vectors),
         validation_items=validation,
         validation_features=features.of([item.id for item in validation]),
         held_out_items=[item for item in catalogue.items() if item.split != TRAINING_SPLIT],
         features=features,
+        catalogue_fingerprints=fingerprints,
     )
+
+
+def _features_of(catalogue: Catalogue, name: str) -> Features:
+    features = read_features(name)
+    if features.catalogue_fingerprint != catalogue.fingerprint:
+        raise CatalogueError(
+            f"the features are of another state of {catalogue.name}; "
+            f"`python -m jobs.embed --catalogue {catalogue.name}` renews them"
+        )
+    return features
+
+
+def _usable(catalogue: Catalogue, features: Features) -> list[Item]:
+    have = set(features.ids)
+    return [item for item in catalogue.items(TRAINING_SPLIT) if item.caption and item.id in have]
+
+
+def _further(catalogue: Catalogue, stored: str, *, encoder_fingerprint: str) -> tuple[list[Item], Features]:
+    """A further catalogue's items, their groups kept apart from all others', and the features stored under a name."""
+    features = _features_of(catalogue, stored)
+    if features.encoder_fingerprint != encoder_fingerprint:
+        what = f"the features of {catalogue.name} were made by another vision encoder than the others"
+        raise FingerprintMismatch(what, expected=encoder_fingerprint, found=features.encoder_fingerprint)
+    items = _usable(catalogue, features)
+    return [dataclasses.replace(item, group=f"{catalogue.name}/{item.group or item.id}") for item in items], features
 
 
 def validation_groups(groups: Sequence[str], *, share: float) -> set[str]:

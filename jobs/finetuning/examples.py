@@ -74,6 +74,18 @@ class Exchange:
     ends: bool
 
 
+def named(name: str) -> Shown:
+    """The name of a thing as the shortest caption; it belongs to no item."""
+    return Shown(-1, caption=wording.CAPTIONS[0].format(item=name))
+
+
+def defined(gloss: str, draw: random.Random) -> Shown:
+    """A dictionary's definition as a caption or, as often, as a wish; it belongs to no item."""
+    if draw.random() < 0.5:
+        return Shown(-1, caption=wording.GLOSS_CAPTION.format(gloss=gloss))
+    return Shown(-1, messages=(Message("user", [draw.choice(wording.GLOSS_WISHES).format(gloss=gloss)]),))
+
+
 class Phrases:
     """An item's name, tags and gloss -> sentences."""
 
@@ -84,6 +96,9 @@ class Phrases:
 
     def caption(self, item: int, draw: random.Random) -> str:
         return self._put(item, draw.choice(wording.CAPTIONS), draw, fallback=wording.CAPTIONS[0])
+
+    def plain(self, item: int) -> str:
+        return wording.CAPTIONS[0].format(item=self._names[item])
 
     def wish(self, item: int, draw: random.Random) -> str:
         forms = draw.choice((wording.NAME_WISHES, wording.TAG_WISHES, wording.TAG_WISHES, wording.GLOSS_WISHES))
@@ -104,13 +119,18 @@ class Phrases:
 
 
 class Sampler:
-    """Draws the examples of each step. `features`, (N, F), belong to `items`, row by row."""
+    """Draws the examples of each step. `features`, (N, F), belong to `items`, row by row.
+
+    The first `own_items` are the catalogue's, which each epoch goes through; the others, of further catalogues, serve
+    the warm start and captions.
+    """
 
     def __init__(
         self,
         items: Sequence[Item],
         features: np.ndarray,
         *,
+        own_items: int | None = None,
         phrases: Phrases,
         exchanges: Sequence[Exchange],
         mix: Mix,
@@ -121,6 +141,7 @@ class Sampler:
     ):
         self.items = items
         self.features = features
+        self.own_items = len(items) if own_items is None else own_items
         self._phrases = phrases
         self._exchanges = exchanges
         self._mix = mix
@@ -130,44 +151,67 @@ class Sampler:
         self._seed = seed
 
     def steps_per_epoch(self, world_size: int) -> int:
-        return max(1, len(self.items) // (self.batch_size * world_size))
+        return max(1, self.own_items // (self.batch_size * world_size))
 
     def draw(self, step: int, *, rank: int = 0, world_size: int = 1) -> StepExamples:
         """The examples of one step: the epoch's order is cut into batches, and each rank takes its own."""
         per_epoch = self.steps_per_epoch(world_size)
         epoch, place = divmod(step, per_epoch)
-        order = list(range(len(self.items)))
+        order = list(range(self.own_items))
         self._random("order", epoch).shuffle(order)
         start = (place * world_size + rank) * self.batch_size
         chosen = order[start : start + self.batch_size]
         draw = self._random("step", step, rank)
-        captioned = [item for item in chosen if self.items[item].caption][: self._caption_batch_size]
         return StepExamples(
             shown=[self._show(item, draw) for item in chosen],
-            captioned=captioned,
+            captioned=self._captioned(chosen, draw),
             talks=[self._talk(draw) for _ in range(self._talk_batch_size)],
         )
 
     def caption_of(self, item: int) -> str:
         return self.items[item].caption or ""
 
+    def phrasings(self, count: int) -> list[Shown]:
+        """`count` texts for each item, without pictures; a conversation's history stands before some wishes."""
+        draw = self._random("phrasings")
+        words = [item for item in range(len(self.items)) for _ in range(count)]
+        return [self._phrase(item, draw) for item in words]
+
+    def plain_names(self) -> list[Shown]:
+        """Each item's name as the shortest caption, as items are indexed by."""
+        return [Shown(item, caption=self._phrases.plain(item)) for item in range(len(self.items))]
+
+    def small_talk(self) -> list[Talk]:
+        """Every message that calls for no product, once alone and once within a conversation."""
+        draw = self._random("small talk")
+        alone = [self._small_talk(exchange, []) for exchange in self._exchanges]
+        later = [self._small_talk(exchange, self._earlier(draw)) for exchange in self._exchanges]
+        return alone + later
+
+    def _captioned(self, chosen: Sequence[int], draw: random.Random) -> list[int]:
+        """Items of the batch or, where there are further catalogues, as often one of theirs."""
+        further = range(self.own_items, len(self.items))
+        count = self._caption_batch_size
+        return [draw.choice(further) if further and draw.random() < 0.5 else draw.choice(chosen) for _ in range(count)]
+
     def _show(self, item: int, draw: random.Random) -> Shown:
-        kind = draw.random()
-        if kind < self._mix.captions:
-            return Shown(item, caption=self._phrases.caption(item, draw))
-        parts: list[Part] = [self._phrases.wish(item, draw)]
-        if kind >= self._mix.captions + self._mix.wishes:
-            parts = [self.features[item], draw.choice(wording.PICTURE_WISHES)]
-            draw.shuffle(parts)
+        if draw.random() < self._mix.captions + self._mix.wishes:
+            return self._phrase(item, draw)
+        parts: list[Part] = [self.features[item], draw.choice(wording.PICTURE_WISHES)]
+        draw.shuffle(parts)
         return Shown(item, messages=(*self._history(draw), Message("user", parts)))
+
+    def _phrase(self, item: int, draw: random.Random) -> Shown:
+        mix = self._mix
+        if draw.random() * (mix.captions + mix.wishes) < mix.captions:
+            return Shown(item, caption=self._phrases.caption(item, draw))
+        return Shown(item, messages=(*self._history(draw), Message("user", [self._phrases.wish(item, draw)])))
 
     def _talk(self, draw: random.Random) -> Talk:
         """Small talk in half of the cases; else what is said after products, or about a picture."""
         kind = draw.random()
         if kind < 0.5:
-            other = draw.choice(self._exchanges)
-            messages = (*self._history(draw), Message("user", [other.message]))
-            return Talk(messages, other.reply, ends=other.ends, small_talk=True)
+            return self._small_talk(draw.choice(self._exchanges), self._history(draw))
         item = draw.randrange(len(self.items))
         if kind < 0.75:
             wish = Message("user", [self._phrases.wish(item, draw)])
@@ -175,13 +219,18 @@ class Sampler:
         question = Message("user", [self.features[item], draw.choice(wording.PICTURE_QUESTIONS)])
         return Talk((*self._history(draw), question), self._phrases.picture_answer(item, draw))
 
+    def _small_talk(self, exchange: Exchange, history: Sequence[Message]) -> Talk:
+        messages = (*history, Message("user", [exchange.message]))
+        return Talk(messages, exchange.reply, ends=exchange.ends, small_talk=True)
+
     def _history(self, draw: random.Random) -> list[Message]:
-        """Most conversations begin here; one in eight has had a turn already, with products or without."""
-        kind = draw.random()
-        if kind < 0.875:
-            return []
-        if kind < 0.94:
-            item = draw.randrange(len(self.items))
+        """Most conversations begin here; one in eight has had a turn already."""
+        return self._earlier(draw) if draw.random() >= 0.875 else []
+
+    def _earlier(self, draw: random.Random) -> list[Message]:
+        """A turn that brought products, or one that did not."""
+        if draw.random() < 0.5:
+            item = draw.randrange(self.own_items)
             reply = Message("assistant", [self._phrases.after_products(item, draw)], ret_offsets=(0,))
             return [Message("user", [self._phrases.wish(item, draw)]), reply]
         before = draw.choice(self._exchanges)

@@ -165,6 +165,8 @@ class Worker:
             weight_decay=args.weight_decay,
             noise=args.feature_noise,
             sibling=args.sibling_weight,
+            names=args.name_weight,
+            dictionary=args.dictionary_weight,
             seed=args.seed,
         )
         with torch.random.fork_rng(devices=[]):
@@ -201,6 +203,7 @@ class Worker:
             visual_tokens=args.visual_tokens,
             shared_width=args.shared_width,
             text_layers=args.text_layers,
+            picture_weight=args.picture_weight,
             two_ret_rows=args.two_ret_rows,
             system_prompt=args.system_prompt,
         )
@@ -217,10 +220,11 @@ class Worker:
         return Sampler(
             self.data.items,
             self.data.vectors,
+            own_items=self.data.own,
             phrases=phrases,
             exchanges=exchanges,
             mix=Mix(),
-            batch_size=min(args.batch_size, len(self.data.items) // self.world_size),
+            batch_size=min(args.batch_size, self.data.own // self.world_size),
             caption_batch_size=args.caption_batch_size,
             talk_batch_size=args.talk_batch_size,
             seed=args.seed,
@@ -236,11 +240,12 @@ class Worker:
 def _optimizer(model: Fromage, args: FinetuneArgs) -> torch.optim.AdamW:
     """AdamW over the trained parts alone: matrices decay; each part has a rate of its own."""
     parts = model.trained
-    heads = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
+    warm = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
+    warm += [] if parts.ret.output_row is None else [parts.ret.output_row]
     rated = (
-        (heads, args.head_learning_rate),
+        (warm, args.head_learning_rate),
         (list(parts.prefix.parameters()), args.prefix_learning_rate),
-        (list(parts.ret.parameters()), args.ret_learning_rate),
+        ([parts.ret.input_row], args.ret_learning_rate),
     )
     groups = []
     for parameters, rate in rated:

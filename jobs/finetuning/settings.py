@@ -19,6 +19,10 @@ class FinetuneArgs:
     """Catalogue to train on: a name, a folder, or a URI."""
     features: str | None = None
     """Features of its pictures. Without it, those under the catalogue's name."""
+    further_catalogues: tuple[str, ...] = ()
+    """Catalogues whose training splits lend pictures and captions, beside the one that is trained on."""
+    further_features: tuple[str, ...] = ()
+    """Their features, in the same order. Without it, those under their names."""
     out: str = "tuned"
     """Name or folder of the bundle."""
     run: str | None = None
@@ -31,6 +35,8 @@ class FinetuneArgs:
     """Width of the shared space."""
     text_layers: tuple[int, ...] = (-1, 24)
     """Layers whose state at [RET] is projected; -1 is the last."""
+    picture_weight: float = 1.0
+    """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0 as in the paper."""
     two_ret_rows: bool = True
     """Give [RET] an output row of its own even where the LM ties its embeddings."""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
@@ -39,6 +45,10 @@ class FinetuneArgs:
     """Folder of WordNet's files, whose definitions become captions and wishes; none without it."""
     dictionary_pairs: int = 2500
     """Words of these files and their definitions that the warm start trains the text head on."""
+    dictionary_weight: float = 1.0
+    """What the loss between such words and definitions counts."""
+    name_weight: float = 1.0
+    """What the warm start's loss between an item's wordings and its plain name counts."""
     epochs: int = 4
     """Passes over the training items."""
     batch_size: int = 64
@@ -52,11 +62,11 @@ class FinetuneArgs:
     phrasings: int = 4
     """Texts for each item that the warm start reads."""
     ret_learning_rate: float = 2e-3
-    """Peak for [RET]'s rows, after the warm-up; it then falls to zero along a cosine."""
+    """Peak for [RET]'s input row, after the warm-up; it then falls to zero along a cosine."""
     prefix_learning_rate: float = 1e-4
     """The same for the map from features to the visual prefix: each of its outputs sums over all features."""
     head_learning_rate: float = 2e-4
-    """The same for the heads, which the warm start has trained already."""
+    """The same for what the warm start has trained already: the heads, and an output row of [RET]'s own."""
     warmup_steps: int = 10
     """Steps until the peak."""
     weight_decay: float = 0.1
@@ -90,6 +100,11 @@ class FinetuneArgs:
 
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        object.__setattr__(self, "further_catalogues", tuple(self.further_catalogues))
+        object.__setattr__(self, "further_features", tuple(self.further_features))
+        if self.further_features and len(self.further_features) != len(self.further_catalogues):
+            counts = f"{len(self.further_features)} for {len(self.further_catalogues)} further catalogues"
+            raise ConfigError(f"further_features are {counts}; expected one for each, or none")
         positive = ("epochs", "batch_size", "talk_batch_size", "workers", "threads", "reply_tokens")
         for name in positive:
             if getattr(self, name) < 1:

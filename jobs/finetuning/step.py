@@ -89,7 +89,7 @@ class FinetuneStep(nn.Module):
         Prompts of like length go through the LM together: a caption is not padded to a conversation's length.
         """
         embeddings, next_token, order = [], [], []
-        for rows, asked in self._asked(shown):
+        for rows, asked in self.asked(shown):
             captions = torch.tensor([float(shown[row].caption is not None) for row in rows])
             embeddings.append(asked.embeddings)
             next_token.append(self.model.next_token_loss(asked, captions) * len(rows) / len(shown))
@@ -97,17 +97,8 @@ class FinetuneStep(nn.Module):
         back = torch.tensor(order).argsort().to(embeddings[0].device)
         return torch.cat(embeddings)[back], torch.stack(next_token).sum()
 
-    @torch.no_grad()
-    def states_at_ret(self, shown: Sequence[Shown]) -> tuple[list[int], list[tuple[Tensor, ...]]]:
-        """Rows of `shown`, and the state at [RET] of each, (D,) for each layer."""
-        order: list[int] = []
-        states: list[tuple[Tensor, ...]] = []
-        for rows, asked in self._asked(shown):
-            order += rows
-            states += list(zip(*(layer.float() for layer in asked.at_ret), strict=True))
-        return order, states
-
-    def _asked(self, shown: Sequence[Shown]) -> Iterator[tuple[list[int], Asked]]:
+    def asked(self, shown: Sequence[Shown]) -> Iterator[tuple[list[int], Asked]]:
+        """Rows of `shown` with what the LM made of their prompts, those of like length together."""
         prompts = [self.prompt_of(one) for one in shown]
         sizes = [token_count(prompt, visual_tokens=self.model.config.visual_tokens) for prompt in prompts]
         order = sorted(range(len(shown)), key=lambda row: sizes[row])
@@ -121,14 +112,15 @@ class FinetuneStep(nn.Module):
         for small_talk in (True, False):
             some = [talk for talk in talks if talk.small_talk == small_talk]
             if some:
-                prompts = [self._opening(talk) for talk in some]
+                prompts = [self.opening_of(talk) for talk in some]
                 replies = [tokens.encode(talk.reply) + [tokens.stop_id] * talk.ends for talk in some]
                 first = self.weights.decision if small_talk else 1.0
                 loss = self.model.reply_loss(prompts, replies, through_lm=not small_talk, first_token_weight=first)
                 total = total + loss * len(some) / len(talks)
         return total
 
-    def _opening(self, talk: Talk) -> Prompt:
+    def opening_of(self, talk: Talk) -> Prompt:
+        """What stands before the talk's reply."""
         prompt = chat_prompt(talk.messages, self.model.tokens, system_prompt=self.model.config.system_prompt)
         return [*prompt, [self.model.tokens.ret_id]] if talk.after_ret else prompt
 

@@ -1,7 +1,7 @@
-"""Trains the two heads alone on states read once, before the joint steps. Knows no Ray.
+"""Trains the two heads and [RET]'s output row alone on states read once, before the joint steps. Knows no Ray.
 
-While [RET] stands where it started, the LM's state at it never changes for a given text. Reading these states once lets
-the heads take thousands of examples a second; the joint steps then move [RET] from a good place.
+Reading states once lets the heads take thousands of examples a second; the joint steps then move [RET] from a good
+place.
 
 Shapes: M texts, L layers, D LM width, F feature width, S shared width.
 """
@@ -16,25 +16,31 @@ from torch import Tensor
 
 from fromage_model import losses
 from fromage_model.fromage import Fromage
-from jobs.finetuning.examples import Sampler, Shown
+from jobs.finetuning.decision import fit_decision
+from jobs.finetuning.examples import Sampler, Shown, defined, named
+from jobs.finetuning.reading import Texts, read_small_talk, read_texts
 from jobs.finetuning.step import FinetuneStep, positive_pairs
-from jobs.report import Progress
 
 log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
 class WarmStart:
-    """How long, and with how much noise."""
+    """How long, with how much noise, and what the losses between texts count beside that between text and picture.
+
+    `names` draws each of an item's wordings to its plain name; `dictionary` draws definitions to what they define.
+    """
 
     steps: int
     phrasings: int = 4
     batch_size: int = 256
+    further_batch_size: int = 100
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     noise: float = 0.3
     sibling: float = 0.25
-    dictionary_weight: float = 0.3
+    names: float = 1.0
+    dictionary: float = 1.0
     seed: int = 0
 
 
@@ -46,95 +52,106 @@ def warm_start(
     *,
     dictionary: Sequence[tuple[str, str]] = (),
 ) -> float:
-    """Fit the text head's statistics, then train the heads -> the last step's loss.
+    """Fit the text head's statistics and [RET]'s output row, then train the heads -> the last step's loss.
 
-    `dictionary` holds names of things and their definitions. A name and its definition are drawn together in the shared
-    space, which teaches the text head words that no training item bears.
+    `dictionary` holds names of things and their definitions; they teach the text head words that no item bears.
     """
-    texts = _read_texts(model, step, sampler, settings.phrasings)
-    model.trained.text_head.fit([torch.cat([states[layer] for states in texts.values()]) for layer in _layers(texts)])
-    names, definitions = _read_dictionary(step, dictionary)
-    features = torch.from_numpy(sampler.features).to(model.lm.device)
-    groups = [item.group for item in sampler.items]
-    heads = [*model.trained.image_head.parameters(), *model.trained.text_head.parameters(), model.trained.log_scale]
-    optimizer = torch.optim.AdamW(heads, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-    draw = random.Random(settings.seed)
-    known = sorted(texts)
-    model.train()
-    value = 0.0
-    for _ in range(settings.steps):
-        items = draw.sample(known, min(settings.batch_size, len(known)))
-        states = _pick(texts, items, draw)
-        positives = positive_pairs(items, [groups[item] for item in items], sibling=settings.sibling)
-        loss = _loss(model, states, features[items], positives.to(features.device), noise=settings.noise)
-        if dictionary:
-            rows = draw.sample(range(len(dictionary)), min(settings.batch_size, len(dictionary)))
-            pair = [[layer[rows] for layer in side] for side in (names, definitions)]
-            loss = loss + settings.dictionary_weight * _text_loss(model, *pair, noise=settings.noise)
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        optimizer.step()
-        scheduler.step()
-        value = float(loss.detach())
-    model.eval()
-    read = sum(len(states[0]) for states in texts.values())
-    log.info("warm start: %d texts, %d steps, loss %.3f", read, settings.steps, value)
+    shown = sampler.phrasings(settings.phrasings)
+    texts = read_texts(step, shown, what="phrasings")
+    model.trained.text_head.fit(texts.at_ret)
+    fit_decision(model, texts, read_small_talk(step, sampler.small_talk()))
+    heads = _Heads(model, step, sampler, settings, shown, texts)
+    pairs = _read_pairs(step, dictionary, draw=random.Random(settings.seed))
+    value = heads.train(pairs)
+    log.info("warm start: %d texts, %d steps, loss %.3f", len(texts), settings.steps, value)
     return value
 
 
-@torch.no_grad()
-def _read_texts(model: Fromage, step: FinetuneStep, sampler: Sampler, phrasings: int) -> dict[int, list[Tensor]]:
-    """Item -> the states at [RET] of its phrasings, (M, D) for each layer; pictures' own wishes come later."""
-    found: dict[int, list[tuple[Tensor, ...]]] = {}
-    per_pass = sampler.steps_per_epoch(1)
-    progress = Progress("warm start, batches of texts", total=phrasings * per_pass, every_s=10)
-    for number in range(phrasings * per_pass):
-        shown = [one for one in sampler.draw(number).shown if not one.has_picture]
-        for row, states in zip(*step.states_at_ret(shown), strict=True):
-            found.setdefault(shown[row].item, []).append(states)
-        progress.add(1)
-    return {item: [torch.stack(layer) for layer in zip(*states, strict=True)] for item, states in found.items()}
+class _Heads:
+    """The heads in training, on `texts`, the states of `shown`."""
+
+    def __init__(
+        self,
+        model: Fromage,
+        step: FinetuneStep,
+        sampler: Sampler,
+        settings: WarmStart,
+        shown: Sequence[Shown],
+        texts: Texts,
+    ):
+        self.model = model
+        self.settings = settings
+        self.texts = texts
+        self.names = read_texts(step, sampler.plain_names(), what="names")
+        self.features = torch.from_numpy(sampler.features).to(model.lm.device)
+        self.groups = [item.group for item in sampler.items]
+        self.own = list(range(sampler.own_items))
+        self.further = list(range(sampler.own_items, len(sampler.items)))
+        self.rows_of: dict[int, list[int]] = {}
+        for row, one in enumerate(shown):
+            self.rows_of.setdefault(one.item, []).append(row)
+        self.draw = random.Random(settings.seed)
+
+    def train(self, pairs: tuple[Texts, Texts] | None) -> float:
+        """-> the last step's loss."""
+        parts, settings = self.model.trained, self.settings
+        heads = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
+        optimizer = torch.optim.AdamW(heads, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+        self.model.train()
+        value = 0.0
+        for _ in range(settings.steps):
+            loss = self._items_loss()
+            if pairs is not None:
+                loss = loss + settings.dictionary * self._pairs_loss(*pairs)
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            scheduler.step()
+            value = float(loss.detach())
+        self.model.eval()
+        return value
+
+    def _items_loss(self) -> Tensor:
+        """InfoNCE of a batch's wordings with their pictures, and with their plain names."""
+        settings, parts = self.settings, self.model.trained
+        items = self.draw.sample(self.own, min(settings.batch_size, len(self.own)))
+        items += self.draw.sample(self.further, min(settings.further_batch_size, len(self.further)))
+        texts = self._embed(self.texts, [self.draw.choice(self.rows_of[item]) for item in items])
+        names = self._embed(self.names, items)
+        features = self.features[items]
+        noise = settings.noise * torch.randn_like(features) * parts.standardise.std
+        images = parts.image_head(parts.standardise(features + noise))
+        positives = positive_pairs(items, [self.groups[item] for item in items], sibling=settings.sibling)
+        positives = positives.to(images.device)
+        contrast = losses.info_nce(texts, images, self.model.log_scale, positives=positives)
+        return contrast + settings.names * losses.info_nce(texts, names, self.model.log_scale, positives=positives)
+
+    def _pairs_loss(self, one: Texts, other: Texts) -> Tensor:
+        rows = self.draw.sample(range(len(one)), min(self.settings.batch_size, len(one)))
+        return losses.info_nce(self._embed(one, rows), self._embed(other, rows), self.model.log_scale)
+
+    def _embed(self, texts: Texts, rows: Sequence[int]) -> Tensor:
+        """Noisy states of some rows -> (B, S)."""
+        head = self.model.trained.text_head
+        states = [layer[list(rows)] for layer in texts.at_ret]
+        return head(
+            [
+                state + self.settings.noise * torch.randn_like(state) * standardise.std
+                for state, standardise in zip(states, head.standardisers, strict=True)
+            ]
+        )
 
 
-def _pick(texts: dict[int, list[Tensor]], items: Sequence[int], draw: random.Random) -> list[Tensor]:
-    """One phrasing of each item, (B, D) for each layer."""
-    rows = [draw.randrange(len(texts[item][0])) for item in items]
-    return [
-        torch.stack([texts[item][layer][row] for item, row in zip(items, rows, strict=True)])
-        for layer in _layers(texts)
-    ]
-
-
-def _loss(model: Fromage, states: list[Tensor], features: Tensor, positives: Tensor, *, noise: float) -> Tensor:
-    parts = model.trained
-    images = parts.image_head(parts.standardise(features + noise * torch.randn_like(features) * parts.standardise.std))
-    return losses.info_nce(_embed(model, states, noise=noise), images, model.log_scale, positives=positives)
-
-
-def _text_loss(model: Fromage, names: list[Tensor], definitions: list[Tensor], *, noise: float) -> Tensor:
-    """InfoNCE between two wordings of the same things."""
-    one, other = (_embed(model, states, noise=noise) for states in (names, definitions))
-    return losses.info_nce(one, other, model.log_scale)
-
-
-def _embed(model: Fromage, states: list[Tensor], *, noise: float) -> Tensor:
-    head = model.trained.text_head
-    scales = [standardise.std for standardise in head.standardisers]
-    return head([state + noise * torch.randn_like(state) * std for state, std in zip(states, scales, strict=True)])
-
-
-def _read_dictionary(step: FinetuneStep, dictionary: Sequence[tuple[str, str]]) -> tuple[list[Tensor], list[Tensor]]:
-    """The states at [RET] of all names and of all definitions, each (M, D) for each layer."""
-    sides = []
-    for side in range(2 if dictionary else 0):
-        wording = step.model.config.caption_prompt
-        rows, states = step.states_at_ret([Shown(-1, caption=f"{wording} {pair[side]}.") for pair in dictionary])
-        back = torch.tensor(rows).argsort()
-        sides.append([torch.stack(layer)[back] for layer in zip(*states, strict=True)])
-        log.info("warm start: read %d %s of the dictionary", len(dictionary), ("names", "definitions")[side])
-    return (sides[0], sides[1]) if sides else ([], [])
-
-
-def _layers(texts: dict[int, list[Tensor]]) -> range:
-    return range(len(next(iter(texts.values()))))
+def _read_pairs(
+    step: FinetuneStep, dictionary: Sequence[tuple[str, str]], *, draw: random.Random
+) -> tuple[Texts, Texts] | None:
+    """The states at [RET] of all names, and of all definitions in words that a shopper might use."""
+    if not dictionary:
+        return None
+    names = [named(name) for name, _ in dictionary]
+    definitions = [defined(gloss, draw) for _, gloss in dictionary]
+    return (
+        read_texts(step, names, what="the dictionary's names"),
+        read_texts(step, definitions, what="the dictionary's definitions"),
+    )

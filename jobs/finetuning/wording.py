@@ -64,12 +64,14 @@ GLOSS_WISHES = (
     "For my trip I need {gloss}.",
 )
 
+GLOSS_CAPTION = "A picture of {gloss}."
+
 CAPTIONS = (
     "A picture of {item}.",
     "A picture of {item}, {tag}, {other}.",
     "A picture of {tag}, {other}, {item}.",
     "A picture of {tag}, {other}.",
-    "A picture of {gloss}.",
+    GLOSS_CAPTION,
     "A picture of {item}: {gloss}.",
 )
 

@@ -19,7 +19,14 @@ def test_a_list_of_layers_from_json_is_a_tuple_again():
 
 @pytest.mark.parametrize(
     "field",
-    [{"visual_tokens": 0}, {"visual_tokens": 65}, {"shared_width": 0}, {"text_layers": ()}, {"text_layers": (1, 1)}],
+    [
+        {"visual_tokens": 0},
+        {"visual_tokens": 65},
+        {"shared_width": 0},
+        {"picture_weight": -1.0},
+        {"text_layers": ()},
+        {"text_layers": (1, 1)},
+    ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(field):
     (name,) = field

@@ -54,6 +54,21 @@ def test_greedy_text_and_embeddings_equal_those_of_reading_everything_again(mode
     assert bool(expected.embeddings) == (factor > 1)
 
 
+def test_what_pictures_look_like_is_added_to_what_the_lm_asks_for(lms):
+    model = tiny.build(lms.chat, picture_weight=0.5)
+    sampling = Sampling(max_new_tokens=2, min_tokens_before_ret=0)
+    (event,) = retrievals(list(decode(model, prompt_of(model), retrieval="always", sampling=sampling)))
+    asked = reference.embedding_at(model, [*prompt_of(model), [model.tokens.ret_id]])
+    seen = [model.image_embeddings(picture[None])[0] for picture in tiny.features(2, seed=3)]
+    expected = asked + 0.5 * (seen[0] + seen[1]) / 2
+    expected = expected / expected.norm()
+    torch.testing.assert_close(torch.from_numpy(event.embedding), expected.detach(), atol=1e-4, rtol=0)
+    text_alone = raw_prompt(["Show me something warm"], model.tokens)
+    (event,) = retrievals(list(decode(model, text_alone, retrieval="always", sampling=sampling)))
+    asked = reference.embedding_at(model, [*text_alone, [model.tokens.ret_id]])
+    torch.testing.assert_close(torch.from_numpy(event.embedding), asked.detach(), atol=1e-4, rtol=0)
+
+
 def test_out_of_context_a_ret_leaves_the_text_as_it_would_have_been_without_it(model):
     sampling = {"ret_in_context": False, "max_new_tokens": 24}
     asked = list(decode(model, prompt_of(model), retrieval="always", sampling=Sampling(**sampling)))

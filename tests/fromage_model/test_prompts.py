@@ -5,7 +5,7 @@ import pytest
 
 from fromage_model.errors import InvalidInput
 from fromage_model.messages import Message
-from fromage_model.prompts import Picture, chat_prompt, raw_prompt, token_count, token_ids
+from fromage_model.prompts import Picture, caption_text, chat_prompt, open_pictures, raw_prompt, token_count, token_ids
 from fromage_model.tokens import Tokens, load_tokens
 from tests.fromage_model import tiny
 
@@ -137,3 +137,20 @@ def test_an_lm_without_a_template_reads_questions_and_answers(plain_tokens):
 def test_an_empty_conversation_is_refused(chat_tokens):
     with pytest.raises(InvalidInput, match="at least one message"):
         chat_prompt([], chat_tokens, system_prompt="Be kind.")
+
+
+def test_pictures_before_a_ret_have_been_answered(chat_tokens):
+    messages = [
+        Message("user", [picture(1), "these?"]),
+        Message("assistant", ["Yes."], ret_offsets=(0,)),
+        Message("user", [picture(2), "or these", picture(3)]),
+    ]
+    found = open_pictures(chat_prompt(messages, chat_tokens, system_prompt=""), ret_id=chat_tokens.ret_id)
+    assert [round(float(one.features[0]), 4) for one in found] == [mark(2), mark(3)]
+    assert open_pictures(chat_prompt(messages[:2], chat_tokens, system_prompt=""), ret_id=chat_tokens.ret_id) == []
+
+
+@pytest.mark.parametrize("caption", ["a red hat", " a red hat.", "a red hat. "])
+def test_a_caption_stands_after_its_prompt_and_ends_in_one_full_stop(caption):
+    assert caption_text(caption, prompt="A picture of") == "A picture of a red hat."
+    assert caption_text(caption, prompt="") == "a red hat."

@@ -41,7 +41,7 @@ def test_the_bundle_loads_and_says_what_it_was_trained_on(finished, tiny_world):
     assert fingerprint == model.fingerprint
     lineage = header.lineage
     assert (lineage["job"], lineage["split"], lineage["epochs_done"]) == ("finetune", "train", 2)
-    assert lineage["catalogue_fingerprint"] == Catalogue.open(tiny_world.catalogue).fingerprint
+    assert lineage["catalogue_fingerprints"] == {"squares": Catalogue.open(tiny_world.catalogue).fingerprint}
     assert lineage["settings"]["seed"] == 0
     assert {"torch", "transformers", "ray"} <= set(lineage["versions"])
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import INFO_FILE
-from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch
 from jobs.finetuning.data import select_items, validation_groups
 from jobs.finetuning.settings import FinetuneArgs
 from tests.jobs import tiny
@@ -39,6 +39,36 @@ def test_features_stand_in_the_order_of_their_items(tiny_world):
     data = select_items(args(tiny_world, validation=0.3))
     assert (data.vectors == data.features.of([item.id for item in data.items])).all()
     assert (data.validation_features == data.features.of([item.id for item in data.validation_items])).all()
+
+
+@pytest.fixture
+def circles(tmp_path):
+    """A further catalogue, of another state and in a folder of another name, with its features."""
+    catalogue = tiny.write_squares(tmp_path / "circles", colours=tiny.COLOURS[:6], held_out=2)
+    features = tiny.write_random_features(tmp_path / "circles features", catalogue)
+    return {"further_catalogues": (str(tmp_path / "circles"),), "further_features": (str(features),)}
+
+
+def test_a_further_catalogue_lends_its_training_split_behind_the_own_items(tiny_world, circles):
+    own, both = select_items(args(tiny_world)), select_items(args(tiny_world, **circles))
+    assert [item.id for item in both.items[: both.own]] == [item.id for item in own.items]
+    lent = both.items[both.own :]
+    assert [item.split for item in lent] == ["train"] * 4
+    assert len(both.vectors) == len(both.items)
+    assert not {item.group for item in lent} & {item.group for item in own.items}
+    assert set(both.catalogue_fingerprints) == {"squares", "circles"}
+
+
+def test_a_further_catalogue_s_features_must_come_from_the_same_encoder(tiny_world, circles, tmp_path):
+    catalogue = Catalogue.open(circles["further_catalogues"][0])
+    other = tiny.write_random_features(tmp_path / "other", catalogue, encoder_fingerprint="of another encoder")
+    with pytest.raises(FingerprintMismatch, match=r"circles were made by another vision encoder"):
+        select_items(args(tiny_world, **circles | {"further_features": (str(other),)}))
+
+
+def test_further_features_must_be_as_many_as_further_catalogues():
+    with pytest.raises(ConfigError, match="1 for 2 further catalogues"):
+        FinetuneArgs(further_catalogues=("a", "b"), further_features=("a",))
 
 
 @given(groups=st.lists(st.sampled_from("abcdefgh"), max_size=40), share=st.floats(0, 0.99))

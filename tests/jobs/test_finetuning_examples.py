@@ -1,6 +1,7 @@
 """What training reads: drawn by seed and step alone, true to its items, and never what the chat is measured by."""
 
 import json
+import random
 import re
 from datetime import UTC, datetime
 from pathlib import Path
@@ -10,7 +11,7 @@ import pytest
 
 from fromage_model.catalogue import Catalogue, Item
 from jobs.finetuning import wording
-from jobs.finetuning.examples import Exchange, Mix, Phrases, Sampler
+from jobs.finetuning.examples import Exchange, Mix, Phrases, Sampler, defined, named
 
 ITEMS = 20
 QUERIES = Path(__file__).parents[2] / "jobs" / "queries"
@@ -148,6 +149,53 @@ def test_earlier_turns_with_products_have_ret_where_it_stood():
     histories = [shown.messages[:-1] for step in range(100) for shown in sampler().draw(step).shown if shown.messages]
     replies = [messages[1] for messages in histories if messages]
     assert {tuple(reply.ret_offsets) for reply in replies} == {(), (0,)}
+
+
+def test_phrasings_hold_each_item_as_often_as_asked_and_no_picture():
+    shown = sampler().phrasings(3)
+    assert [one.item for one in shown] == [number for number in range(ITEMS) for _ in range(3)]
+    assert not any(one.has_picture for one in shown)
+    assert {one.caption is None for one in shown} == {True, False}
+
+
+def test_plain_names_are_captions_as_items_are_searched_by():
+    assert [one.caption for one in sampler().plain_names()] == [f"A picture of thing-{n}." for n in range(ITEMS)]
+
+
+def test_all_small_talk_comes_once_alone_and_once_within_a_conversation():
+    talks = sampler().small_talk()
+    assert [talk.messages[-1].text for talk in talks] == 2 * [exchange.message for exchange in EXCHANGES]
+    assert [len(talk.messages) for talk in talks] == [1] * len(EXCHANGES) + [3] * len(EXCHANGES)
+
+
+def test_epochs_go_through_own_items_and_captions_through_further_ones_too():
+    items = [tagged(number) for number in range(ITEMS)]
+    some = Sampler(
+        items,
+        features(),
+        own_items=8,
+        phrases=Phrases(items, None),
+        exchanges=EXCHANGES,
+        mix=Mix(),
+        batch_size=4,
+        caption_batch_size=3,
+        talk_batch_size=1,
+        seed=0,
+    )
+    assert some.steps_per_epoch(1) == 2
+    steps = [some.draw(step) for step in range(20)]
+    assert {one.item for step in steps for one in step.shown} == set(range(8))
+    captioned = [item for step in steps for item in step.captioned]
+    assert len(captioned) == 60
+    assert {item >= 8 for item in captioned} == {True, False}
+
+
+def test_a_dictionary_s_definition_is_a_caption_or_a_wish():
+    draw = random.Random(0)
+    shown = [defined("a small dog", draw) for _ in range(40)]
+    assert {one.caption for one in shown} == {None, "A picture of a small dog."}
+    assert all("a small dog" in texts_of(one) for one in shown)
+    assert named("dog").caption == "A picture of dog."
 
 
 def normalised(text: str) -> str:

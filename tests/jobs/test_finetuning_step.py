@@ -93,11 +93,12 @@ def test_after_each_step_ret_is_as_long_as_other_rows_on_average(worker):
         assert float(row.detach().norm()) == pytest.approx(expected, rel=1e-5)
 
 
-def test_the_warm_start_trains_the_heads_alone(worker):
+def test_the_warm_start_trains_the_heads_and_the_output_row_alone(worker):
     before = {name: value.clone() for name, value in worker.model.trained.named_parameters()}
     worker.warm_start()
     changed = {name for name, value in worker.model.trained.named_parameters() if not torch.equal(value, before[name])}
     heads = {name for name in before if name.startswith(("image_head.", "text_head.")) or name == "log_scale"}
+    heads.add("ret.output_row")
     assert changed == heads
 
 

@@ -2,7 +2,9 @@
 
 import json
 
+import numpy as np
 import pytest
+import torch
 
 from fromage_model.bundle import load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
@@ -22,6 +24,7 @@ def args(tiny_world, tmp_path):
             "bundle": str(tiny_world.bundle),
             "features": str(tiny_world.features),
             "out": str(tmp_path / "index"),
+            "vectors": "image",
         }
         return IndexArgs(**(settings | changes))
 
@@ -63,6 +66,30 @@ def test_every_item_is_found_by_its_own_picture_and_the_bundle_opens_with_the_in
 
 
 @pytest.mark.usefixtures("ray_session")
+def test_items_are_found_by_captions_or_by_the_mean_of_both_and_without_a_caption_by_the_picture(
+    args, tiny_world, tmp_path
+):
+    tiny.write_squares(tmp_path / "uncaptioned", captions={"green": None, "blue": "  "})
+    catalogue = Catalogue.open(tmp_path / "uncaptioned")
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    model = load_bundle(str(tiny_world.bundle), vision=False, dtype=torch.float32)
+    images = model.image_embeddings(torch.from_numpy(read_features(features).of(catalogue.table["id"].to_pylist())))
+    captions = model.text_embeddings([f"A picture of {colour} square." for colour in tiny.COLOURS]).numpy()
+    images = images.numpy()
+    mean = (images + captions) / np.linalg.norm(images + captions, axis=1, keepdims=True)
+    for vectors, expected in (("caption", captions), ("both", mean)):
+        expected = expected.copy()
+        expected[[1, 2]] = images[[1, 2]]
+        where = str(tmp_path / vectors)
+        main(args(catalogue=str(tmp_path / "uncaptioned"), features=str(features), vectors=vectors, out=where))
+        index = RetrievalIndex.load(where, fingerprint=model.fingerprint)
+        assert index.info.vectors == vectors
+        hits = index.search(expected, top_k=1)
+        assert [hit[0].id for hit in hits] == catalogue.table["id"].to_pylist()
+        assert [hit[0].score for hit in hits] == pytest.approx([1.0] * 12, abs=2e-2)
+
+
+@pytest.mark.usefixtures("ray_session")
 def test_items_without_features_are_counted_and_left_out(args, tiny_world, tmp_path):
     catalogue = Catalogue.open(tiny_world.catalogue)
     some = tiny.write_random_features(tmp_path / "some", catalogue, without=5)
@@ -86,6 +113,7 @@ def test_another_bundle_another_state_of_the_catalogue_or_force_make_it_again(ar
         {"bundle": str(other_bundle)},
         {"catalogue": str(tmp_path / "other squares")},
         {"force": True},
+        {"vectors": "both"},
     ):
         with pytest.raises(AssertionError, match="Ray was started"):
             main(args(**changes))

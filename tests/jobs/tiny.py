@@ -1,9 +1,10 @@
 """A small world for jobs: an LM of two layers, an untrained bundle over it, a catalogue of squares, its features."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from hashlib import sha256
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pyarrow as pa
@@ -71,8 +72,17 @@ def write_bundle(folder: Path, *, lm: Path, seed: int = 0) -> Path:
     return folder
 
 
-def write_squares(folder: Path, *, colours: Sequence[str] = COLOURS, held_out: int = 4) -> Catalogue:
-    """A catalogue of one square in each colour; the first `held_out` are held out, two neighbours are siblings."""
+def write_squares(
+    folder: Path,
+    *,
+    colours: Sequence[str] = COLOURS,
+    held_out: int = 4,
+    captions: Mapping[str, str | None] = MappingProxyType({}),
+) -> Catalogue:
+    """A catalogue of one square in each colour; the first `held_out` are held out, two neighbours are siblings.
+
+    `captions` replace `COLOUR square` for some colours.
+    """
     rows = []
     with writing(folder) as scratch:
         for number, colour in enumerate(colours):
@@ -83,7 +93,7 @@ def write_squares(folder: Path, *, colours: Sequence[str] = COLOURS, held_out: i
                     "image": f"images/{colour}.png",
                     "image_sha256": sha256(picture).hexdigest(),
                     "source": "test",
-                    "caption": f"{colour} square",
+                    "caption": captions.get(colour, f"{colour} square"),
                     "attributes": {"tags": "square, flat", "subgroup": "dark" if number % 2 else "bright"},
                     "group": f"pair {number // 2}",
                     "split": "held-out" if number < held_out else "train",
@@ -91,7 +101,7 @@ def write_squares(folder: Path, *, colours: Sequence[str] = COLOURS, held_out: i
                 }
             )
         table = pa.Table.from_pylist(rows, schema=SCHEMA)
-        write_catalogue(scratch, table=table, failures=[], info={"name": "squares"})
+        write_catalogue(scratch, table=table, failures=[], info={"name": folder.name})
     return Catalogue.open(folder)
 
 

@@ -1,0 +1,87 @@
+"""States read once are those of the whole sequence, and the fitted output row parts wishes from small talk."""
+
+import pytest
+import torch
+
+from fromage_model.batching import embed_tokens
+from fromage_model.prompts import token_ids
+from jobs.finetuning import loop
+from jobs.finetuning.decision import fit_decision
+from jobs.finetuning.examples import Shown
+from jobs.finetuning.reading import Positions, SmallTalk, Texts, read_small_talk, read_texts
+from tests.jobs.test_finetuning_step import tiny_args
+
+
+@pytest.fixture
+def worker(tiny_world) -> loop.Worker:
+    torch.manual_seed(0)
+    return loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+
+
+def states_of(model, ids: list[int]) -> torch.Tensor:
+    """(T, D): the slow way, one sequence without padding or cache."""
+    with torch.no_grad():
+        embedded = embed_tokens(torch.tensor([ids]), lm=model.lm, ret=model.trained.ret)
+        return model.lm.backbone.base_model(inputs_embeds=embedded).last_hidden_state[0]
+
+
+def log_sum_of(model, states: torch.Tensor) -> torch.Tensor:
+    return (states @ model.lm.backbone.get_output_embeddings().weight[: model.lm.vocabulary].T).logsumexp(dim=-1)
+
+
+def test_texts_are_read_as_one_by_one_in_their_own_order(worker):
+    shown = [*worker.sampler.phrasings(2), Shown(-1, caption="A picture of a very, very, very long red square.")]
+    texts = read_texts(worker.step, shown, what="texts")
+    assert len(texts) == len(shown)
+    inside = 0
+    for row, one in enumerate(shown):
+        ids = token_ids(worker.step.prompt_of(one))
+        states = states_of(worker.model, [*ids, worker.model.tokens.ret_id])
+        torch.testing.assert_close(texts.at_ret[0][row], states[-1], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(texts.ends.last[row], states[-2], atol=1e-4, rtol=1e-4)
+        torch.testing.assert_close(texts.ends.log_sum[row], log_sum_of(worker.model, states[-2]), atol=1e-3, rtol=1e-4)
+        inside += len(ids) - 1 if one.caption is not None else 0
+    assert len(texts.within) == inside
+
+
+def test_small_talk_is_read_at_every_position_of_its_replies(worker):
+    talks = worker.sampler.small_talk()
+    read = read_small_talk(worker.step, talks)
+    starts, within = [], []
+    for talk in talks:
+        opening = token_ids(worker.step.opening_of(talk))
+        states = states_of(worker.model, [*opening, *worker.model.tokens.encode(talk.reply)])[len(opening) - 1 :]
+        starts.append(states[0])
+        within += list(states[1:])
+    torch.testing.assert_close(read.starts.last, torch.stack(starts), atol=1e-4, rtol=1e-4)
+    assert len(read.within) == len(within)
+    expected = log_sum_of(worker.model, torch.stack(within)).sort().values
+    torch.testing.assert_close(read.within.log_sum.sort().values, expected, atol=1e-3, rtol=1e-4)
+
+
+def clouds(width: int) -> tuple[Texts, SmallTalk]:
+    """Positions around two centres, at which the LM's own logits are worth nothing."""
+    generator = torch.Generator().manual_seed(0)
+    centre = 3 * torch.randn(width, generator=generator)
+
+    def around(sign: float) -> Positions:
+        return Positions(sign * centre + torch.randn(50, width, generator=generator), torch.zeros(50))
+
+    return Texts([], ends=around(1.0), within=around(-1.0)), SmallTalk(starts=around(-1.0), within=around(-1.0))
+
+
+def test_the_fitted_row_leads_after_wishes_and_nowhere_else_and_keeps_its_length(worker):
+    texts, talk = clouds(worker.model.lm.width)
+    length = float(worker.model.trained.ret.output_row.detach().norm())
+    fit_decision(worker.model, texts, talk)
+    row = worker.model.trained.ret.output_row.detach()
+    assert float(row.norm()) == pytest.approx(length, rel=1e-4)
+    assert bool((texts.ends.last @ row > 0).all())
+    assert not bool((torch.cat([talk.starts.last, talk.within.last, texts.within.last]) @ row > 0).any())
+
+
+def test_a_row_that_serves_as_input_too_is_left_to_the_joint_steps(tiny_world):
+    worker = loop.Worker(tiny_args(tiny_world, two_ret_rows=False), rank=0, world_size=1)
+    before = worker.model.trained.ret.input_row.detach().clone()
+    fit_decision(worker.model, *clouds(worker.model.lm.width))
+    assert torch.equal(worker.model.trained.ret.input_row, before)
