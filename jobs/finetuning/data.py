@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
@@ -55,7 +56,9 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
     stored = args.further_features or (None,) * len(args.further_catalogues)
     for name, own_name in zip(args.further_catalogues, stored, strict=True):
         further = Catalogue.open(name)
-        lent, found = _further(further, own_name or further.name, encoder_fingerprint=features.encoder_fingerprint)
+        found = _features_of(further, own_name or further.name)
+        _check_encoder(found, further, expected=features.encoder_fingerprint)
+        lent = _lent(further, found, per_group=args.further_per_group)
         items += lent
         vectors.append(found.of([item.id for item in lent]))
         fingerprints[further.name] = further.fingerprint
@@ -86,14 +89,22 @@ def _usable(catalogue: Catalogue, features: Features) -> list[Item]:
     return [item for item in catalogue.items(TRAINING_SPLIT) if item.caption and item.id in have]
 
 
-def _further(catalogue: Catalogue, stored: str, *, encoder_fingerprint: str) -> tuple[list[Item], Features]:
-    """A further catalogue's items, their groups kept apart from all others', and the features stored under a name."""
-    features = _features_of(catalogue, stored)
-    if features.encoder_fingerprint != encoder_fingerprint:
+def _check_encoder(features: Features, catalogue: Catalogue, *, expected: str) -> None:
+    if features.encoder_fingerprint != expected:
         what = f"the features of {catalogue.name} were made by another vision encoder than the others"
-        raise FingerprintMismatch(what, expected=encoder_fingerprint, found=features.encoder_fingerprint)
-    items = _usable(catalogue, features)
-    return [dataclasses.replace(item, group=f"{catalogue.name}/{item.group or item.id}") for item in items], features
+        raise FingerprintMismatch(what, expected=expected, found=features.encoder_fingerprint)
+
+
+def _lent(catalogue: Catalogue, features: Features, *, per_group: int) -> list[Item]:
+    """A further catalogue's items, their groups kept apart from all others'."""
+    taken: Counter[str] = Counter()
+    lent = []
+    for item in _usable(catalogue, features):
+        group = f"{catalogue.name}/{item.group or item.id}"
+        taken[group] += 1
+        if taken[group] <= per_group:
+            lent.append(dataclasses.replace(item, group=group))
+    return lent
 
 
 def validation_groups(groups: Sequence[str], *, share: float) -> set[str]:

@@ -171,11 +171,11 @@ class Sampler:
     def caption_of(self, item: int) -> str:
         return self.items[item].caption or ""
 
-    def phrasings(self, count: int) -> list[Shown]:
-        """`count` texts for each item, without pictures; a conversation's history stands before some wishes."""
+    def phrasings(self, own: int, *, further: int) -> list[Shown]:
+        """So many texts for each item, without pictures; a conversation's history stands before some wishes."""
         draw = self._random("phrasings")
-        words = [item for item in range(len(self.items)) for _ in range(count)]
-        return [self._phrase(item, draw) for item in words]
+        counts = [own if item < self.own_items else further for item in range(len(self.items))]
+        return [self._phrase(item, draw) for item, count in enumerate(counts) for _ in range(count)]
 
     def plain_names(self) -> list[Shown]:
         """Each item's name as the shortest caption, as items are indexed by."""

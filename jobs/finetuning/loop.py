@@ -162,6 +162,7 @@ class Worker:
         settings = WarmStart(
             steps=args.warm_start_steps,
             phrasings=args.phrasings,
+            further_phrasings=args.further_phrasings,
             weight_decay=args.weight_decay,
             noise=args.feature_noise,
             sibling=args.sibling_weight,

@@ -23,6 +23,8 @@ class FinetuneArgs:
     """Catalogues whose training splits lend pictures and captions, beside the one that is trained on."""
     further_features: tuple[str, ...] = ()
     """Their features, in the same order. Without it, those under their names."""
+    further_per_group: int = 4
+    """Most items of one group that a further catalogue lends: some draw the same thing a thousand times."""
     out: str = "tuned"
     """Name or folder of the bundle."""
     run: str | None = None
@@ -43,17 +45,17 @@ class FinetuneArgs:
     """First turn of every chat that brings none of its own; empty for none."""
     glosses: str | None = None
     """Folder of WordNet's files, whose definitions become captions and wishes; none without it."""
-    dictionary_pairs: int = 2500
+    dictionary_pairs: int = 3000
     """Words of these files and their definitions that the warm start trains the text head on."""
     dictionary_weight: float = 1.0
     """What the loss between such words and definitions counts."""
     name_weight: float = 1.0
     """What the warm start's loss between an item's wordings and its plain name counts."""
-    epochs: int = 4
+    epochs: int = 2
     """Passes over the training items."""
     batch_size: int = 64
     """Items per step and worker, each in words once."""
-    caption_batch_size: int = 8
+    caption_batch_size: int = 16
     """Of these, how many are also captioned."""
     talk_batch_size: int = 8
     """Conversations per step whose replies are trained on, half of them small talk."""
@@ -61,9 +63,11 @@ class FinetuneArgs:
     """Steps in which the heads alone are trained, on states that are read once."""
     phrasings: int = 4
     """Texts for each item that the warm start reads."""
+    further_phrasings: int = 1
+    """The same for each item of a further catalogue."""
     ret_learning_rate: float = 2e-3
     """Peak for [RET]'s input row, after the warm-up; it then falls to zero along a cosine."""
-    prefix_learning_rate: float = 1e-4
+    prefix_learning_rate: float = 3e-4
     """The same for the map from features to the visual prefix: each of its outputs sums over all features."""
     head_learning_rate: float = 2e-4
     """The same for what the warm start has trained already: the heads, and an output row of [RET]'s own."""
@@ -105,7 +109,15 @@ class FinetuneArgs:
         if self.further_features and len(self.further_features) != len(self.further_catalogues):
             counts = f"{len(self.further_features)} for {len(self.further_catalogues)} further catalogues"
             raise ConfigError(f"further_features are {counts}; expected one for each, or none")
-        positive = ("epochs", "batch_size", "talk_batch_size", "workers", "threads", "reply_tokens")
+        positive = (
+            "epochs",
+            "batch_size",
+            "talk_batch_size",
+            "workers",
+            "threads",
+            "reply_tokens",
+            "further_per_group",
+        )
         for name in positive:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")

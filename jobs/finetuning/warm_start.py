@@ -33,6 +33,7 @@ class WarmStart:
 
     steps: int
     phrasings: int = 4
+    further_phrasings: int = 1
     batch_size: int = 256
     further_batch_size: int = 100
     learning_rate: float = 1e-3
@@ -56,7 +57,7 @@ def warm_start(
 
     `dictionary` holds names of things and their definitions; they teach the text head words that no item bears.
     """
-    shown = sampler.phrasings(settings.phrasings)
+    shown = sampler.phrasings(settings.phrasings, further=settings.further_phrasings)
     texts = read_texts(step, shown, what="phrasings")
     model.trained.text_head.fit(texts.at_ret)
     fit_decision(model, texts, read_small_talk(step, sampler.small_talk()))

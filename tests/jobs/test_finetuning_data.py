@@ -59,6 +59,12 @@ def test_a_further_catalogue_lends_its_training_split_behind_the_own_items(tiny_
     assert set(both.catalogue_fingerprints) == {"squares", "circles"}
 
 
+def test_a_further_catalogue_lends_few_items_of_one_group(tiny_world, circles):
+    data = select_items(args(tiny_world, further_per_group=1, **circles))
+    lent = [item.group for item in data.items[data.own :]]
+    assert lent == ["circles/pair 1", "circles/pair 2"]
+
+
 def test_a_further_catalogue_s_features_must_come_from_the_same_encoder(tiny_world, circles, tmp_path):
     catalogue = Catalogue.open(circles["further_catalogues"][0])
     other = tiny.write_random_features(tmp_path / "other", catalogue, encoder_fingerprint="of another encoder")

@@ -30,7 +30,10 @@ def log_sum_of(model, states: torch.Tensor) -> torch.Tensor:
 
 
 def test_texts_are_read_as_one_by_one_in_their_own_order(worker):
-    shown = [*worker.sampler.phrasings(2), Shown(-1, caption="A picture of a very, very, very long red square.")]
+    shown = [
+        *worker.sampler.phrasings(2, further=1),
+        Shown(-1, caption="A picture of a very, very, very long red square."),
+    ]
     texts = read_texts(worker.step, shown, what="texts")
     assert len(texts) == len(shown)
     inside = 0

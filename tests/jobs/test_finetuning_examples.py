@@ -3,6 +3,7 @@
 import json
 import random
 import re
+from collections import Counter
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -152,7 +153,7 @@ def test_earlier_turns_with_products_have_ret_where_it_stood():
 
 
 def test_phrasings_hold_each_item_as_often_as_asked_and_no_picture():
-    shown = sampler().phrasings(3)
+    shown = sampler().phrasings(3, further=1)
     assert [one.item for one in shown] == [number for number in range(ITEMS) for _ in range(3)]
     assert not any(one.has_picture for one in shown)
     assert {one.caption is None for one in shown} == {True, False}
@@ -187,6 +188,8 @@ def test_epochs_go_through_own_items_and_captions_through_further_ones_too():
     assert {one.item for step in steps for one in step.shown} == set(range(8))
     captioned = [item for step in steps for item in step.captioned]
     assert len(captioned) == 60
+    counts = Counter(one.item for one in some.phrasings(3, further=2))
+    assert counts == {item: 3 if item < 8 else 2 for item in range(ITEMS)}
     assert {item >= 8 for item in captioned} == {True, False}
 
 
