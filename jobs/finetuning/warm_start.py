@@ -3,7 +3,7 @@
 Reading states once lets the heads take thousands of examples a second; the joint steps then move [RET] from a good
 place.
 
-Shapes: M texts, L layers, D LM width, F feature width, S shared width.
+Shapes: M texts, D LM width, F feature width, S shared width.
 """
 
 import logging
@@ -17,7 +17,7 @@ from torch import Tensor
 from fromage_model import losses
 from fromage_model.fromage import Fromage
 from jobs.finetuning.decision import fit_decision
-from jobs.finetuning.examples import Sampler, Shown, defined, named
+from jobs.finetuning.examples import Sampler, defined, named
 from jobs.finetuning.reading import Texts, read_small_talk, read_texts
 from jobs.finetuning.step import FinetuneStep, positive_pairs
 
@@ -45,6 +45,21 @@ class WarmStart:
     seed: int = 0
 
 
+@dataclass(frozen=True)
+class Material:
+    """What the heads are trained on. `texts` are of the items `text_items`, which count through `names`, one of each
+    item, and through `features`, (N, F); the first `own_items` are the catalogue's. `dictionary`: names, definitions.
+    """
+
+    texts: Texts
+    text_items: list[int]
+    names: Texts
+    features: Tensor
+    groups: list[str]
+    own_items: int
+    dictionary: tuple[Texts, Texts] | None
+
+
 def warm_start(
     model: Fromage,
     step: FinetuneStep,
@@ -57,91 +72,99 @@ def warm_start(
 
     `dictionary` holds names of things and their definitions; they teach the text head words that no item bears.
     """
+    material = read_material(step, sampler, settings, dictionary=dictionary)
+    fit_decision(model, material.texts, read_small_talk(step, sampler.small_talk()))
+    return train_heads(model, material, settings)
+
+
+def read_material(
+    step: FinetuneStep, sampler: Sampler, settings: WarmStart, *, dictionary: Sequence[tuple[str, str]] = ()
+) -> Material:
+    """All texts through the LM, once."""
     shown = sampler.phrasings(settings.phrasings, further=settings.further_phrasings)
-    texts = read_texts(step, shown, what="phrasings")
-    model.trained.text_head.fit(texts.at_ret)
-    fit_decision(model, texts, read_small_talk(step, sampler.small_talk()))
-    heads = _Heads(model, step, sampler, settings, shown, texts)
-    pairs = _read_pairs(step, dictionary, draw=random.Random(settings.seed))
-    value = heads.train(pairs)
-    log.info("warm start: %d texts, %d steps, loss %.3f", len(texts), settings.steps, value)
+    return Material(
+        texts=read_texts(step, shown, what="phrasings"),
+        text_items=[one.item for one in shown],
+        names=read_texts(step, sampler.plain_names(), what="names"),
+        features=torch.from_numpy(sampler.features).to(step.model.lm.device),
+        groups=[item.group for item in sampler.items],
+        own_items=sampler.own_items,
+        dictionary=_read_pairs(step, dictionary, draw=random.Random(settings.seed)),
+    )
+
+
+def train_heads(model: Fromage, material: Material, settings: WarmStart) -> float:
+    """Fit the text head's statistics, then train both heads and the temperature -> the last step's loss."""
+    parts = model.trained
+    parts.text_head.fit(material.texts.at_ret)
+    heads = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
+    optimizer = torch.optim.AdamW(heads, lr=settings.learning_rate, weight_decay=settings.weight_decay)
+    scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
+    objective = _Objective(model, material, settings)
+    model.train()
+    value = 0.0
+    for _ in range(settings.steps):
+        loss = objective()
+        optimizer.zero_grad(set_to_none=True)
+        loss.backward()
+        optimizer.step()
+        scheduler.step()
+        value = float(loss.detach())
+    model.eval()
+    log.info("warm start: %d texts, %d steps, loss %.3f", len(material.texts), settings.steps, value)
     return value
 
 
-class _Heads:
-    """The heads in training, on `texts`, the states of `shown`."""
+class _Objective:
+    """The loss of one step, on a batch of its own drawing."""
 
-    def __init__(
-        self,
-        model: Fromage,
-        step: FinetuneStep,
-        sampler: Sampler,
-        settings: WarmStart,
-        shown: Sequence[Shown],
-        texts: Texts,
-    ):
+    def __init__(self, model: Fromage, material: Material, settings: WarmStart):
         self.model = model
+        self.material = material
         self.settings = settings
-        self.texts = texts
-        self.names = read_texts(step, sampler.plain_names(), what="names")
-        self.features = torch.from_numpy(sampler.features).to(model.lm.device)
-        self.groups = [item.group for item in sampler.items]
-        self.own = list(range(sampler.own_items))
-        self.further = list(range(sampler.own_items, len(sampler.items)))
+        self.own = range(material.own_items)
+        self.further = range(material.own_items, len(material.groups))
         self.rows_of: dict[int, list[int]] = {}
-        for row, one in enumerate(shown):
-            self.rows_of.setdefault(one.item, []).append(row)
+        for row, item in enumerate(material.text_items):
+            self.rows_of.setdefault(item, []).append(row)
         self.draw = random.Random(settings.seed)
 
-    def train(self, pairs: tuple[Texts, Texts] | None) -> float:
-        """-> the last step's loss."""
-        parts, settings = self.model.trained, self.settings
-        heads = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
-        optimizer = torch.optim.AdamW(heads, lr=settings.learning_rate, weight_decay=settings.weight_decay)
-        scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, settings.steps)
-        self.model.train()
-        value = 0.0
-        for _ in range(settings.steps):
-            loss = self._items_loss()
-            if pairs is not None:
-                loss = loss + settings.dictionary * self._pairs_loss(*pairs)
-            optimizer.zero_grad(set_to_none=True)
-            loss.backward()
-            optimizer.step()
-            scheduler.step()
-            value = float(loss.detach())
-        self.model.eval()
-        return value
+    def __call__(self) -> Tensor:
+        loss = self._of_items()
+        if self.material.dictionary is not None:
+            loss = loss + self.settings.dictionary * self._of_pairs(*self.material.dictionary)
+        return loss
 
-    def _items_loss(self) -> Tensor:
+    def _of_items(self) -> Tensor:
         """InfoNCE of a batch's wordings with their pictures, and with their plain names."""
-        settings, parts = self.settings, self.model.trained
+        settings, parts, groups = self.settings, self.model.trained, self.material.groups
         items = self.draw.sample(self.own, min(settings.batch_size, len(self.own)))
         items += self.draw.sample(self.further, min(settings.further_batch_size, len(self.further)))
-        texts = self._embed(self.texts, [self.draw.choice(self.rows_of[item]) for item in items])
-        names = self._embed(self.names, items)
-        features = self.features[items]
+        texts = self._embed(self.material.texts, [self.draw.choice(self.rows_of[item]) for item in items])
+        features = self.material.features[items]
         noise = settings.noise * torch.randn_like(features) * parts.standardise.std
         images = parts.image_head(parts.standardise(features + noise))
-        positives = positive_pairs(items, [self.groups[item] for item in items], sibling=settings.sibling)
+        positives = positive_pairs(items, [groups[item] for item in items], sibling=settings.sibling)
         positives = positives.to(images.device)
-        contrast = losses.info_nce(texts, images, self.model.log_scale, positives=positives)
-        return contrast + settings.names * losses.info_nce(texts, names, self.model.log_scale, positives=positives)
+        loss = losses.info_nce(texts, images, self.model.log_scale, positives=positives)
+        if settings.names > 0:
+            names = self._embed(self.material.names, items)
+            loss = loss + settings.names * losses.info_nce(texts, names, self.model.log_scale, positives=positives)
+        return loss
 
-    def _pairs_loss(self, one: Texts, other: Texts) -> Tensor:
-        rows = self.draw.sample(range(len(one)), min(self.settings.batch_size, len(one)))
-        return losses.info_nce(self._embed(one, rows), self._embed(other, rows), self.model.log_scale)
+    def _of_pairs(self, names: Texts, definitions: Texts) -> Tensor:
+        rows = self.draw.sample(range(len(names)), min(self.settings.batch_size, len(names)))
+        return losses.info_nce(self._embed(names, rows), self._embed(definitions, rows), self.model.log_scale)
 
     def _embed(self, texts: Texts, rows: Sequence[int]) -> Tensor:
         """Noisy states of some rows -> (B, S)."""
         head = self.model.trained.text_head
-        states = [layer[list(rows)] for layer in texts.at_ret]
-        return head(
-            [
-                state + self.settings.noise * torch.randn_like(state) * standardise.std
-                for state, standardise in zip(states, head.standardisers, strict=True)
-            ]
-        )
+        chosen = torch.tensor(list(rows), device=self.model.lm.device)
+        states = []
+        for layer, standardise in zip(texts.at_ret, head.standardisers, strict=True):
+            state = layer[chosen]
+            states.append(state + self.settings.noise * torch.randn_like(state) * standardise.std)
+        return head(states)
 
 
 def _read_pairs(
