@@ -1,5 +1,7 @@
 """The domain's exceptions: what a caller can get wrong, each with a message that says what would work."""
 
+import functools
+
 
 class FromageError(Exception):
     """Base of everything that this project raises on purpose; its message is meant for the user."""
@@ -49,5 +51,10 @@ class FingerprintMismatch(FromageError):
 
     def __init__(self, what: str, *, expected: str, found: str):
         super().__init__(f"{what}: expected fingerprint {expected}, found {found}")
+        self.what = what
         self.expected = expected
         self.found = found
+
+    def __reduce__(self) -> tuple:
+        """It crosses processes whole: Ray raises in the driver what a worker raised."""
+        return functools.partial(type(self), expected=self.expected, found=self.found), (self.what,)
