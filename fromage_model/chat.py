@@ -11,6 +11,7 @@ import numpy as np
 from PIL import Image
 
 from fromage_model import decoding
+from fromage_model.engine import Engine, Request
 from fromage_model.errors import InvalidInput
 from fromage_model.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.prompts import chat_prompt, raw_prompt
@@ -56,6 +57,25 @@ def generate(
     """The raw interleaved prompt: text and pictures in, text and products out (FROMAGe section 4)."""
     prompt = raw_prompt(_features(model, parts), model.tokens)
     return _collect(decoding.decode(model, prompt, sampling=sampling), index, top_k, exclude)
+
+
+def generate_batch(
+    model: Fromage,
+    prompts: Sequence[Sequence[Part]],
+    *,
+    sampling: Sampling,
+    index: RetrievalIndex | None = None,
+    top_k: int = 5,
+    slots: int = 8,
+) -> list[Reply]:
+    """Many raw prompts, at most `slots` decoded at once; replies in the order of the prompts."""
+    engine = Engine(model, slots=slots)
+    events: dict[Request, list[Event]] = {}
+    for parts in prompts:
+        events[engine.add(raw_prompt(_features(model, parts), model.tokens), sampling=sampling)] = []
+    for request, event in engine.run():
+        events[request].append(event)
+    return [_collect(iter(own), index, top_k, ()) for own in events.values()]
 
 
 def chat(

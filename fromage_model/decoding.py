@@ -1,8 +1,9 @@
-"""One request decoded: pure samplers, and the loop over a KV cache that yields text and retrieval embeddings.
+"""Which token comes next: pure samplers over logits and the rules of a request; and the decoding of a single one.
 
-Knows prompts only as segments of ids and pictures; conversations and catalogues are others' business.
+Knows prompts only as segments of ids and pictures; conversations and catalogues are others' business, the LM and its
+cache are `engine.py`'s.
 
-Shapes: V vocabulary, D LM width, S shared width.
+Shapes: V vocabulary; the last of V + 1 logits is [RET]'s.
 """
 
 from __future__ import annotations
@@ -10,22 +11,25 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING
 
-import numpy as np
 import torch
 from torch import Tensor
 
-from fromage_model.batching import embed_tokens
-from fromage_model.errors import InvalidInput, PromptTooLong
-from fromage_model.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
-from fromage_model.prompts import Prompt, open_pictures, token_count
+from fromage_model.messages import Event, RetrievalMode, Sampling
+from fromage_model.prompts import Prompt
 
 if TYPE_CHECKING:
+    from fromage_model.engine import Engine
     from fromage_model.fromage import Fromage
+
+LIKELIEST = 256
+"""Tokens that top-p sorts at first; only where they hold too little of the mass does it sort them all."""
 
 
 def scale_ret(logits: Tensor, factor: float) -> Tensor:
     """(V + 1) -> the same with the last logit, [RET]'s, multiplied by `factor` (the original's `ret_scale_factor`)."""
-    return torch.cat([logits[:-1], logits[-1:] * factor])
+    scaled = logits.clone()
+    scaled[-1] *= factor
+    return scaled
 
 
 def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
@@ -33,23 +37,40 @@ def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
     return logits.index_fill(0, torch.tensor(list(ids), dtype=torch.long, device=logits.device), float("-inf"))
 
 
-def penalise_repetition(logits: Tensor, ids: Sequence[int], penalty: float) -> Tensor:
+def penalise_repetition(logits: Tensor, ids: Sequence[int] | Tensor, penalty: float) -> Tensor:
     """(V + 1) -> logits of ids already written divided (or, below 0, multiplied) by `penalty` (CTRL, section 4.1)."""
-    if penalty == 1.0 or not ids:
+    if penalty == 1.0 or len(ids) == 0:
         return logits
-    seen = torch.tensor(sorted(set(ids)), device=logits.device)
+    seen = torch.as_tensor(ids, dtype=torch.long, device=logits.device)
     chosen = logits[seen]
     return logits.index_copy(0, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
 
 
 def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator | None = None) -> int:
-    """(V + 1) -> one id: the best at temperature 0, else drawn from the smallest set that holds `top_p` of the mass."""
+    """(V + 1) -> one id: the best at temperature 0, else drawn from the smallest set that holds `top_p` of the mass.
+
+    One number is drawn, and sought in the mass summed up in the order of ids: rounding in the logits, which depends on
+    who decodes in the same batch, then moves no token's share by more than itself.
+    """
     if temperature == 0:
         return int(logits.argmax())
-    probabilities, order = (logits / temperature).softmax(dim=-1).sort(descending=True)
-    before = probabilities.cumsum(dim=-1) - probabilities
-    probabilities = probabilities.masked_fill(before >= top_p, 0.0)
-    return int(order[torch.multinomial(probabilities, 1, generator=generator)])
+    probabilities = (logits / temperature).softmax(dim=-1)
+    ids = None if top_p == 1 else _smallest_set(probabilities, top_p)
+    mass = (probabilities if ids is None else probabilities[ids]).cumsum(dim=-1, dtype=torch.float64)
+    drawn = torch.rand(1, generator=generator, dtype=torch.float64, device=logits.device) * mass[-1]
+    place = torch.searchsorted(mass, drawn, right=True).clamp(max=len(mass) - 1)
+    return int(place if ids is None else ids[place])
+
+
+def _smallest_set(probabilities: Tensor, top_p: float) -> Tensor:
+    """(V + 1) -> the ids of the likeliest tokens that hold `top_p` of the mass, in ascending order."""
+    for count in (min(LIKELIEST, len(probabilities)), len(probabilities)):
+        likeliest, ids = probabilities.topk(count)
+        before = likeliest.cumsum(dim=-1) - likeliest
+        inside = int((before < top_p).sum())
+        if inside < count:
+            break
+    return ids[:inside].sort().values
 
 
 class Chooser:
@@ -61,11 +82,13 @@ class Chooser:
         self._sampling = sampling
         self._mode = mode
         self._ret_id = ret_id
-        self._stop_ids = list(stop_ids)
+        self._stop_ids = frozenset(stop_ids)
         self._rets_left = 0 if mode == "never" else sampling.max_rets
         self._rets = 0
         self._just_asked = False
-        self._text_ids: list[int] = []
+        self._words = 0
+        self._written: set[int] = set()
+        self._written_ids = torch.empty(sampling.max_new_tokens, dtype=torch.long, device=device)
         self._generator = torch.Generator(device=device)
         if sampling.seed is None:
             self._generator.seed()
@@ -79,27 +102,31 @@ class Chooser:
             self._rets += 1
             self._rets_left -= 1
         else:
-            self._text_ids.append(token)
+            self._remember(token)
         self._just_asked = token == self._ret_id
         return token
 
+    def _remember(self, token: int) -> None:
+        self._words += 1
+        if self._sampling.repetition_penalty != 1 and token not in self._written:
+            self._written_ids[len(self._written)] = token
+            self._written.add(token)
+
     def _choose(self, logits: Tensor) -> int:
-        early = len(self._text_ids) < self._sampling.min_tokens_before_ret
+        sampling = self._sampling
+        early = self._words < sampling.min_tokens_before_ret
+        last = self._words + self._rets == sampling.max_new_tokens - 1
         owed = self._mode == "always" and self._rets == 0 and self._rets_left > 0
-        if owed and not early:
+        if owed and (last or not early):
             return self._ret_id
-        logits = penalise_repetition(logits, self._text_ids, self._sampling.repetition_penalty)
-        logits = scale_ret(logits, self._sampling.ret_scale_factor)
-        again = self._just_asked and not self._sampling.ret_in_context
+        logits = penalise_repetition(logits, self._written_ids[: len(self._written)], sampling.repetition_penalty)
+        if sampling.ret_scale_factor != 1:
+            logits = scale_ret(logits, sampling.ret_scale_factor)
+        again = self._just_asked and not sampling.ret_in_context
         if early or again or self._rets_left == 0:
             logits = forbid(logits, [self._ret_id])
-        token = self._sample(logits)
+        token = sample(logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self._generator)
         return self._ret_id if owed and token in self._stop_ids else token
-
-    def _sample(self, logits: Tensor) -> int:
-        return sample(
-            logits, temperature=self._sampling.temperature, top_p=self._sampling.top_p, generator=self._generator
-        )
 
 
 def decode(
@@ -120,78 +147,16 @@ def decode(
     Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and the reply would not fit
     into the LM's positions.
     """
-    sampling = sampling or Sampling()
-    count = token_count(prompt, visual_tokens=model.config.visual_tokens)
-    if count == 0:
-        raise InvalidInput("the prompt is empty; expected text or a picture")
-    limit = model.lm.max_positions
-    if count + sampling.max_new_tokens > limit:
-        message = (
-            f"the prompt has {count} tokens and the reply up to {sampling.max_new_tokens}; together at most {limit}"
-        )
-        raise PromptTooLong(message, field="messages")
-    return _steps(model, prompt, count, retrieval, sampling, stop or (lambda: False))
+    from fromage_model.engine import Engine  # which needs this module's Chooser
+
+    engine = Engine(model, slots=1)
+    engine.add(prompt, retrieval=retrieval, sampling=sampling)
+    return _events(engine, stop or (lambda: False))
 
 
-def _steps(
-    model: Fromage, prompt: Prompt, count: int, retrieval: RetrievalMode, sampling: Sampling, stop: Callable[[], bool]
-) -> Iterator[Event]:
-    tokens = model.tokens
-    choose = Chooser(
-        sampling, retrieval, ret_id=tokens.ret_id, stop_ids=sorted(tokens.stop_ids), device=model.lm.device
-    )
-    text = tokens.stream()
-    reading = _Reading(model, prompt)
-    offset = 0
-    for step in range(1, sampling.max_new_tokens + 1):
+def _events(engine: Engine, stop: Callable[[], bool]) -> Iterator[Event]:
+    while engine.busy:
         if stop():
             return
-        token = choose(reading.logits())
-        if token in tokens.stop_ids:
-            yield Finished("stop", count, step)
-            return
-        if token == tokens.ret_id:
-            yield Retrieval(embedding=reading.consume_ret(keep=sampling.ret_in_context), offset=offset)
-            continue
-        piece = text.push(token)
-        offset += len(piece)
-        if piece:
-            yield TextDelta(piece)
-        if step < sampling.max_new_tokens:
-            reading.consume(token)
-    yield Finished("length", count, sampling.max_new_tokens)
-
-
-class _Reading:
-    """The LM part-way through a sequence: its KV cache and its last states."""
-
-    def __init__(self, model: Fromage, prompt: Prompt):
-        from transformers import DynamicCache
-
-        self._model = model
-        self._cache = DynamicCache()
-        self._pictures = open_pictures(prompt, ret_id=model.tokens.ret_id)
-        with torch.inference_mode():
-            self._states = model.lm(model.embed_prompts([prompt]).embeddings, cache=self._cache)
-
-    @torch.inference_mode()
-    def logits(self) -> Tensor:
-        """(V + 1) float32 after everything read so far."""
-        return self._model.logits(self._states.last[0, -1])
-
-    @torch.inference_mode()
-    def consume(self, token: int) -> None:
-        ids = torch.tensor([[token]], device=self._model.lm.device)
-        embeddings = embed_tokens(ids, lm=self._model.lm, ret=self._model.trained.ret)
-        self._states = self._model.lm(embeddings, cache=self._cache)
-
-    @torch.inference_mode()
-    def consume_ret(self, *, keep: bool) -> np.ndarray:
-        """Read [RET] -> its retrieval embedding, (S,) float32. Unless `keep`, go back to where it had not been read."""
-        before, length = self._states, self._cache.get_seq_length()
-        self.consume(self._model.tokens.ret_id)
-        at_ret = [layer[0, -1] for layer in self._states.layers]
-        if not keep:
-            self._cache.crop(length - self._cache.get_seq_length())
-            self._states = before
-        return self._model.retrieval_embedding(at_ret, self._pictures).float().cpu().numpy()
+        for _, event in engine.step():
+            yield event

@@ -129,11 +129,15 @@ class Fromage(nn.Module):
     def text_embeddings(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
         """Each text followed by [RET] -> retrieval embeddings (B, S) float32 on the CPU.
 
-        Texts of like length share a batch; the order of the result is the order of `texts`.
+        Texts of like length share a batch; the order of the result is the order of `texts`. Raises InvalidInput on an
+        empty text where the tokenizer puts no start token before it.
         """
         result = torch.empty(len(texts), self.config.shared_width)
         prompts = [raw_prompt([text], self.tokens) for text in texts]
-        order = sorted(range(len(texts)), key=lambda index: token_count(prompts[index], visual_tokens=0))
+        counts = [token_count(prompt, visual_tokens=0) for prompt in prompts]
+        if 0 in counts:
+            raise InvalidInput("the text is empty; expected at least one character", field=f"texts.{counts.index(0)}")
+        order = sorted(range(len(texts)), key=counts.__getitem__)
         for start in range(0, len(order), batch_size):
             rows = order[start : start + batch_size]
             result[rows] = self.ask([prompts[row] for row in rows]).embeddings.float().cpu()
@@ -276,6 +280,19 @@ class Fromage(nn.Module):
         """Continue a raw interleaved prompt of text and pictures. `sampling`: fields of `Sampling`."""
         settings = Sampling(max_new_tokens=max_new_tokens, **sampling)
         return chat.generate(self, parts, sampling=settings, index=self.index, top_k=top_k, exclude=exclude)
+
+    def generate_batch(
+        self,
+        prompts: Sequence[Sequence[Part]],
+        *,
+        max_new_tokens: int = 32,
+        top_k: int = 5,
+        slots: int = 8,
+        **sampling: Any,
+    ) -> list[chat.Reply]:
+        """`generate` for many prompts, at most `slots` at once -> what it gives for each alone, only sooner."""
+        settings = Sampling(max_new_tokens=max_new_tokens, **sampling)
+        return chat.generate_batch(self, prompts, sampling=settings, index=self.index, top_k=top_k, slots=slots)
 
     def chat(
         self,

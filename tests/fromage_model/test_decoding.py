@@ -220,6 +220,30 @@ def test_sampling_follows_the_softmax():
     torch.testing.assert_close(shares, (logits / 2.0).softmax(dim=-1), atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("top_p", [0.3, 0.9])
+def test_top_p_keeps_the_smallest_set_however_many_tokens_it_takes(top_p):
+    logits = torch.randn(2000, generator=torch.Generator().manual_seed(1))
+    probabilities, order = logits.softmax(dim=-1).sort(descending=True)
+    allowed = order[: int((probabilities.cumsum(0) < top_p).sum()) + 1].tolist()
+    generator = torch.Generator().manual_seed(0)
+    drawn = {sample(logits, temperature=1.0, top_p=top_p, generator=generator) for _ in range(3000)}
+    assert drawn <= set(allowed)
+    assert len(allowed) > 100
+    assert len(drawn) > len(allowed) / 2
+
+
+def test_rounding_that_swaps_the_order_of_like_tokens_does_not_change_what_is_drawn():
+    logits = torch.zeros(500)
+    rounded = logits + 1e-6 * torch.randn(500, generator=torch.Generator().manual_seed(1))
+    for seed in range(30):
+        generators = (torch.Generator().manual_seed(seed) for _ in range(2))
+        first, second = (
+            sample(scores, temperature=1.0, top_p=1.0, generator=generator)
+            for scores, generator in zip((logits, rounded), generators, strict=True)
+        )
+        assert first == second
+
+
 @given(logits=LOGITS, penalty=st.floats(1.0, 2.0), data=st.data())
 def test_a_repetition_penalty_only_lowers_what_was_written(logits, penalty, data):
     ids = data.draw(st.lists(st.integers(0, len(logits) - 1), max_size=5))
@@ -257,6 +281,17 @@ def test_always_writes_ret_as_soon_as_the_minimum_allows():
 def test_always_writes_ret_before_the_reply_may_stop():
     choose = chooser("always", min_tokens_before_ret=5)
     assert choose(STOP_BEST) == RET
+
+
+def test_always_writes_ret_last_where_the_minimum_leaves_no_other_place():
+    choose = chooser("always", min_tokens_before_ret=9, max_new_tokens=3)
+    assert [choose(TEXT_BEST) for _ in range(3)] == [2, 2, RET]
+
+
+def test_always_brings_products_even_where_the_reply_ends_before_the_minimum(chat_model):
+    sampling = Sampling(max_new_tokens=4, min_tokens_before_ret=4)
+    events = list(decode(chat_model, prompt_of(chat_model), retrieval="always", sampling=sampling))
+    assert [type(event) for event in events[-2:]] == [Retrieval, Finished]
 
 
 def test_never_does_not_write_ret_however_much_the_lm_wants_it():

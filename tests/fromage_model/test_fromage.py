@@ -182,3 +182,10 @@ def test_one_seed_builds_one_model_whatever_was_drawn_before(lms, own_home):
     torch.rand(3)
     second = tiny.build(lms.chat, seed=5).trained.state_dict()
     assert all(torch.equal(first[name], second[name]) for name in first)
+
+
+def test_an_empty_text_has_an_embedding_only_where_a_start_token_stands_before_it(chat_model, plain_model):
+    assert plain_model.text_embeddings([""]).shape == (1, tiny.SHARED_WIDTH)
+    with pytest.raises(InvalidInput, match="text is empty") as caught:
+        chat_model.text_embeddings(["shoes", ""])
+    assert caught.value.field == "texts.1"

@@ -1,0 +1,230 @@
+"""Many requests decoded at once: between two steps of the LM, requests join and leave one KV cache.
+
+What a request yields does not depend on who decodes beside it: each has its own sampling, its own limit and its own
+row. Knows no threads and no queues; whoever serves calls `step` and hands the events on.
+
+Shapes: R requests in a step, T positions, D LM width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from fromage_model.batching import embed_tokens
+from fromage_model.decoding import Chooser
+from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
+from fromage_model.kv_cache import Layout, SlotCache
+from fromage_model.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
+from fromage_model.prompts import Prompt, open_pictures, token_count
+from fromage_model.tokens import TextStream
+
+if TYPE_CHECKING:
+    from fromage_model.fromage import Fromage
+    from fromage_model.language import States
+
+PADDING_LIMIT = 1.5
+"""Prompts that join together are read in one pass as long as padding makes at most this many times their positions."""
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """One reply to be decoded; what `Engine.add` gives and every event comes with."""
+
+    prompt: Prompt = field(repr=False)
+    retrieval: RetrievalMode
+    sampling: Sampling
+    prompt_tokens: int
+
+
+class Engine:
+    """At most `slots` requests decode at once; others wait their turn, in the order in which they came."""
+
+    def __init__(self, model: Fromage, *, slots: int = 8):
+        if slots < 1:
+            raise ConfigError(f"slots is {slots}; expected 1 or more, for example 8")
+        self._model = model
+        self._slots = slots
+        self._waiting: list[Request] = []
+        self._rows: list[_Row] = []
+        layers = model.lm.backbone.config.num_hidden_layers
+        self._cache = SlotCache(layers=layers, slots=slots, device=model.lm.device)
+
+    def add(self, prompt: Prompt, *, retrieval: RetrievalMode = "auto", sampling: Sampling | None = None) -> Request:
+        """Queue a request. Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
+        the reply would not fit into the LM's positions.
+        """
+        sampling = sampling or Sampling()
+        count = token_count(prompt, visual_tokens=self._model.config.visual_tokens)
+        if count == 0:
+            raise InvalidInput("the prompt is empty; expected text or a picture")
+        limit = self._model.lm.max_positions
+        if count + sampling.max_new_tokens > limit:
+            message = (
+                f"the prompt has {count} tokens and the reply up to {sampling.max_new_tokens}; together at most {limit}"
+            )
+            raise PromptTooLong(message, field="messages")
+        request = Request(prompt, retrieval, sampling, count)
+        self._waiting.append(request)
+        return request
+
+    @property
+    def busy(self) -> bool:
+        """Whether a request waits or decodes."""
+        return bool(self._waiting or self._rows)
+
+    @torch.inference_mode()
+    def cancel(self, request: Request) -> None:
+        """No more events of it; one that has finished, or is not ours, is left alone."""
+        self._waiting = [other for other in self._waiting if other is not request]
+        for row in self._rows:
+            row.finished = row.finished or row.request is request
+        self._drop_finished()
+
+    def run(self) -> Iterator[tuple[Request, Event]]:
+        """Steps until nobody waits or decodes; requests may be added meanwhile."""
+        while self.busy:
+            yield from self.step()
+
+    @torch.inference_mode()
+    def step(self) -> list[tuple[Request, Event]]:
+        """One token more for each request: read what was last chosen, let others join, choose -> what came of it.
+
+        A request's last event is Finished. A [RET] is chosen in one step and its Retrieval comes with the next, which
+        reads it: the embedding is of the position that consumes [RET].
+        """
+        events = self._read_chosen()
+        self._drop_finished()
+        self._let_join()
+        if self._rows:
+            logits = self._model.logits(torch.stack([row.state for row in self._rows]))
+            for row, scores in zip(self._rows, logits, strict=True):
+                events += [(row.request, event) for event in row.advance(scores)]
+        self._drop_finished()
+        return events
+
+    def _read_chosen(self) -> list[tuple[Request, Event]]:
+        if not self._rows:
+            return []
+        lm = self._model.lm
+        ids = torch.tensor([[row.chosen] for row in self._rows], device=lm.device)
+        states = self._forward(embed_tokens(ids, lm=lm, ret=self._model.trained.ret), self._cache.extend())
+        events: list[tuple[Request, Event]] = []
+        for place, row in enumerate(self._rows):
+            if not row.asked:
+                row.state = states.last[place, -1]
+                continue
+            events += [(row.request, event) for event in row.retrieved(self._retrieval_embedding(row, states, place))]
+            if row.request.sampling.ret_in_context:
+                row.state = states.last[place, -1]
+            else:
+                self._cache.forget_last(place)
+        return events
+
+    def _retrieval_embedding(self, row: _Row, states: States, place: int) -> np.ndarray:
+        """(S,) float32 from the newest position of a row and from its pictures."""
+        at_ret = [layer[place, -1] for layer in states.layers]
+        return self._model.retrieval_embedding(at_ret, row.pictures).float().cpu().numpy()
+
+    def _let_join(self) -> None:
+        requests = self._next_to_join()
+        if not requests:
+            return
+        self._waiting = self._waiting[len(requests) :]
+        batch = self._model.embed_prompts([request.prompt for request in requests])
+        layout = self._cache.admit([request.prompt_tokens for request in requests])
+        states = self._forward(_to_the_right(batch.embeddings, layout), layout)
+        self._rows += [
+            _Row(self._model, request, last[-1]) for request, last in zip(requests, states.last, strict=True)
+        ]
+
+    def _next_to_join(self) -> list[Request]:
+        """Who waits longest, as many as there are free rows and prompts of like length."""
+        joining: list[Request] = []
+        for request in self._waiting[: self._slots - len(self._rows)]:
+            counts = [other.prompt_tokens for other in [*joining, request]]
+            if max(counts) * len(counts) > PADDING_LIMIT * sum(counts):
+                break
+            joining.append(request)
+        return joining
+
+    def _forward(self, embeddings: Tensor, layout: Layout) -> States:
+        return self._model.lm(embeddings, attention_mask=layout.mask, position_ids=layout.positions, cache=self._cache)
+
+    def _drop_finished(self) -> None:
+        for place in reversed(range(len(self._rows))):
+            if self._rows[place].finished:
+                self._cache.leave(place)
+                last = self._rows.pop()
+                if place < len(self._rows):
+                    self._rows[place] = last
+
+
+class _Row:
+    """A request that decodes: `state`, (D,), is what its next token is chosen from, `chosen` what is to be read."""
+
+    def __init__(self, model: Fromage, request: Request, state: Tensor):
+        tokens = model.tokens
+        self.request = request
+        self.state = state
+        self.pictures = open_pictures(request.prompt, ret_id=tokens.ret_id)
+        self.chosen = -1
+        self.finished = False
+        self._ret_id = tokens.ret_id
+        self._stop_ids = tokens.stop_ids
+        self._choose = Chooser(
+            request.sampling,
+            request.retrieval,
+            ret_id=tokens.ret_id,
+            stop_ids=sorted(tokens.stop_ids),
+            device=model.lm.device,
+        )
+        self._text: TextStream = tokens.stream()
+        self._offset = 0
+        self._written = 0
+
+    @property
+    def asked(self) -> bool:
+        """Whether [RET] is what is to be read."""
+        return self.chosen == self._ret_id
+
+    def advance(self, logits: Tensor) -> Iterator[Event]:
+        """(V + 1) -> what the next token gives; nothing for [RET], which has to be read first."""
+        self.chosen = self._choose(logits)
+        self._written += 1
+        if self.chosen in self._stop_ids:
+            yield self._finish("stop")
+            return
+        if self.asked:
+            return
+        piece = self._text.push(self.chosen)
+        self._offset += len(piece)
+        if piece:
+            yield TextDelta(piece)
+        yield from self._finish_at_limit()
+
+    def retrieved(self, embedding: np.ndarray) -> Iterator[Event]:
+        """The [RET] that was chosen has been read."""
+        yield Retrieval(embedding=embedding, offset=self._offset)
+        yield from self._finish_at_limit()
+
+    def _finish_at_limit(self) -> Iterator[Event]:
+        if self._written == self.request.sampling.max_new_tokens:
+            yield self._finish("length")
+
+    def _finish(self, reason: Literal["stop", "length"]) -> Finished:
+        self.finished = True
+        return Finished(reason, self.request.prompt_tokens, self._written)
+
+
+def _to_the_right(embeddings: Tensor, layout: Layout) -> Tensor:
+    """(R, T, D), padded at the right -> padded at the left, as the cache wants its rows."""
+    if layout.mask is None:
+        return embeddings
+    rows = torch.arange(len(embeddings), device=embeddings.device)[:, None]
+    return embeddings[rows, layout.positions]

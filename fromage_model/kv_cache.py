@@ -1,0 +1,173 @@
+"""A KV cache that requests join and leave: one row each, all rows ending at the same column. Knows no tokens.
+
+Rows end together, and don't start together, because then a step writes one column for all of them, what a row may see
+is a matter of where it starts, and models that count back from the newest key (GPT-Neo's local attention) stay right.
+
+Shapes: R rows of a forward pass, H key heads, C columns that it sees, E width of a head, T new positions.
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+from transformers.cache_utils import Cache, CacheLayerMixin
+
+FIRST_CAPACITY = 64
+"""Columns of a new cache; when they run out, it takes twice what it needs."""
+
+
+@dataclass(frozen=True)
+class Layout:
+    """What the next forward pass must be told: `mask` (R, C + T), or None where every row sees all; `positions` (R, T).
+
+    Rows of a pass end together, so a row shorter than others stands at the right, with padding before it.
+    """
+
+    mask: Tensor | None
+    positions: Tensor
+
+
+@dataclass
+class _Window:
+    """What the next forward pass sees, rows `first` to `last` and columns `start` to `end`, without those two ends."""
+
+    first: int = 0
+    last: int = 0
+    start: int = 0
+    end: int = 0
+
+
+class SlotCache(Cache):
+    """At most `slots` rows. After `admit` or `extend`, one forward pass has to follow, which fills what they opened."""
+
+    layers: list["_SlotLayer"]
+
+    def __init__(self, *, layers: int, slots: int, device: torch.device):
+        self._window = _Window()
+        super().__init__(layers=[_SlotLayer(self._window, slots=slots) for _ in range(layers)])
+        self._device = device
+        self._capacity = FIRST_CAPACITY
+        self._end = 0
+        self.lengths: list[int] = []
+
+    def admit(self, lengths: Sequence[int]) -> Layout:
+        """New rows, after those in use, for prompts of these lengths: the next pass reads them alone."""
+        longest = max(lengths)
+        if not self.lengths:
+            self._end = 0
+        self._make_room(before=longest, after=0)
+        self._open(first=len(self.lengths), lengths=lengths, width=longest, new=longest, end=self._end - longest)
+        self.lengths += lengths
+        return self._layout(lengths, width=longest, new=longest)
+
+    def extend(self) -> Layout:
+        """One position more for every row."""
+        self._make_room(before=0, after=1)
+        width = max(self.lengths)
+        self._open(first=0, lengths=self.lengths, width=width, new=0, end=self._end)
+        self._end += 1
+        self.lengths = [length + 1 for length in self.lengths]
+        return self._layout(self.lengths, width=width + 1, new=1)
+
+    def forget_last(self, row: int) -> None:
+        """Take the newest position back out of one row."""
+        columns = slice(self._end - self.lengths[row], self._end)
+        for layer in self.layers:
+            layer.shift_row(row, columns)
+        self.lengths[row] -= 1
+
+    def leave(self, row: int) -> None:
+        """Give a row up; the last row takes its place, in this cache and in `lengths`."""
+        length = self.lengths.pop()
+        if row == len(self.lengths):
+            return
+        for layer in self.layers:
+            layer.copy_row(len(self.lengths), row, slice(self._end - length, self._end))
+        self.lengths[row] = length
+
+    def _open(self, *, first: int, lengths: Sequence[int], width: int, new: int, end: int) -> None:
+        window = self._window
+        window.first, window.last = first, first + len(lengths)
+        window.start, window.end = end - (width - new), end
+
+    def _layout(self, lengths: Sequence[int], *, width: int, new: int) -> Layout:
+        columns = torch.arange(width, device=self._device)
+        places = columns - torch.tensor([[width - length] for length in lengths], device=self._device)
+        mask = None if min(lengths) == width else (places >= 0).long()
+        return Layout(mask=mask, positions=places[:, width - new :].clamp(min=0))
+
+    def _make_room(self, *, before: int, after: int) -> None:
+        """So that `before` columns stand before the rows' common end, and `after` behind it."""
+        if self._end >= before and self._end + after <= self._capacity:
+            return
+        width = max(self.lengths, default=0)
+        end = max(before, width)
+        if 2 * (end + after) > self._capacity:
+            self._capacity = 2 * (end + after)
+        for layer in self.layers:
+            layer.move(slice(self._end - width, self._end), slice(end - width, end), capacity=self._capacity)
+        self._end = end
+
+
+class _SlotLayer(CacheLayerMixin):
+    """Keys and values of one layer, (slots, H, capacity, E); allocated at first use, when H and E are known."""
+
+    def __init__(self, window: _Window, *, slots: int):
+        super().__init__()
+        self._window = window
+        self._slots = slots
+        self._capacity = FIRST_CAPACITY
+
+    def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
+        self.keys, self.values = self._empty(key_states), self._empty(value_states)
+        self.is_initialized = True
+
+    def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
+        """New (R, H, T, E) -> all that the pass sees, (R, H, C + T, E)."""
+        if not self.is_initialized:
+            self.lazy_initialization(key_states, value_states)
+        return self._write(self.keys, key_states), self._write(self.values, value_states)
+
+    def _write(self, kept: Tensor, new: Tensor) -> Tensor:
+        window = self._window
+        rows = kept[window.first : window.last]
+        stop = window.end + new.shape[2]
+        rows[:, :, window.end : stop] = new
+        return rows[:, :, window.start : stop]
+
+    def move(self, source: slice, target: slice, *, capacity: int) -> None:
+        """Put the columns `source` of every row at `target`, in memory of `capacity` columns."""
+        self._capacity = capacity
+        if self.is_initialized:
+            self.keys = self._moved(self.keys, source, target)
+            self.values = self._moved(self.values, source, target)
+
+    def _moved(self, kept: Tensor, source: slice, target: slice) -> Tensor:
+        moved = self._empty(kept)
+        moved[:, :, target] = kept[:, :, source]
+        return moved
+
+    def copy_row(self, source: int, target: int, columns: slice) -> None:
+        for kept in (self.keys, self.values):
+            kept[target, :, columns] = kept[source, :, columns]
+
+    def shift_row(self, row: int, columns: slice) -> None:
+        """What stands in `columns` of a row goes one column to the right; the newest is lost."""
+        for kept in (self.keys, self.values):
+            part = kept[row, :, columns]
+            part[:, 1:] = part[:, :-1].clone()
+
+    def get_mask_sizes(self, query_length: int) -> tuple[int, int]:
+        return self.get_seq_length() + query_length, 0
+
+    def get_seq_length(self) -> int:
+        return self._window.end - self._window.start
+
+    def get_max_length(self) -> int:
+        return -1
+
+    def _empty(self, states: Tensor) -> Tensor:
+        # Zeros: what is masked counts 0 times, and 0 times what memory happened to hold may be NaN.
+        return states.new_zeros(self._slots, states.shape[1], self._capacity, states.shape[3])
