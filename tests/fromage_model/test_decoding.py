@@ -184,6 +184,7 @@ def test_a_prompt_of_nothing_is_refused(chat_model):
         decode(chat_model, raw_prompt([""], chat_model.tokens))
 
 
+@settings(deadline=None)
 @given(logits=LOGITS, factor=st.floats(0, 3))
 def test_scale_ret_touches_the_last_logit_alone(logits, factor):
     scaled = scale_ret(logits, factor)
@@ -191,6 +192,7 @@ def test_scale_ret_touches_the_last_logit_alone(logits, factor):
     assert float(scaled[-1]) == pytest.approx(float(logits[-1]) * factor, rel=1e-5, abs=1e-6)
 
 
+@settings(deadline=None)
 @given(logits=LOGITS, data=st.data())
 def test_what_is_forbidden_is_never_drawn(logits, data):
     ids = data.draw(st.sets(st.integers(0, len(logits) - 1), max_size=len(logits) - 1))
@@ -198,6 +200,7 @@ def test_what_is_forbidden_is_never_drawn(logits, data):
     assert token not in ids
 
 
+@settings(deadline=None)
 @given(logits=LOGITS)
 def test_temperature_0_takes_the_best(logits):
     assert float(logits[sample(logits, temperature=0, top_p=0.1)]) == float(logits.max())
@@ -244,6 +247,7 @@ def test_rounding_that_swaps_the_order_of_like_tokens_does_not_change_what_is_dr
         assert first == second
 
 
+@settings(deadline=None)
 @given(logits=LOGITS, penalty=st.floats(1.0, 2.0), data=st.data())
 def test_a_repetition_penalty_only_lowers_what_was_written(logits, penalty, data):
     ids = data.draw(st.lists(st.integers(0, len(logits) - 1), max_size=5))
