@@ -1,17 +1,20 @@
-"""The model library: FROMAGe over frozen LMs and vision encoders. Usable from a notebook; knows no Ray and no HTTP.
+"""The model library: FROMAGe and FROZEN over frozen LMs and vision encoders. Usable from a notebook; no Ray, no HTTP.
 
-`from fromage_model import load_bundle` is the way in. It is looked up on first use, so that a module which needs no
-torch can be imported without it.
+`from fromage_model import load_bundle` and `from fromage_model import FrozenModel` are the ways in. They are looked up
+on first use, so that a module which needs no torch can be imported without it.
 """
 
+from importlib import import_module
 from typing import Any
 
-__all__ = ["load_bundle"]
+_PLACES = {
+    "FrozenModel": "fromage_model.frozen.model",
+    "load_bundle": "fromage_model.bundle",
+}
+__all__ = ["FrozenModel", "load_bundle"]
 
 
 def __getattr__(name: str) -> Any:
-    if name == "load_bundle":
-        from fromage_model.bundle import load_bundle
-
-        return load_bundle
+    if name in _PLACES:
+        return getattr(import_module(_PLACES[name]), name)
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

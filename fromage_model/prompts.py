@@ -24,7 +24,7 @@ _MARK_PATTERN = re.compile("\ue000(\\d+)\ue001")
 
 @dataclass(frozen=True)
 class Picture:
-    """One picture of a prompt: features (F,) float32."""
+    """One picture of a prompt: features (F,) float32; pixels (3, H, W) where the encoder is trained (FROZEN)."""
 
     features: Tensor
 

@@ -1,0 +1,1 @@
+"""FROZEN: a trained vision encoder gives a frozen LM an image prefix (Tsimpoukelli et al. 2021). See `model.py`."""

@@ -1,0 +1,182 @@
+"""Answers read off a FROZEN model: prompts continued together, and given choices scored. Knows no losses.
+
+Shapes: B batch, T positions, C choices, L tokens of the longest choice, D LM width, V vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+import torch
+from torch import Tensor
+
+from fromage_model.decoding import penalise_repetition, sample
+from fromage_model.errors import InvalidInput
+from fromage_model.messages import Sampling
+from fromage_model.prompts import Prompt
+from fromage_model.tokens import Tokens
+
+if TYPE_CHECKING:
+    from fromage_model.batching import PromptBatch
+    from fromage_model.frozen.model import FrozenModel
+    from fromage_model.language import States
+
+
+@dataclass(frozen=True)
+class Continuation:
+    """What the LM wrote: `text` without special tokens and cut before an `until`; all of its `ids`, the end excluded.
+
+    `reason` is "stop" (the LM, or an `until`, ended it) or "length" (the token limit did).
+    """
+
+    text: str
+    ids: tuple[int, ...]
+    reason: Literal["stop", "length"]
+
+
+@dataclass(frozen=True)
+class ChoiceScores:
+    """`log_likelihoods`: (C,) float32, each summed over its choice's tokens; `tokens`: (C,), how many those are."""
+
+    log_likelihoods: Tensor
+    tokens: Tensor
+
+    @property
+    def normalised(self) -> Tensor:
+        """(C,) mean log-likelihood per token, so that a long choice is not held against itself."""
+        return self.log_likelihoods / self.tokens
+
+    def best(self, *, normalise: bool = False) -> int:
+        """Index of the likeliest choice, by sum or, with `normalise`, by mean."""
+        return int((self.normalised if normalise else self.log_likelihoods).argmax())
+
+
+@torch.inference_mode()
+def generate(
+    model: FrozenModel, prompts: Sequence[Prompt], *, sampling: Sampling, until: Sequence[str] = ()
+) -> list[Continuation]:
+    """Continue all prompts at once over one KV cache, each as if it were alone.
+
+    A row ends at the LM's own end, at the first of the strings `until`, or at the token limit. Each row draws from a
+    generator of its own, seeded by `sampling.seed`; settings of [RET] mean nothing here. Raises InvalidInput on an
+    empty prompt, PromptTooLong where a prompt and its reply would not fit into the LM's positions.
+    """
+    if not prompts:
+        return []
+    with model.evaluating():
+        reading = _Reading(model, prompts, reply_tokens=sampling.max_new_tokens)
+        rows = [_Row(model.tokens, sampling, until, device=model.lm.device) for _ in prompts]
+        while True:
+            logits = model.lm.logits(reading.last).float()
+            ids = [row.take(logits[index]) for index, row in enumerate(rows)]
+            if all(row.reason for row in rows):
+                return [row.continuation() for row in rows]
+            reading.consume(torch.tensor(ids, device=model.lm.device).unsqueeze(1))
+
+
+@torch.inference_mode()
+def score_choices(model: FrozenModel, prompt: Prompt, choices: Sequence[str]) -> ChoiceScores:
+    """Log-likelihood of each choice's tokens after `prompt`, which is read once for all of them.
+
+    A choice is text as it continues the prompt: where the prompt ends in a word, it starts with a space. Raises
+    InvalidInput on no choices or an empty one, PromptTooLong where prompt and choice exceed the LM's positions.
+    """
+    rows = [model.tokens.encode(choice) for choice in choices]
+    if not rows or not all(rows):
+        raise InvalidInput(f"expected choices that each have a token, got {list(choices)}", field="choices")
+    longest = max(len(row) for row in rows)
+    device = model.lm.device
+    ids = torch.tensor([row + [0] * (longest - len(row)) for row in rows], device=device)
+    mask = torch.tensor([[1] * len(row) + [0] * (longest - len(row)) for row in rows], device=device)
+    with model.evaluating():
+        reading = _Reading(model, [prompt], reply_tokens=longest)
+        before = reading.repeat(len(rows)).last.unsqueeze(1)
+        states = torch.cat([before, reading.consume(ids[:, :-1], mask[:, :-1])], dim=1) if longest > 1 else before
+    log_probabilities = model.lm.logits(states).float().log_softmax(dim=-1)
+    chosen = log_probabilities.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
+    return ChoiceScores(log_likelihoods=(chosen * mask).sum(dim=1).cpu(), tokens=mask.sum(dim=1).cpu())
+
+
+def positions_of(mask: Tensor) -> Tensor:
+    """(B, T) mask -> (B, T) positions that count content alone, so that padding on either side moves nothing.
+
+    Given explicitly, because some LMs (GPT-2 among them) count padding where they are left to count for themselves.
+    """
+    return (mask.cumsum(dim=1) - 1).clamp(min=0)
+
+
+class _Reading:
+    """The LM part-way through a batch of sequences: `last`, (B, D), are the states after what each row has read."""
+
+    def __init__(self, model: FrozenModel, prompts: Sequence[Prompt], *, reply_tokens: int):
+        from transformers import DynamicCache
+
+        self._model = model
+        batch: PromptBatch = model.embed_prompts(prompts)
+        if int(batch.lengths.min()) == 0:
+            raise InvalidInput("a prompt is empty; expected text or a picture")
+        model.check_length(int(batch.lengths.max()) + reply_tokens)
+        self._mask = batch.mask
+        self._cache: Any = DynamicCache()
+        states = self._read(batch.embeddings, positions_of(batch.mask))
+        self.last = states.last[torch.arange(len(batch.mask), device=batch.mask.device), batch.lengths - 1]
+
+    def repeat(self, times: int) -> _Reading:
+        """One sequence becomes `times` equal ones."""
+        self._cache.batch_repeat_interleave(times)
+        self._mask, self.last = self._mask.expand(times, -1), self.last.expand(times, -1)
+        return self
+
+    def consume(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+        """(B, T) ids, of which `mask` says what is content -> states (B, T, D)."""
+        mask = torch.ones_like(ids) if mask is None else mask
+        self._mask = torch.cat([self._mask, mask], dim=1)
+        positions = positions_of(self._mask)[:, -ids.shape[1] :]
+        states = self._read(self._model.lm.embed(ids), positions).last
+        self.last = states[:, -1]
+        return states
+
+    def _read(self, embeddings: Tensor, positions: Tensor) -> States:
+        return self._model.lm(embeddings, attention_mask=self._mask, position_ids=positions, cache=self._cache)
+
+
+class _Row:
+    """One reply as it grows."""
+
+    def __init__(self, tokens: Tokens, sampling: Sampling, until: Sequence[str], *, device: torch.device):
+        self._tokens = tokens
+        self._sampling = sampling
+        self._until = tuple(until)
+        self._ids: list[int] = []
+        self._text = ""
+        self.reason: Literal["stop", "length"] | None = None
+        self._generator = torch.Generator(device=device)
+        if sampling.seed is None:
+            self._generator.seed()
+        else:
+            self._generator.manual_seed(sampling.seed)
+
+    def take(self, logits: Tensor) -> int:
+        """(V,) float32 -> the next id; a row that has ended gives 0, which nobody reads."""
+        if self.reason:
+            return 0
+        logits = penalise_repetition(logits, self._ids, self._sampling.repetition_penalty)
+        settings = self._sampling
+        token = sample(logits, temperature=settings.temperature, top_p=settings.top_p, generator=self._generator)
+        if token in self._tokens.stop_ids:
+            self.reason = "stop"
+            return 0
+        self._ids.append(token)
+        self._text = self._tokens.decode(self._ids)
+        if any(end in self._text for end in self._until):
+            self.reason = "stop"
+        elif len(self._ids) == settings.max_new_tokens:
+            self.reason = "length"
+        return token
+
+    def continuation(self) -> Continuation:
+        ends = [self._text.find(end) for end in self._until if end in self._text]
+        text = self._text[: min(ends)] if ends else self._text
+        return Continuation(text=text, ids=tuple(self._ids), reason=self.reason or "length")

@@ -1,0 +1,58 @@
+"""Makes the parts of a FrozenModel from its config, and wires them. A trained state is laid over by `storage.py`."""
+
+from pathlib import Path
+
+import torch
+
+from fromage_model.build import default_device
+from fromage_model.feature_maps import FeatureMapEncoder, load_feature_map_encoder
+from fromage_model.frozen.config import FrozenConfig
+from fromage_model.frozen.model import FrozenModel
+from fromage_model.language import load_language_model
+from fromage_model.pretrained import locate_language_model
+from fromage_model.tokens import load_tokens
+from fromage_model.visual_maps import build_visual_map
+
+
+def build_frozen(
+    config: FrozenConfig,
+    *,
+    encoder: FeatureMapEncoder | None = None,
+    device: str | torch.device | None = None,
+    dtype: torch.dtype | None = None,
+    seed: int = 0,
+) -> FrozenModel:
+    """A FROZEN model with an untrained map, in eval mode: the LM in `dtype`, what is trained in float32.
+
+    `seed` draws the map and, for `resnet-50`, the encoder; an `encoder` that is given is taken as it is. Raises
+    MissingArtefact, ConfigError, BundleError.
+    """
+    device = device or default_device()
+    folder = locate_language_model(config.language_model).path
+    tokens = load_tokens(folder)
+    dtype = dtype or stored_dtype(folder, device)
+    lm = load_language_model(folder, vocabulary=tokens.vocabulary, device=device, dtype=dtype)
+    with torch.random.fork_rng(devices=[]):
+        torch.manual_seed(seed)
+        encoder = encoder or load_feature_map_encoder(config.vision_encoder)
+        visual_map = build_visual_map(
+            config.visual_map,
+            encoder.feature_width,
+            lm.width,
+            global_tokens=config.global_tokens,
+            local_cells=config.local_cells,
+            grid_layers=config.grid_layers,
+        )
+        visual_map.scale_to(lm.mean_row_norm())
+    model = FrozenModel(lm=lm, tokens=tokens, encoder=encoder, visual_map=visual_map, config=config)
+    return model.to(device).eval()
+
+
+def stored_dtype(folder: Path, device: str | torch.device) -> torch.dtype:
+    """The dtype that a folder's LM is stored in; float32 where that is unsaid, or float16 and `device` is a CPU."""
+    from transformers import AutoConfig
+
+    dtype = AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype
+    if dtype is None or (dtype == torch.float16 and torch.device(device).type == "cpu"):
+        return torch.float32
+    return dtype

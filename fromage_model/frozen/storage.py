@@ -1,0 +1,130 @@
+"""A trained FROZEN model's folder, written whole and loaded with every key checked. Knows no training.
+
+    frozen.json           format, config, the encoder's architecture, fingerprints, lineage
+    weights.safetensors   `visual_map.*` and `encoder.*`, float32 (counters int64)
+
+The LM is not stored. The encoder is, unless all of it is frozen and it can be had again by its name.
+"""
+
+import dataclasses
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from safetensors.torch import save_file
+from torch import Tensor, nn
+
+from fromage_model import bundle
+from fromage_model.artefacts import locate, writing
+from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
+from fromage_model.feature_maps import (
+    Architecture,
+    FeatureMapEncoder,
+    build_feature_map_encoder,
+    load_feature_map_encoder,
+)
+from fromage_model.frozen.build import build_frozen
+from fromage_model.frozen.config import FrozenConfig
+from fromage_model.frozen.model import FrozenModel
+from fromage_model.pretrained import locate_language_model
+from fromage_model.weights import lay_over, read_tensors
+
+FORMAT = 1
+HEADER, WEIGHTS = "frozen.json", "weights.safetensors"
+SIGNS = {
+    "ret.input_row": "a FROMAGe bundle",
+    "ret_input_embeddings.weight": "a pruned FROMAGe release",
+    "model.logit_scale": "FROMAGe in the original's format",
+    "visual_query.weight": "LLaMA-Adapter V2",
+}
+"""Keys that tell another model's weights."""
+
+
+@dataclass(frozen=True)
+class Header:
+    """What the folder says of itself; `lineage` is free-form JSON: data, code, settings."""
+
+    config: FrozenConfig
+    architecture: Architecture
+    encoder_stored: bool
+    encoder_fingerprint: str
+    lm_fingerprint: str
+    lineage: dict[str, Any]
+
+
+def save_frozen(model: FrozenModel, path: Path | str, *, lineage: dict[str, Any]) -> None:
+    """Write the map and, unless it is frozen and has a name, the encoder. Raises ConfigError where `path` is taken."""
+    encoder = model.encoder
+    header = Header(
+        config=model.config,
+        architecture=encoder.architecture,
+        encoder_stored=encoder.frozen_stages < encoder.stages or not encoder.fingerprint,
+        encoder_fingerprint=encoder.fingerprint,
+        lm_fingerprint=locate_language_model(model.config.language_model).fingerprint,
+        lineage=lineage,
+    )
+    state = _stored_parts(model, with_encoder=header.encoder_stored).state_dict()
+    with writing(path, marker=HEADER) as folder:
+        save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS)
+        (folder / HEADER).write_text(json.dumps(dataclasses.asdict(header) | {"format": FORMAT}, indent=2) + "\n")
+
+
+def load_frozen(
+    name: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> FrozenModel:
+    """What `save_frozen` wrote; see `FrozenModel.load`."""
+    folder = locate("bundle", name)
+    header = _read_header(folder)
+    _check(header.config.language_model, header.lm_fingerprint, locate_language_model(header.config.language_model))
+    model = build_frozen(header.config, encoder=_encoder(header), device=device, dtype=dtype)
+    tensors = read_tensors(folder / WEIGHTS)
+    try:
+        lay_over(_stored_parts(model, with_encoder=header.encoder_stored), tensors, source=folder / WEIGHTS)
+    except BundleError as error:
+        raise BundleError(f"{error}{_looks_like(tensors)}") from error
+    return model
+
+
+def is_saved(name: str | Path) -> bool:
+    """Whether `name` is a folder that `save_frozen` wrote."""
+    return (Path(name).expanduser() / HEADER).is_file()
+
+
+def _stored_parts(model: FrozenModel, *, with_encoder: bool) -> nn.ModuleDict:
+    parts: dict[str, nn.Module] = {"visual_map": model.visual_map}
+    return nn.ModuleDict(parts | ({"encoder": model.encoder.backbone} if with_encoder else {}))
+
+
+def _encoder(header: Header) -> FeatureMapEncoder:
+    if header.encoder_stored:
+        return build_feature_map_encoder(header.architecture)
+    encoder = load_feature_map_encoder(header.config.vision_encoder)
+    _check(header.config.vision_encoder, header.encoder_fingerprint, encoder)
+    return encoder
+
+
+def _check(what: str, expected: str, found: Any) -> None:
+    if found.fingerprint != expected:
+        raise FingerprintMismatch(what, expected=expected, found=found.fingerprint)
+
+
+def _read_header(folder: Path) -> Header:
+    if not (folder / HEADER).is_file() and (folder / bundle.HEADER).is_file():
+        raise BundleError(f"{folder} has a {bundle.HEADER}: it is a FROMAGe bundle, which load_bundle opens")
+    try:
+        values = json.loads((folder / HEADER).read_text())
+        found = values.pop("format", None)
+        if found != FORMAT:
+            raise BundleError(f"{folder / HEADER}: expected format {FORMAT}, found {found}")
+        values["config"] = FrozenConfig.from_dict(values["config"])
+        values["architecture"] = Architecture.from_dict(values["architecture"])
+        return Header(**values)
+    except (OSError, KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
+        raise BundleError(f"{folder} is no saved FROZEN model: {type(error).__name__}: {error}") from error
+
+
+def _looks_like(tensors: dict[str, Tensor]) -> str:
+    found = [name for key, name in SIGNS.items() if key in tensors]
+    return f"; the file looks like {found[0]}" if found else ""
