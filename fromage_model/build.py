@@ -3,6 +3,7 @@
 import torch
 
 from fromage_model.config import FromageConfig
+from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
 from fromage_model.language import LanguageModel, RetToken, load_language_model
 from fromage_model.pretrained import locate_language_model
@@ -49,9 +50,14 @@ def build_fromage(
 def load_frozen_lm(
     config: FromageConfig, *, device: str | torch.device, dtype: torch.dtype
 ) -> tuple[LanguageModel, Tokens]:
-    """The LM and its tokenizer, by the config's name for them."""
+    """The LM and its tokenizer, by the config's name for them. Raises MissingArtefact, ConfigError."""
     folder = locate_language_model(config.language_model).path
     tokens = load_tokens(folder)
+    if config.original_captions and not tokens.start_ids:
+        raise ConfigError(
+            f"original_captions is True, but the tokenizer of {config.language_model} puts no start token before a "
+            f"text, with which these captions begin; False works"
+        )
     lm = load_language_model(
         folder, vocabulary=tokens.vocabulary, text_layers=config.text_layers, device=device, dtype=dtype
     )
@@ -61,15 +67,33 @@ def load_frozen_lm(
 def build_trained_parts(
     config: FromageConfig, lm: LanguageModel, *, feature_width: int, dropout: float = 0.0
 ) -> TrainedParts:
-    """The maps and [RET], sized for the LM and the encoder; weights as PyTorch draws them."""
+    """The maps and [RET], sized for the LM and the encoder; weights as PyTorch draws them. Raises ConfigError."""
     two_rows = config.two_ret_rows or not lm.tied
     return TrainedParts(
         ret=RetToken(lm.width, output_width=lm.head_width if two_rows else None),
         standardise=Standardise(feature_width),
-        prefix=VisualPrefix(feature_width, lm.width, visual_tokens=config.visual_tokens),
-        image_head=ImageHead(feature_width, config.shared_width, dropout=dropout),
-        text_head=TextHead(lm.layer_widths, config.shared_width, dropout=dropout),
+        prefix=VisualPrefix(feature_width, lm.width, visual_tokens=config.visual_tokens, dropout=config.image_dropout),
+        image_head=ImageHead(
+            feature_width, shared_width(config, lm), output_dropout=config.image_dropout, dropout=dropout
+        ),
+        text_head=TextHead(lm.layer_widths, config.shared_width, output_dropout=config.text_dropout, dropout=dropout),
     )
+
+
+def shared_width(config: FromageConfig, lm: LanguageModel) -> int:
+    """The config's, or where it has none that of the chosen layers.
+
+    Raises ConfigError where these differ, as the last and an inner one do in OPT-350m: they can't be summed.
+    """
+    if config.shared_width is not None:
+        return config.shared_width
+    widths = lm.layer_widths
+    if len(set(widths)) > 1:
+        raise ConfigError(
+            f"shared_width is None, but the states of text_layers {config.text_layers} are {widths} wide and can't be "
+            f"summed; a shared_width works, for example 256"
+        )
+    return widths[0]
 
 
 def start_row(lm: LanguageModel, tokens: Tokens) -> torch.Tensor:

@@ -83,7 +83,7 @@ def save_bundle(
             name: tensor.detach().cpu().half().contiguous() for name, tensor in model.trained.state_dict().items()
         }
         save_file(tensors, folder / WEIGHTS)
-        values = dataclasses.asdict(header) | {"format": FORMAT}
+        values = dataclasses.asdict(header) | {"config": header.config.to_dict(), "format": FORMAT}
         (folder / HEADER).write_text(json.dumps(values, indent=2) + "\n")
     return header.fingerprint(file_sha256(Path(path) / WEIGHTS))
 
@@ -129,7 +129,7 @@ def load_projection(name: str) -> ImageProjection:
     header, fingerprint = read_header(folder)
     tensors = _read_weights(folder)
     standardise = Standardise(header.feature_width)
-    head = ImageHead(header.feature_width, header.config.shared_width)
+    head = ImageHead(header.feature_width, header.config.shared_width or _rows(tensors, "image_head.project.bias"))
     for part, prefix in ((standardise, "standardise."), (head, "image_head.")):
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         lay_over(part, own, source=folder / WEIGHTS)
@@ -190,3 +190,9 @@ def _checked_encoder(header: Header, device: str | torch.device) -> Any:
 
 def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     return {key: tensor.float() for key, tensor in read_tensors(folder / WEIGHTS).items()}
+
+
+def _rows(tensors: dict[str, torch.Tensor], key: str) -> int:
+    if key not in tensors:
+        raise BundleError(f"expected {key} among the weights, found {', '.join(sorted(tensors))}")
+    return len(tensors[key])

@@ -9,6 +9,20 @@ from fromage_model.errors import ConfigError
 from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
 
 DEFAULT_SYSTEM_PROMPT = "You are a helpful fashion assistant."
+ALWAYS_WRITTEN = frozenset(
+    (
+        "language_model",
+        "vision_encoder",
+        "visual_tokens",
+        "shared_width",
+        "text_layers",
+        "two_ret_rows",
+        "caption_prompt",
+        "system_prompt",
+    )
+)
+"""The fields of the first bundles. Any other is written only where it differs from its default: a bundle's fingerprint
+is a hash over this JSON, and must not change because the library learned a new option."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +35,8 @@ class FromageConfig:
     """The frozen vision encoder: the embedded default, or a CLIP by hub id or local folder."""
     visual_tokens: int = 4
     """Input embeddings that a picture becomes (FROMAGe section 3.1: k)."""
-    shared_width: int = 256
-    """Width of the shared space in which pictures and [RET] meet (FROMAGe: q)."""
+    shared_width: int | None = 256
+    """Width of the shared space in which pictures and [RET] meet (FROMAGe: q); None is the states' own, unprojected."""
     text_layers: tuple[int, ...] = (-1,)
     """Layers whose state at [RET] is projected, each by a map of its own, and summed; -1 is the last."""
     two_ret_rows: bool = False
@@ -31,7 +45,13 @@ class FromageConfig:
     """Text between a picture and its caption, and before a caption that is searched for."""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     """First turn of every chat that brings none of its own; empty for none."""
-
+    original_captions: bool = False
+    """Whether the LM reads picture, caption prompt, start token, caption, and learns all from the start token on (as in
+    the original); otherwise start token, picture, caption prompt, and learns the caption as a sentence that ends."""
+    image_dropout: float = 0.0
+    """Dropout in training on what a picture becomes, after the maps (the original's image_embed_dropout_prob)."""
+    text_dropout: float = 0.0
+    """The same for each layer's projected state at [RET] (text_embed_dropout_prob)."""
     picture_weight: float = 0.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0, as in the paper,
     leaves what was seen to the LM alone."""
@@ -40,15 +60,29 @@ class FromageConfig:
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
         if not 1 <= self.visual_tokens <= 64:
             raise ConfigError(f"visual_tokens is {self.visual_tokens}; expected 1 to 64, for example 4")
-        if self.shared_width < 1:
-            raise ConfigError(f"shared_width is {self.shared_width}; expected 1 or more, for example 256")
+        if self.shared_width is not None and self.shared_width < 1:
+            raise ConfigError(f"shared_width is {self.shared_width}; expected 1 or more or None, for example 256")
         if self.picture_weight < 0:
             raise ConfigError(f"picture_weight is {self.picture_weight}; expected 0 or more, for example 1.0")
         if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
             raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
+        for name in ("image_dropout", "text_dropout"):
+            if not 0 <= getattr(self, name) < 1:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1, for example 0.1")
+        if self.shared_width is None and self.text_dropout:
+            raise ConfigError(
+                f"text_dropout is {self.text_dropout}, but without a shared_width no map is there for it to follow; "
+                f"text_dropout 0.0 works, or a shared_width, for example 256"
+            )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The fields as they are written; those that came later only where they differ from their default."""
+        values = dataclasses.asdict(self)
+        defaults = {field.name: field.default for field in dataclasses.fields(self)}
+        return {name: value for name, value in values.items() if name in ALWAYS_WRITTEN or value != defaults[name]}
 
     def to_json(self) -> str:
-        return json.dumps(dataclasses.asdict(self), indent=2, sort_keys=True)
+        return json.dumps(self.to_dict(), indent=2, sort_keys=True)
 
     @classmethod
     def from_dict(cls, values: dict[str, Any]) -> Self:

@@ -59,29 +59,44 @@ class VisualPrefix(nn.Module):
 
 
 class ImageHead(nn.Module):
-    """Features -> a unit vector in the shared space (FROMAGe section 3.2: W_i)."""
+    """Features -> a unit vector in the shared space (FROMAGe section 3.2: W_i).
 
-    def __init__(self, feature_width: int, shared_width: int, *, dropout: float = 0.0):
+    `dropout` falls on features, `output_dropout` on what the map makes of them, as the original's does.
+    """
+
+    def __init__(self, feature_width: int, shared_width: int, *, dropout: float = 0.0, output_dropout: float = 0.0):
         super().__init__()
         self.dropout = nn.Dropout(dropout)
         self.project = nn.Linear(feature_width, shared_width)
+        self.output_dropout = nn.Dropout(output_dropout)
+
+    @property
+    def shared_width(self) -> int:
+        return self.project.out_features
 
     def forward(self, features: Tensor) -> Tensor:
         """(B, F) -> (B, S), each of length 1."""
-        return F.normalize(self.project(self.dropout(features)), dim=-1)
+        return F.normalize(self.output_dropout(self.project(self.dropout(features))), dim=-1)
 
 
 class TextHead(nn.Module):
     """States at [RET], one from each chosen layer -> a unit vector in the shared space (FROMAGe section 3.2: W_t).
 
-    Each layer has a map of its own and the maps' outputs are summed, as in the original's `text_emb_layers`.
+    Each layer has a map of its own and the maps' outputs are summed, as in the original's `text_emb_layers`. Without a
+    `shared_width` the states themselves are summed; they must then be equally wide. `dropout` falls on the states,
+    `output_dropout` on what each map makes of them.
     """
 
-    def __init__(self, widths: Sequence[int], shared_width: int, *, dropout: float = 0.0):
+    def __init__(
+        self, widths: Sequence[int], shared_width: int | None, *, dropout: float = 0.0, output_dropout: float = 0.0
+    ):
         super().__init__()
         self.standardise = nn.ModuleList(Standardise(width) for width in widths)
         self.dropout = nn.Dropout(dropout)
-        self.project = nn.ModuleList(nn.Linear(width, shared_width) for width in widths)
+        self.project = nn.ModuleList(
+            nn.Identity() if shared_width is None else nn.Linear(width, shared_width) for width in widths
+        )
+        self.output_dropout = nn.Dropout(output_dropout)
 
     def fit(self, states: Sequence[Tensor]) -> None:
         """One (B, D) for each layer -> sets the statistics by which states are standardised."""
@@ -98,5 +113,8 @@ class TextHead(nn.Module):
         if len(states) != len(self.project):
             raise ValueError(f"expected the states of {len(self.project)} layers, got {len(states)}")
         maps = zip(self.project, self.standardise, states, strict=True)
-        projected = (project(self.dropout(standardise(state.float()))) for project, standardise, state in maps)
+        projected = (
+            self.output_dropout(project(self.dropout(standardise(state.float()))))
+            for project, standardise, state in maps
+        )
         return F.normalize(torch.stack(list(projected)).sum(dim=0), dim=-1)
