@@ -1,13 +1,13 @@
 """Fromage: a frozen LM and a frozen vision encoder joined by trained maps and [RET] (Koh et al., ICML 2023).
 
-This class wires finished parts; `build.py` makes them and `bundle.py` loads them. What it knows is the two losses of
-the paper and how text and pictures get into the shared space; decoding is `decoding.py`, conversations are `chat.py`.
+This class wires finished parts; `build.py` makes them and `bundle.py` loads them. What it knows is how text and
+pictures get into the shared space; the losses are `objectives.py`, decoding is `decoding.py`, conversations `chat.py`.
 
 Shapes: B batch, T positions, D LM width, F feature width, S shared width, N visual tokens, V vocabulary.
 """
 
 from collections.abc import Callable, Collection, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
@@ -16,39 +16,21 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fromage_model import chat, losses
-from fromage_model.batching import VISUAL, PromptBatch, embed_prompts, embed_tokens
+from fromage_model import chat, objectives
+from fromage_model.batching import PromptBatch, embed_prompts, embed_tokens
 from fromage_model.config import FromageConfig
-from fromage_model.errors import ConfigError, InvalidInput
+from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.index import RetrievalIndex
 from fromage_model.language import LanguageModel, States
 from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
-from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count, token_ids
+from fromage_model.objectives import CaptionLoss, ContrastiveLoss
+from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count
 from fromage_model.tokens import Tokens
 from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
 
 MAX_SCALE = 100.0
 """Bound of the learned temperature's inverse, as in CLIP."""
-
-
-@dataclass(frozen=True)
-class CaptionLoss:
-    """`loss`: mean cross-entropy over caption tokens, a scalar; `tokens`: how many there were."""
-
-    loss: Tensor
-    tokens: int
-
-
-@dataclass(frozen=True)
-class ContrastiveLoss:
-    """`loss` = `next_token` + `info_nce`; the embeddings, (B, S), serve metrics."""
-
-    loss: Tensor
-    next_token: Tensor
-    info_nce: Tensor
-    text_embeddings: Tensor = field(repr=False)
-    image_embeddings: Tensor = field(repr=False)
 
 
 @dataclass(frozen=True)
@@ -94,14 +76,27 @@ class Fromage(nn.Module):
         self.training = mode
         return self
 
+    @property
+    def shared_width(self) -> int:
+        """S, also where the config leaves it to the LM."""
+        return self.trained.image_head.shared_width
+
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """RGB pictures -> features (B, F) float32 on the CPU. Raises ConfigError where the model has no encoder."""
         if self.encoder is None:
             raise ConfigError("this model was loaded without its vision encoder (vision=False); pass features instead")
         return torch.from_numpy(self.encoder.encode(images))
 
-    def embed_prompts(self, prompts: Sequence[Prompt]) -> PromptBatch:
-        """Prompts -> one right-padded batch of input embeddings."""
+    def embed_prompts(self, prompts: Sequence[Prompt], *, more: int = 0) -> PromptBatch:
+        """Prompts -> one right-padded batch of input embeddings.
+
+        Raises PromptTooLong where one of them, and `more` tokens after it, exceed the LM's positions.
+        """
+        longest = max(token_count(prompt, visual_tokens=self.config.visual_tokens) for prompt in prompts)
+        if longest + more > self.lm.max_positions:
+            raise PromptTooLong(
+                f"a prompt of {longest} tokens, with {more} after it; together at most {self.lm.max_positions} fit"
+            )
         parts = self.trained
         return embed_prompts(prompts, lm=self.lm, ret=parts.ret, standardise=parts.standardise, prefix=parts.prefix)
 
@@ -132,7 +127,7 @@ class Fromage(nn.Module):
         Texts of like length share a batch; the order of the result is the order of `texts`. Raises InvalidInput on an
         empty text where the tokenizer puts no start token before it.
         """
-        result = torch.empty(len(texts), self.config.shared_width)
+        result = torch.empty(len(texts), self.shared_width)
         prompts = [raw_prompt([text], self.tokens) for text in texts]
         counts = [token_count(prompt, visual_tokens=0) for prompt in prompts]
         if 0 in counts:
@@ -147,48 +142,55 @@ class Fromage(nn.Module):
         """Prompts, each without its final [RET] -> retrieval embeddings, with gradients for what is trained.
 
         The LM is frozen, so everything before [RET] needs no gradient: it runs under no-grad and leaves its KV cache,
-        and only the position that consumes [RET] is differentiated. Pictures of these prompts are constants.
+        and only the position that consumes [RET] is differentiated. Pictures of these prompts are constants. Raises
+        InvalidInput where a prompt is empty, PromptTooLong.
         """
         from transformers import DynamicCache
 
+        if any(token_count(prompt, visual_tokens=self.config.visual_tokens) == 0 for prompt in prompts):
+            raise InvalidInput("a prompt is empty; expected text or a picture before [RET]")
         with torch.no_grad():
-            batch = self.embed_prompts(prompts)
+            batch = self.embed_prompts(prompts, more=1)
             before = self.lm(batch.embeddings, attention_mask=batch.mask, cache=DynamicCache())
-        states = self._consume_ret(batch, before)
-        at_ret = tuple(layer[:, -1] for layer in states.layers)
+        at_ret = self._consume_ret(batch, before)
         return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=before.last, batch=batch)
 
-    def _consume_ret(self, batch: PromptBatch, before: States) -> States:
-        rows = len(batch.mask)
-        ret = torch.full((rows, 1), self.tokens.ret_id, device=batch.mask.device)
-        return self.lm(
-            embed_tokens(ret, lm=self.lm, ret=self.trained.ret),
-            attention_mask=torch.cat([batch.mask, batch.mask.new_ones(rows, 1)], dim=1),
-            position_ids=batch.lengths.unsqueeze(1),
-            cache=before.cache,
-        )
+    def _consume_ret(self, batch: PromptBatch, before: States) -> tuple[Tensor, ...]:
+        """The states at [RET], (B, D) for each layer.
 
-    def caption_loss(self, features: Tensor, captions: Sequence[str], *, max_tokens: int = 48) -> CaptionLoss:
-        """Visual prefix and caption prompt, then the caption: cross-entropy on caption tokens only (section 3.1).
-
-        features (B, F); a caption is cut to `max_tokens`, and one that is not cut also learns to end.
+        An attention window counts cache entries, padding among them: where it would end inside the longest row, rows
+        are read again, each length by itself and without padding.
         """
-        if len(features) != len(captions):
-            raise InvalidInput(f"expected one caption for each of {len(features)} pictures, got {len(captions)}")
-        stop = [self.tokens.stop_id]
-        opening = self.tokens.encode(self.config.caption_prompt)
-        bodies = [(self.tokens.encode(f" {caption.strip()}.") + stop)[:max_tokens] for caption in captions]
-        prompts: list[Prompt] = [
-            [list(self.tokens.start_ids), Picture(row), opening, body]
-            for row, body in zip(features, bodies, strict=True)
-        ]
-        batch = self.embed_prompts(prompts)
-        last = self.lm(batch.embeddings, attention_mask=batch.mask).last
-        rows, columns = _tail(batch, [len(body) for body in bodies])
-        targets = batch.ids[rows, columns]
-        logits = self.logits(last[rows, columns - 1])
-        loss = losses.next_token_loss(logits, targets, torch.ones_like(targets, dtype=torch.float32))
-        return CaptionLoss(loss=loss, tokens=len(targets))
+        if self.lm.window is None or batch.mask.shape[1] < self.lm.window or bool(batch.mask.all()):
+            return self._read_ret(batch.mask, batch.lengths, before.cache)
+        from transformers import DynamicCache
+
+        states: list[tuple[Tensor, ...]] = []
+        order: list[Tensor] = []
+        for length in batch.lengths.unique():
+            rows = torch.where(batch.lengths == length)[0]
+            with torch.no_grad():
+                again = self.lm(batch.embeddings[rows, :length], cache=DynamicCache())
+            states.append(self._read_ret(batch.mask[rows, :length], batch.lengths[rows], again.cache))
+            order.append(rows)
+        back = torch.cat(order).argsort()
+        return tuple(torch.cat(layer)[back] for layer in zip(*states, strict=True))
+
+    def _read_ret(self, mask: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, ...]:
+        ret = torch.full((len(mask), 1), self.tokens.ret_id, device=mask.device)
+        states = self.lm(
+            embed_tokens(ret, lm=self.lm, ret=self.trained.ret),
+            attention_mask=torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
+            position_ids=lengths.unsqueeze(1),
+            cache=cache,
+        )
+        return tuple(layer[:, -1] for layer in states.layers)
+
+    def caption_loss(
+        self, features: Tensor, captions: Sequence[str], *, max_tokens: int = 48, concatenate: bool = False
+    ) -> CaptionLoss:
+        """How well captions follow from features (B, F) (section 3.1); see `objectives.caption_loss`."""
+        return objectives.caption_loss(self, features, captions, max_tokens=max_tokens, concatenate=concatenate)
 
     def contrastive_loss(
         self,
@@ -198,22 +200,8 @@ class Fromage(nn.Module):
         max_tokens: int = 48,
         positives: Tensor | None = None,
     ) -> ContrastiveLoss:
-        """Caption then [RET]: cross-entropy over both, and symmetric InfoNCE with the pictures (section 3.2).
-
-        features (B, F). A caption that is cut to `max_tokens`, [RET] among them, still ends in [RET].
-        """
-        prompts: list[Prompt] = [[token_ids(raw_prompt([text], self.tokens))[: max_tokens - 1]] for text in captions]
-        asked = self.ask(prompts)
-        images = self.image_embeddings(features)
-        next_token = self.next_token_loss(asked, torch.ones(len(captions)))
-        contrast = losses.info_nce(asked.embeddings, images, self.log_scale, positives=positives)
-        return ContrastiveLoss(
-            loss=next_token + contrast,
-            next_token=next_token,
-            info_nce=contrast,
-            text_embeddings=asked.embeddings,
-            image_embeddings=images,
-        )
+        """How near captions come to their features (B, F) (section 3.2); see `objectives.contrastive_loss`."""
+        return objectives.contrastive_loss(self, features, captions, max_tokens=max_tokens, positives=positives)
 
     @property
     def log_scale(self) -> Tensor:
@@ -221,21 +209,8 @@ class Fromage(nn.Module):
         return self.trained.log_scale.clamp(max=float(np.log(MAX_SCALE)))
 
     def next_token_loss(self, asked: Asked, caption_weights: Tensor) -> Tensor:
-        """Cross-entropy over [RET] after each prompt and, weighed by row, (B,), over its own tokens -> a scalar.
-
-        Only the output row of [RET] gets a gradient, from every position's softmax.
-        """
-        ids, mask, lengths = asked.batch.ids, asked.batch.mask, asked.batch.lengths
-        targets = torch.cat([ids[:, 1:], ids.new_zeros(len(ids), 1)], dim=1)
-        weights = (
-            torch.cat([mask[:, 1:], mask.new_zeros(len(mask), 1)], dim=1) * caption_weights.to(mask.device)[:, None]
-        )
-        weights = weights.masked_fill(targets == VISUAL, 0.0)
-        every = torch.arange(len(ids), device=ids.device)
-        targets[every, lengths - 1] = self.tokens.ret_id
-        weights[every, lengths - 1] = 1.0
-        keep = weights > 0
-        return self._frozen_loss(asked.last[keep], targets[keep], weights[keep])
+        """Cross-entropy over [RET] and, weighed by row, (B,), the prompts' tokens; see `objectives.next_token_loss`."""
+        return objectives.next_token_loss(self, asked, caption_weights)
 
     def reply_loss(
         self,
@@ -245,28 +220,10 @@ class Fromage(nn.Module):
         through_lm: bool,
         first_token_weight: float = 1.0,
     ) -> Tensor:
-        """Cross-entropy of each reply's tokens after its prompt -> a scalar: what keeps [RET] out of plain talk.
-
-        The gradient reaches the output row of [RET] and, with `through_lm`, what stands in the prompt: its input row
-        and the visual prefix, which learn what the LM is to say after them. `first_token_weight` says how much a
-        reply's first token counts beside the others: that is where the LM decides whether to ask for products.
-        """
-        with torch.set_grad_enabled(through_lm and torch.is_grad_enabled()):
-            batch = self.embed_prompts([[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
-            last = self.lm(batch.embeddings, attention_mask=batch.mask).last
-        rows, columns = _tail(batch, [len(reply) for reply in replies])
-        targets = batch.ids[rows, columns]
-        starts = torch.cat([rows.new_ones(1), (rows[1:] != rows[:-1]).long()])
-        weights = torch.where(starts == 1, first_token_weight, 1.0)
-        states = last[rows, columns - 1]
-        if not through_lm:
-            return self._frozen_loss(states, targets, weights)
-        return losses.next_token_loss(self.logits(states), targets, weights)
-
-    def _frozen_loss(self, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-        with torch.no_grad():
-            logits = self.lm.logits(last)
-        return losses.next_token_loss_frozen(last, logits, self.trained.ret.head_row, targets, weights)
+        """Cross-entropy of replies after their prompts, a scalar; see `objectives.reply_loss`."""
+        return objectives.reply_loss(
+            self, prompts, replies, through_lm=through_lm, first_token_weight=first_token_weight
+        )
 
     def generate(
         self,
@@ -325,11 +282,3 @@ class Fromage(nn.Module):
         return chat.chat_stream(
             self, messages, retrieval=retrieval, sampling=sampling or Sampling(ret_in_context=False), stop=stop
         )
-
-
-def _tail(batch: PromptBatch, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:
-    """Rows and columns of the last `lengths[row]` positions with content of each row."""
-    position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
-    first = batch.lengths - torch.tensor(list(lengths), device=batch.ids.device)
-    rows, columns = torch.where((position >= first[:, None]) & (batch.mask == 1))
-    return rows, columns

@@ -52,6 +52,7 @@ class LanguageModel(nn.Module):
         self.tied = table.data_ptr() == head.data_ptr()
         self._mean_norms: dict[bool, float] = {}
         self.max_positions: int = getattr(backbone.config, "max_position_embeddings", 2048)
+        self.window = attention_window(backbone.config)
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """Stays in eval mode: a frozen LM has no dropout to switch on."""
@@ -131,6 +132,13 @@ class LanguageModel(nn.Module):
     def mean_row(self, *, output: bool = False) -> Tensor:
         """(D,) float32: where a new row starts."""
         return (self._head if output else self._table)[: self.vocabulary].float().mean(dim=0)
+
+
+def attention_window(config: Any) -> int | None:
+    """How many positions back, itself included, the most short-sighted layer sees; None where all see everything."""
+    if "local" in getattr(config, "attention_layers", ()):
+        return config.window_size
+    return getattr(config, "sliding_window", None)
 
 
 class RetToken(nn.Module):
