@@ -63,8 +63,12 @@ class EfficientNetLite(VisionEncoder):
         return self.backbone.extract_features(pixels).mean(dim=(2, 3))
 
 
-class ClipVision(VisionEncoder):
-    """The pooler output of transformers' `CLIPVisionModel`, as FROMAGe uses it (section 3.1)."""
+class PooledVision(VisionEncoder):
+    """The pooler output of a backbone of transformers, with the processor that stands beside its weights.
+
+    For CLIP that is the final layer norm's output at the class token, as FROMAGe uses it (section 3.1); for ResNet the
+    mean of the last feature map.
+    """
 
     def __init__(self, backbone: nn.Module, processor: Any, *, name: str, feature_width: int, fingerprint: str):
         super().__init__(name=name, feature_width=feature_width, fingerprint=fingerprint)
@@ -72,21 +76,22 @@ class ClipVision(VisionEncoder):
         self.processor = processor
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
-        return self.processor(images=list(images), return_tensors="pt")["pixel_values"]
+        rgb = [image.convert("RGB") for image in images]
+        return self.processor(images=rgb, return_tensors="pt")["pixel_values"]
 
     def forward(self, pixels: Tensor) -> Tensor:
-        return self.backbone(pixel_values=pixels).pooler_output
+        return self.backbone(pixel_values=pixels).pooler_output.flatten(1)
 
 
 def load_vision_encoder(
     name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> VisionEncoder:
-    """`efficientnet-lite0`, or a CLIP by hub id or local folder; frozen and in eval mode.
+    """`efficientnet-lite0`, or a CLIP or ResNet of transformers by hub id or local folder; frozen and in eval mode.
 
-    Raises MissingArtefact when the weights are not found, ConfigError when the folder holds no CLIP.
+    Raises MissingArtefact when the weights are not found, ConfigError when the folder holds another kind of model.
     """
     weights = locate_vision_encoder(name)
-    encoder = _efficientnet_lite(weights) if name == DEFAULT_VISION_ENCODER else _clip(name, weights)
+    encoder = _efficientnet_lite(weights) if name == DEFAULT_VISION_ENCODER else _pooled(name, weights)
     return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
@@ -101,19 +106,32 @@ def _efficientnet_lite(weights: Weights) -> EfficientNetLite:
     return EfficientNetLite(backbone, side_px=224, feature_width=width, fingerprint=fingerprint)
 
 
-def _clip(name: str, weights: Weights) -> ClipVision:
-    from transformers import AutoConfig, CLIPVisionModel
+def _pooled(name: str, weights: Weights) -> PooledVision:
+    from transformers import AutoConfig, CLIPVisionModel, ResNetModel
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+    from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 
+    kinds = {
+        "clip": (CLIPVisionModel, CLIPImageProcessorPil),
+        "clip_vision_model": (CLIPVisionModel, CLIPImageProcessorPil),
+        "resnet": (ResNetModel, ConvNextImageProcessorPil),
+    }
     config = AutoConfig.from_pretrained(weights.path)
-    if config.model_type not in ("clip", "clip_vision_model"):
+    if config.model_type not in kinds:
         raise ConfigError(
-            f"vision_encoder {name!r} is a {config.model_type!r} model; a CLIP or {DEFAULT_VISION_ENCODER!r} works"
+            f"vision_encoder {name!r} is a {config.model_type!r} model; a CLIP, a ResNet or {DEFAULT_VISION_ENCODER!r} "
+            f"works"
         )
-    backbone = CLIPVisionModel.from_pretrained(weights.path)
-    processor = CLIPImageProcessorPil.from_pretrained(weights.path)
-    width = backbone.config.hidden_size
-    return ClipVision(backbone, processor, name=name, feature_width=width, fingerprint=f"{weights.fingerprint}:pooler")
+    model, processor = kinds[config.model_type]
+    backbone = model.from_pretrained(weights.path)
+    width = backbone.config.hidden_sizes[-1] if config.model_type == "resnet" else backbone.config.hidden_size
+    return PooledVision(
+        backbone,
+        processor.from_pretrained(weights.path),
+        name=name,
+        feature_width=width,
+        fingerprint=f"{weights.fingerprint}:pooler",
+    )
 
 
 def fit_on_white(image: Image.Image, side_px: int) -> Image.Image:

@@ -1,13 +1,15 @@
 """Frozen encoders: features of the real weights, the same in a batch as alone, and CLIP as transformers computes it."""
 
+import json
 import sys
 
 import numpy as np
 import pytest
 import torch
 from PIL import Image
-from transformers import CLIPVisionModel
+from transformers import CLIPConfig, CLIPModel, CLIPVisionConfig, CLIPVisionModel, ResNetConfig, ResNetModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
+from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 
 from fromage_model.errors import ConfigError
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER
@@ -72,6 +74,84 @@ def test_clip_s_features_are_transformers_own_pooler_output(clip, own_home):
         expected = backbone(pixel_values=pixels).pooler_output.numpy()
     np.testing.assert_allclose(encoder.encode(pictures()), expected, atol=1e-5)
     assert encoder.feature_width == expected.shape[1]
+
+
+def write_clip(folder, *, patch: int, width: int, side_px: int = 64, whole: bool = False):
+    """CLIP's vision tower with the patches of B/32, B/16 or L/14, shrunk; `whole` with the text tower beside it."""
+    sizes = {"hidden_size": width, "intermediate_size": 2 * width, "num_hidden_layers": 2, "num_attention_heads": 2}
+    vision = CLIPVisionConfig(**sizes, image_size=side_px, patch_size=patch, projection_dim=6)
+    torch.manual_seed(0)
+    if whole:
+        config = CLIPConfig(vision_config=vision.to_dict(), text_config=sizes | {"vocab_size": 50}, projection_dim=6)
+        CLIPModel(config).save_pretrained(folder)
+    else:
+        CLIPVisionModel(vision).save_pretrained(folder)
+    CLIPImageProcessorPil(
+        size={"shortest_edge": side_px}, crop_size={"height": side_px, "width": side_px}
+    ).save_pretrained(folder)
+    return folder
+
+
+@pytest.mark.parametrize("whole", [False, True])
+@pytest.mark.parametrize(("patch", "width", "side_px"), [(32, 24, 64), (16, 24, 64), (14, 32, 56)])
+def test_every_clip_s_features_are_the_class_token_after_the_last_norm(
+    tmp_path, own_home, patch, width, side_px, whole
+):
+    folder = write_clip(tmp_path / "clip", patch=patch, width=width, side_px=side_px, whole=whole)
+    encoder = load_vision_encoder(str(folder))
+    tower = (CLIPModel if whole else CLIPVisionModel).from_pretrained(folder).eval()
+    tower = getattr(tower, "vision_model", tower)
+    pixels = encoder.preprocess(pictures())
+    assert pixels.shape == (3, 3, side_px, side_px)
+    with torch.no_grad():
+        output = tower(pixel_values=pixels)
+        expected = tower.post_layernorm(output.last_hidden_state[:, 0])
+    assert output.last_hidden_state.shape == (3, (side_px // patch) ** 2 + 1, width)
+    np.testing.assert_allclose(encoder.encode(pictures()), expected.numpy(), atol=1e-5)
+    assert encoder.feature_width == width
+
+
+@pytest.fixture
+def resnet(tmp_path):
+    """With the old hub folders' way of naming the side, as microsoft/resnet-50 has it."""
+    torch.manual_seed(0)
+    sizes = {"embedding_size": 8, "hidden_sizes": [16, 24], "depths": [1, 2], "layer_type": "bottleneck"}
+    model = ResNetModel(ResNetConfig(**sizes)).train()
+    for _ in range(3):
+        model(pixel_values=torch.randn(4, 3, 32, 32) + 0.5)
+    model.save_pretrained(tmp_path / "resnet")
+    processor = {"crop_pct": 0.875, "do_normalize": True, "do_resize": True, "resample": 3, "size": 32}
+    processor |= {"feature_extractor_type": "ConvNextFeatureExtractor"}
+    processor |= {"image_mean": [0.485, 0.456, 0.406], "image_std": [0.229, 0.224, 0.225]}
+    (tmp_path / "resnet" / "preprocessor_config.json").write_text(json.dumps(processor))
+    return tmp_path / "resnet"
+
+
+def test_resnet_s_features_are_the_mean_of_its_last_map(resnet, own_home):
+    encoder = load_vision_encoder(str(resnet))
+    backbone = ResNetModel.from_pretrained(resnet).eval()
+    pixels = ConvNextImageProcessorPil.from_pretrained(resnet)(images=pictures(), return_tensors="pt")["pixel_values"]
+    assert pixels.shape == (3, 3, 32, 32)
+    with torch.no_grad():
+        expected = backbone(pixel_values=pixels).last_hidden_state.mean(dim=(2, 3)).numpy()
+    found = encoder.encode(pictures())
+    np.testing.assert_allclose(found, expected, atol=1e-5)
+    assert found.shape == (3, encoder.feature_width) == (3, 24)
+    alone = np.concatenate([encoder.encode([picture]) for picture in pictures()])
+    np.testing.assert_allclose(found, alone, atol=1e-5)
+
+
+def test_resnet_sees_a_square_of_the_picture_s_middle_normalised(resnet, own_home):
+    red = Image.new("RGB", (90, 60), (255, 0, 0))
+    pixels = load_vision_encoder(str(resnet)).preprocess([red])[0]
+    for channel, value in enumerate(((1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225)):
+        torch.testing.assert_close(pixels[channel], torch.full((32, 32), value))
+
+
+def test_a_picture_with_transparency_is_encoded(resnet, clip, own_home):
+    picture = Image.new("RGBA", (40, 40), (10, 20, 30, 128))
+    for folder in (resnet, clip):
+        assert load_vision_encoder(str(folder)).encode([picture, picture.convert("L")]).shape[0] == 2
 
 
 def test_an_encoder_is_frozen_in_eval_mode_and_named(clip, efficientnet, own_home):
