@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from PIL import Image
@@ -55,7 +55,7 @@ def generate(
     exclude: Collection[str] = (),
 ) -> Reply:
     """The raw interleaved prompt: text and pictures in, text and products out (FROMAGe section 4)."""
-    prompt = raw_prompt(_features(model, parts), model.tokens)
+    prompt = raw_prompt(as_features(model, parts), model.tokens)
     return _collect(decoding.decode(model, prompt, sampling=sampling), index, top_k, exclude)
 
 
@@ -72,7 +72,7 @@ def generate_batch(
     engine = Engine(model, slots=slots)
     events: dict[Request, list[Event]] = {}
     for parts in prompts:
-        events[engine.add(raw_prompt(_features(model, parts), model.tokens), sampling=sampling)] = []
+        events[engine.add(raw_prompt(as_features(model, parts), model.tokens), sampling=sampling)] = []
     for request, event in engine.run():
         events[request].append(event)
     return [_collect(iter(own), index, top_k, ()) for own in events.values()]
@@ -101,7 +101,7 @@ def chat_stream(
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     """One reply to a conversation, as it is written; needs no index."""
-    seen = [dataclasses.replace(message, parts=_features(model, message.parts)) for message in messages]
+    seen = [dataclasses.replace(message, parts=as_features(model, message.parts)) for message in messages]
     prompt = chat_prompt(seen, model.tokens, system_prompt=model.config.system_prompt)
     return decoding.decode(model, prompt, retrieval=retrieval, sampling=sampling, stop=stop)
 
@@ -118,7 +118,7 @@ def as_message(message: Message | dict) -> Message:
     return Message(role, [content] if isinstance(content, str) else list(content))
 
 
-def _features(model: Fromage, parts: Sequence[Part]) -> list[Part]:
+def as_features(model: Fromage, parts: Sequence[Any]) -> list[Any]:
     """Pictures replaced by their features; all of one message in one pass through the encoder."""
     images = [part for part in parts if isinstance(part, Image.Image)]
     if not images:
