@@ -58,11 +58,12 @@ class Talk:
 
 @dataclass(frozen=True)
 class StepExamples:
-    """Everything of one step on one worker."""
+    """Everything of one step on one worker. `concatenate`: captions stand two in a sequence."""
 
     shown: list[Shown]
     captioned: list[int]
     talks: list[Talk]
+    concatenate: bool = False
 
 
 @dataclass(frozen=True)
@@ -138,6 +139,7 @@ class Sampler:
         caption_batch_size: int,
         talk_batch_size: int,
         seed: int,
+        concatenate_share: float = 0.0,
     ):
         self.items = items
         self.features = features
@@ -148,6 +150,7 @@ class Sampler:
         self.batch_size = batch_size
         self._caption_batch_size = caption_batch_size
         self._talk_batch_size = talk_batch_size
+        self._concatenate_share = concatenate_share
         self._seed = seed
 
     def steps_per_epoch(self, world_size: int) -> int:
@@ -166,6 +169,7 @@ class Sampler:
             shown=[self._show(item, draw) for item in chosen],
             captioned=self._captioned(chosen, draw),
             talks=[self._talk(draw) for _ in range(self._talk_batch_size)],
+            concatenate=self._random("concatenate", step, rank).random() < self._concatenate_share,
         )
 
     def caption_of(self, item: int) -> str:

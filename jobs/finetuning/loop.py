@@ -72,7 +72,13 @@ class Worker:
         self.glosses = Glosses(Path(args.glosses)) if args.glosses else None
         self.sampler = self._sampler()
         self.steps_per_epoch = self.sampler.steps_per_epoch(world_size)
-        weights = StepWeights(feature_noise=args.feature_noise, sibling=args.sibling_weight)
+        weights = StepWeights(
+            caption=args.cap_loss_scale,
+            info_nce=args.ret_loss_scale,
+            next_token=args.ret_loss_scale,
+            feature_noise=args.feature_noise,
+            sibling=args.sibling_weight,
+        )
         self.step = FinetuneStep(self.model, self.sampler, weights)
         self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
         self.forward = self._distributed(self.step)
@@ -132,7 +138,7 @@ class Worker:
         if not self.data.validation_items or self.rank != 0:
             return {}
         self.model.eval()
-        names = [f"{self.model.config.caption_prompt} {item.caption}." for item in self.data.validation_items]
+        names = [f"{self.model.config.caption_prompt} {item.caption}.".lstrip() for item in self.data.validation_items]
         texts = self.model.text_embeddings(names).numpy()
         images = self.model.image_embeddings(torch.from_numpy(self.data.validation_features)).cpu().numpy()
         recall = metrics.text_to_image(texts, images).to_json()
@@ -207,6 +213,10 @@ class Worker:
             picture_weight=args.picture_weight,
             two_ret_rows=args.two_ret_rows,
             system_prompt=args.system_prompt,
+            caption_prompt=args.caption_prompt,
+            original_captions=args.original_captions,
+            image_dropout=args.image_dropout,
+            text_dropout=args.text_dropout,
         )
         dtype = default_dtype(self.device) if args.dtype == "auto" else getattr(torch, args.dtype)
         width = self.data.features.info.width
@@ -228,6 +238,7 @@ class Worker:
             batch_size=min(args.batch_size, self.data.own // self.world_size),
             caption_batch_size=args.caption_batch_size,
             talk_batch_size=args.talk_batch_size,
+            concatenate_share=args.concat_captions_prob,
             seed=args.seed,
         )
 

@@ -33,8 +33,8 @@ class FinetuneArgs:
     """Frozen LM: the embedded default, a hub id, or a local folder."""
     visual_tokens: int = 2
     """LM input embeddings that a picture becomes."""
-    shared_width: int = 256
-    """Width of the shared space."""
+    shared_width: int | None = 256
+    """Width of the shared space; None for that of the states at [RET], which are then not projected."""
     text_layers: tuple[int, ...] = (-1, 24)
     """Layers whose state at [RET] is projected; -1 is the last."""
     picture_weight: float = 1.0
@@ -43,6 +43,10 @@ class FinetuneArgs:
     """Give [RET] an output row of its own even where the LM ties its embeddings."""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     """First turn of every chat that brings none of its own; empty for none."""
+    caption_prompt: str = "A picture of"
+    """Text between a picture and its caption; empty for none."""
+    original_captions: bool = False
+    """Lay captions out as the original does: the start token is learned with them, and no end."""
     glosses: str | None = None
     """Folder of WordNet's files, whose definitions become captions and wishes; none without it."""
     dictionary_pairs: int = 3000
@@ -77,6 +81,16 @@ class FinetuneArgs:
     """AdamW's, on the maps' matrices only."""
     dropout: float = 0.4
     """On features and states before the heads."""
+    image_dropout: float = 0.0
+    """On visual prefixes and image embeddings after the maps, as in the original."""
+    text_dropout: float = 0.0
+    """On projected states after the maps, as in the original."""
+    cap_loss_scale: float = 1.0
+    """What the captions' loss counts."""
+    ret_loss_scale: float = 1.0
+    """What InfoNCE and the next-token loss over captions and [RET] count."""
+    concat_captions_prob: float = 0.0
+    """Probability of a step whose captions stand two in a sequence."""
     feature_noise: float = 0.3
     """Gaussian noise on features, in standard deviations of the training split."""
     sibling_weight: float = 0.25
@@ -123,6 +137,11 @@ class FinetuneArgs:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation is {self.validation}; expected a share from 0 to below 1, for example 0.1")
+        if not 0 <= self.concat_captions_prob <= 1:
+            raise ConfigError(f"concat_captions_prob is {self.concat_captions_prob}; expected 0 to 1, for example 0.5")
+        for name in ("cap_loss_scale", "ret_loss_scale"):
+            if not getattr(self, name) >= 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 or more, for example 1.0")
         if self.dtype not in ("auto", "float32", "bfloat16", "float16"):
             raise ConfigError(f"dtype is {self.dtype!r}; expected auto, float32, bfloat16 or float16")
 

@@ -58,7 +58,7 @@ class FinetuneStep(nn.Module):
             "info_nce": contrast.info_nce,
             "next_token": contrast.next_token,
             "talk": self._talk(examples.talks),
-            "caption": self._caption(examples.captioned),
+            "caption": self._caption(examples.captioned, concatenate=examples.concatenate),
         }
         loss = torch.stack([getattr(self.weights, name) * part for name, part in parts.items()]).sum()
         return {"loss": loss, **parts, "accuracy": contrast.accuracy}
@@ -124,11 +124,13 @@ class FinetuneStep(nn.Module):
         prompt = chat_prompt(talk.messages, self.model.tokens, system_prompt=self.model.config.system_prompt)
         return [*prompt, [self.model.tokens.ret_id]] if talk.after_ret else prompt
 
-    def _caption(self, items: Sequence[int]) -> Tensor:
+    def _caption(self, items: Sequence[int], *, concatenate: bool) -> Tensor:
         if not items:
             return torch.zeros((), device=self.model.lm.device)
         captions = [self.sampler.caption_of(item) for item in items]
-        return self.model.caption_loss(self._features(items), captions, max_tokens=self.weights.caption_max_tokens).loss
+        return self.model.caption_loss(
+            self._features(items), captions, max_tokens=self.weights.caption_max_tokens, concatenate=concatenate
+        ).loss
 
     def _features(self, items: Sequence[int]) -> Tensor:
         features = torch.from_numpy(self.sampler.features[list(items)]).to(self.model.lm.device, non_blocking=True)
