@@ -38,6 +38,10 @@ class BundleError(FromageError):
     """A bundle whose files, keys or shapes are not what its config says."""
 
 
+class CheckpointError(FromageError):
+    """A file of another project whose form, keys or shapes are not what they should be."""
+
+
 class RetrievalIndexError(FromageError):
     """A retrieval index whose files, rows or vectors contradict each other."""
 

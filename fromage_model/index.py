@@ -124,6 +124,16 @@ class RetrievalIndex:
     def fingerprint(self) -> str:
         return self.info.fingerprint
 
+    @property
+    def vectors(self) -> np.ndarray:
+        """(N, S) float32, each of length 1; not to be written to."""
+        return self._vectors
+
+    @property
+    def items(self) -> pa.Table:
+        """The catalogue's rows in the order of the vectors."""
+        return self._items
+
     def __len__(self) -> int:
         return len(self.ids)
 
