@@ -7,7 +7,7 @@ BUNDLE ?= default
 PORT ?= 8000
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
-BENCHMARKS ?= finetuning
+BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading
 
 VENV := .venv
 BIN := $(VENV)/bin
@@ -25,7 +25,7 @@ export CATALOGUE PYTHON
 help:
 	@echo "make demo     prepare a catalogue and serve the chat (PORT=8000, CATALOGUE=openmoji or my.tsv, BUNDLE=default)"
 	@echo "make test     run every test, browser included (PYTEST_ARGS='tests/jobs -x')"
-	@echo "make bench    run the benchmarks (BENCHMARKS=finetuning)"
+	@echo "make bench    run the benchmarks (BENCHMARKS=decoding for one)"
 	@echo "make lint     ruff, mypy and the rules of import"
 	@echo "make format   let ruff put the code in shape"
 	@echo "make prepare  weights, catalogue, features and index, without serving"

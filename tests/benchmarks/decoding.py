@@ -1,0 +1,133 @@
+"""Our decoding against reading the whole sequence again for each token, which is what the original does with OPT.
+
+Both sides have the same random weights and the same prompt, a picture (its features) and a question, and write the
+same number of tokens without stop. They take turns, and the medians of the rounds' ratios count.
+
+    python -m tests.benchmarks.decoding
+"""
+
+import json
+import statistics
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import torch
+import tyro
+from torch import Tensor
+
+from fromage_model.engine import Engine
+from fromage_model.fromage import Fromage
+from fromage_model.messages import Sampling
+from fromage_model.prompts import Prompt, raw_prompt
+from tests.benchmarks import shapes
+from tests.benchmarks.rounds import take_turns, times_as_fast
+
+REFED, ONE, MANY, MANY_BF16 = "whole sequence again", "ours, 1 request", "ours, 8 requests", "ours, 8 requests, bf16"
+MATVEC = "head times a vector"
+BATCH = 8
+QUESTION = "Q: What goes with this? A:"
+LOOKS = 20
+"""Times that the head is multiplied with a vector in a round: one alone is over too soon to measure."""
+
+
+@dataclass(frozen=True)
+class Args:
+    """Compare ways of decoding."""
+
+    shape: Literal["opt-125m", "tiny"] = "opt-125m"
+    """Sizes of the LM."""
+    new_tokens: int = 64
+    """Tokens that each request writes."""
+    rounds: int = 3
+    """Measured turns of each way, after one that is not."""
+    threads: int = 2
+    """Torch threads."""
+
+
+@torch.inference_mode()
+def reread(model: Fromage, prompt: Prompt, *, new_tokens: int) -> list[int]:
+    """The original's `generate`, greedy: all states and logits of all positions, without a cache, for each token."""
+    vocabulary = model.tokens.vocabulary
+    embeddings = model.embed_prompts([prompt]).embeddings
+    ids: list[int] = []
+    for _ in range(new_tokens):
+        output = model.lm.backbone(inputs_embeds=embeddings, use_cache=False, output_hidden_states=True)
+        model.trained.text_head([output.hidden_states[-1]])
+        ids.append(int(output.logits[0, -1, :vocabulary].argmax()))
+        embeddings = torch.cat([embeddings, model.lm.embed(torch.tensor([ids[-1:]]))], dim=1)
+    return ids
+
+
+def decode_together(model: Fromage, prompt: Prompt, *, requests: int, new_tokens: int) -> None:
+    """`requests` of the same prompt through the engine, greedy, without [RET]."""
+    engine = Engine(model, slots=requests)
+    for _ in range(requests):
+        engine.add(prompt, retrieval="never", sampling=Sampling(max_new_tokens=new_tokens))
+    for _ in engine.run():
+        pass
+
+
+def main(args: Args) -> dict:
+    """-> what the JSON line says."""
+    torch.set_num_threads(args.threads)
+    shape = shapes.SHAPES[args.shape]
+    with tempfile.TemporaryDirectory() as folder:
+        lm = shapes.write_lm(Path(folder), shape)
+        model, half = (_endless(shapes.build(lm, shape, dtype=dtype)) for dtype in (torch.float32, torch.bfloat16))
+    features = torch.randn(shape.feature_width, generator=torch.Generator().manual_seed(0)).numpy()
+    prompt = raw_prompt([features, QUESTION], model.tokens)
+    head, vector = model.lm.backbone.get_output_embeddings().weight.detach(), torch.randn(shape.width)
+    ways = {
+        REFED: lambda: reread(model, prompt, new_tokens=args.new_tokens),
+        ONE: lambda: decode_together(model, prompt, requests=1, new_tokens=args.new_tokens),
+        MANY: lambda: decode_together(model, prompt, requests=BATCH, new_tokens=args.new_tokens),
+        MANY_BF16: lambda: decode_together(half, prompt, requests=BATCH, new_tokens=args.new_tokens),
+        MATVEC: lambda: _look(head, vector),
+    }
+    for name in (ONE, MANY, MANY_BF16, MATVEC):
+        ways[name]()
+    seconds = take_turns(ways, rounds=args.rounds)
+    figures = _figures(seconds, model, head, args)
+    _print_table(seconds, figures, args)
+    return figures
+
+
+def _endless(model: Fromage) -> Fromage:
+    model.tokens.stop_ids = frozenset()
+    return model
+
+
+def _look(matrix: Tensor, vector: Tensor) -> None:
+    for _ in range(LOOKS):
+        torch.mv(matrix, vector)
+
+
+def _figures(seconds: dict[str, list[float]], model: Fromage, head: Tensor, args: Args) -> dict:
+    matrices = [module.weight for module in model.lm.backbone.model.modules() if isinstance(module, torch.nn.Linear)]
+    read_for_a_token = sum(matrix.numel() for matrix in matrices) + head.numel()
+    limit_s = [args.new_tokens * taken / LOOKS * read_for_a_token / head.numel() for taken in seconds[MATVEC]]
+    return {
+        "speedup_batch_1": round(times_as_fast(seconds[REFED], seconds[ONE]), 3),
+        "speedup_batch_8": round(BATCH * times_as_fast(seconds[REFED], seconds[MANY]), 3),
+        "speedup_batch_8_bf16": round(BATCH * times_as_fast(seconds[REFED], seconds[MANY_BF16]), 3),
+        "share_of_matvec_rate": round(times_as_fast(limit_s, seconds[ONE]), 3),
+    }
+
+
+def _print_table(seconds: dict[str, list[float]], figures: dict, args: Args) -> None:
+    print(f"{args.shape}, {args.new_tokens} new tokens, {args.threads} threads, median of {args.rounds} rounds")
+    print(f"{'':28}{'tokens/s':>12}{'times as many':>16}")
+    rows = {
+        REFED: (1, 1.0),
+        ONE: (1, figures["speedup_batch_1"]),
+        MANY: (BATCH, figures["speedup_batch_8"]),
+        MANY_BF16: (BATCH, figures["speedup_batch_8_bf16"]),
+    }
+    for name, (requests, times) in rows.items():
+        print(f"{name:28}{requests * args.new_tokens / statistics.median(seconds[name]):12.1f}{times:16.2f}")
+
+
+if __name__ == "__main__":
+    print(json.dumps(main(tyro.cli(Args, description=__doc__))))
