@@ -1,7 +1,7 @@
 """Loading a base and a bundle against `torch.load` of a full checkpoint into the model, which is the original's way.
 
 The original's checkpoint repeats the frozen LM and the frozen encoder; a bundle holds what was trained. Each way runs
-in a process of its own; memory is its peak above what it holds with everything imported.
+in a process of its own until every weight has been read; memory is its peak above what it holds with all imported.
 
     python -m tests.benchmarks.bundle_loading
 """
@@ -20,7 +20,7 @@ from transformers import AutoModelForCausalLM, CLIPVisionModel
 from fromage_model.bundle import load_bundle, save_bundle
 from fromage_model.vision import load_vision_encoder
 from tests.benchmarks import shapes
-from tests.benchmarks.memory import peak_bytes
+from tests.benchmarks.memory import peak_bytes, touch
 
 FULL, OURS = "base and full checkpoint", "base and bundle"
 
@@ -79,13 +79,19 @@ def prepare_full(files: Files, shape: shapes.Shape) -> Callable[[], Any]:
             prefix = f"module.{name}."
             own = {key.removeprefix(prefix): value for key, value in state.items() if key.startswith(prefix)}
             part.load_state_dict(own)
+        touch(*parts.values())
         return parts
 
     return load
 
 
 def prepare_ours(files: Files, shape: shapes.Shape) -> Callable[[], Any]:
-    return lambda: load_bundle(str(files.bundle), device="cpu", dtype=torch.float32)
+    def load() -> Any:
+        model = load_bundle(str(files.bundle), device="cpu", dtype=torch.float32)
+        touch(model)
+        return model
+
+    return load
 
 
 def main(args: Args) -> dict:

@@ -23,7 +23,7 @@ from fromage_model import losses
 from fromage_model.fromage import Fromage
 from fromage_model.prompts import raw_prompt, token_ids
 from tests.benchmarks import shapes
-from tests.benchmarks.memory import peak_bytes
+from tests.benchmarks.memory import peak_bytes, touch
 from tests.benchmarks.rounds import take_turns, times_as_fast
 
 PLAIN, OURS = "every position differentiated", "only [RET]'s"
@@ -69,6 +69,7 @@ def prepare(way: str, lm: str, args: Args) -> Callable[[], float]:
     torch.set_num_threads(args.threads)
     shape = shapes.SHAPES[args.shape]
     model = shapes.build(Path(lm), shape).train()
+    touch(model)
     features = torch.randn(args.batch_size, shape.feature_width, generator=torch.Generator().manual_seed(0))
     captions = [f"A picture of a thing that has number {row}." for row in range(args.batch_size)]
 

@@ -6,6 +6,8 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+from torch import nn
+
 Prepare = Callable[..., Callable[[], Any]]
 
 
@@ -16,6 +18,13 @@ def peak_bytes(prepare: Prepare, *arguments: Any) -> int:
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=multiprocessing.get_context("spawn")) as pool:
         return pool.submit(_measure, prepare, arguments).result()
+
+
+def touch(*modules: nn.Module) -> None:
+    """Read every weight once: those of a mapped file take memory only then."""
+    for module in modules:
+        for parameter in module.parameters():
+            parameter.detach().sum()
 
 
 def _measure(prepare: Prepare, arguments: tuple[Any, ...]) -> int:
