@@ -39,7 +39,7 @@ class BundleError(FromageError):
 
 
 class CheckpointError(FromageError):
-    """A file of another project whose form, keys or shapes are not what they should be."""
+    """A file of another project whose form, keys or shapes are wrong, or that can't be read without running code."""
 
 
 class RetrievalIndexError(FromageError):

@@ -53,6 +53,19 @@ def locate_vision_encoder(name: str) -> Weights:
     return Weights(path, _combine([(path.name, cached_sha256(path))]))
 
 
+def locate_folder(name: str) -> Path:
+    """The folder of a model as `save_pretrained` writes it, given by itself or by its hub id; nothing is hashed.
+
+    Raises MissingArtefact when it is nowhere to be found.
+    """
+    folder = Path(name).expanduser()
+    if not folder.is_dir():
+        folder = _from_hub(name)
+    if not (folder / "config.json").is_file():
+        raise MissingArtefact(f"{folder} has no config.json; expected a folder as save_pretrained writes it")
+    return folder
+
+
 def cached_sha256(path: Path) -> str:
     """The file's sha256, remembered by path, size and modification time: 14 GB are read once, not at each start."""
     stat = path.stat()
@@ -108,11 +121,7 @@ def _in_wheel(package: str, relative: str) -> Path:
 
 
 def _folder_or_hub(name: str) -> Weights:
-    folder = Path(name).expanduser()
-    if not folder.is_dir():
-        folder = _from_hub(name)
-    if not (folder / "config.json").is_file():
-        raise MissingArtefact(f"{folder} has no config.json; expected a folder as save_pretrained writes it")
+    folder = locate_folder(name)
     files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
     return Weights(folder, _combine((path.name, cached_sha256(path)) for path in files))
 

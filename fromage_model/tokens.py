@@ -24,6 +24,7 @@ class Tokens:
         self.ret_id = self.vocabulary
         self.stop_id: int = tokenizer.eos_token_id
         self.stop_ids = frozenset(stop_ids) | {self.stop_id}
+        self.bos_id: int | None = tokenizer.bos_token_id
         self.start_ids = tuple(_ids_before_text(tokenizer))
         self.chat_template: str | None = tokenizer.chat_template
         self.all_special_tokens: tuple[str, ...] = tuple(tokenizer.all_special_tokens)
