@@ -1,0 +1,271 @@
+"""Anything that writes captions for pictures, by name: a bundle of ours, a model of transformers, LLaMA-Adapter V2.
+
+Knows no catalogue and no files of pictures; the embedded default is the shipped bundle.
+
+Shapes: R rows still being written, V vocabulary.
+"""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from fromage_model.artefacts import is_uri
+from fromage_model.batching import embed_tokens
+from fromage_model.build import default_device, default_dtype
+from fromage_model.bundle import HEADER, load_bundle
+from fromage_model.caption_text import caption_of
+from fromage_model.decoding import sample
+from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
+from fromage_model.fromage import Fromage
+from fromage_model.messages import Sampling
+from fromage_model.pretrained import locate_folder
+from fromage_model.prompts import Picture, Prompt
+from fromage_model.row_decoding import row_generator, write_rows
+
+DEFAULT_CAPTIONER = "default"
+LLAMA_ADAPTER = "llama-adapter:"
+FORMS = (
+    f"a bundle's name or folder ({DEFAULT_CAPTIONER!r} is the shipped one), the hub id or folder of an "
+    f"image-text-to-text model of transformers, or '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'"
+)
+
+
+class Captioner(Protocol):
+    """What writes captions. `default_prompt` is an instruction, or the words that a caption follows."""
+
+    default_prompt: str
+
+    def captions(
+        self,
+        images: Sequence[Image.Image],
+        prompt: str | None = None,
+        *,
+        max_new_tokens: int = ...,
+        temperature: float = ...,
+        top_p: float = ...,
+        seed: int | None = None,
+    ) -> list[str]:
+        """One caption for each RGB picture, written together and each as if alone.
+
+        Temperature 0 is greedy; otherwise each picture's words are drawn from a generator of its own, seeded by `seed`.
+        A caption that the token limit cuts ends at its last complete clause.
+        """
+
+
+class BundleCaptioner:
+    """A Fromage as captioner: the visual prefix, the words of the prompt, and what the LM goes on with.
+
+    [RET] can't be written, and a caption ends at the LM's stop token or at the end of its line.
+    """
+
+    def __init__(self, model: Fromage):
+        self.model = model
+        self.default_prompt = model.config.caption_prompt
+
+    @torch.inference_mode()
+    def captions(
+        self,
+        images: Sequence[Image.Image],
+        prompt: str | None = None,
+        *,
+        max_new_tokens: int = 26,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> list[str]:
+        """As the protocol says; `prompt` stands between picture and caption and is no part of the result.
+
+        Raises InvalidInput for a setting out of bounds, PromptTooLong where it all exceeds the LM's positions.
+        """
+        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
+        tokens, lm = self.model.tokens, self.model.lm
+        words = tokens.encode(self.default_prompt if prompt is None else prompt)
+        positions = len(tokens.start_ids) + self.model.config.visual_tokens + len(words)
+        if positions + max_new_tokens > lm.max_positions:
+            raise PromptTooLong(
+                f"the prompt takes {positions} positions and the caption up to {max_new_tokens}; "
+                f"together at most {lm.max_positions}",
+                field="prompt",
+            )
+        if not images:
+            return []
+        features = self.model.encode(images)
+        prompts: list[Prompt] = [[list(tokens.start_ids), Picture(row), words] for row in features]
+        reading = _Reading(self.model, prompts)
+        written = write_rows(reading, len(images), sampling=sampling, stop_ids=tokens.stop_ids, device=lm.device)
+        texts = [(tokens.decode(row.ids).partition("\n"), row.ended) for row in written]
+        return [caption_of(text, ended=ended or bool(cut)) for (text, cut, _), ended in texts]
+
+
+class _Reading:
+    """A Fromage part-way through prompts of one length: its cache and its last states."""
+
+    def __init__(self, model: Fromage, prompts: Sequence[Prompt]):
+        from transformers import DynamicCache
+
+        self._model = model
+        self._cache = DynamicCache()
+        self._states = model.lm(model.embed_prompts(prompts).embeddings, cache=self._cache)
+        self._logits = self._of_states()
+
+    def logits(self) -> Tensor:
+        return self._logits
+
+    def keep(self, rows: Tensor) -> None:
+        self._cache.batch_select_indices(rows)
+
+    def consume(self, tokens: Tensor) -> None:
+        embeddings = embed_tokens(tokens.unsqueeze(1), lm=self._model.lm, ret=self._model.trained.ret)
+        self._states = self._model.lm(embeddings, cache=self._cache)
+        self._logits = self._of_states()
+
+    def _of_states(self) -> Tensor:
+        """(R, V) float32, without [RET]."""
+        return self._model.lm.logits(self._states.last[:, -1]).float()
+
+
+class TransformersCaptioner:
+    """Any image-text-to-text model of transformers (SmolVLM, LLaVA, LLaMA 3.2 Vision) with its processor."""
+
+    default_prompt = "Describe this picture in one short sentence."
+
+    def __init__(self, model: Any, processor: Any):
+        self.model = model.eval().requires_grad_(False)
+        self.processor = processor
+        self._tokenizer = processor.tokenizer
+        self._tokenizer.padding_side = "left"
+        if self._tokenizer.pad_token is None:
+            self._tokenizer.pad_token = self._tokenizer.eos_token
+
+    @torch.inference_mode()
+    def captions(
+        self,
+        images: Sequence[Image.Image],
+        prompt: str | None = None,
+        *,
+        max_new_tokens: int = 64,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> list[str]:
+        """As the protocol says; `prompt` is put into the model's chat template where it has one.
+
+        Raises InvalidInput for a setting out of bounds.
+        """
+        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
+        if not images:
+            return []
+        text = self._text(self.default_prompt if prompt is None else prompt)
+        inputs = self.processor(
+            images=[[image] for image in images], text=[text] * len(images), padding=True, return_tensors="pt"
+        ).to(self.model.device, self.model.dtype)
+        chooser = _RowChooser(sampling, rows=len(images), device=self.model.device)
+        output = self.model.generate(
+            **inputs,
+            max_new_tokens=max_new_tokens,
+            do_sample=False,
+            logits_processor=[] if temperature == 0 else [chooser],
+            pad_token_id=self._tokenizer.pad_token_id,
+        )
+        return [self._caption(row) for row in output[:, inputs["input_ids"].shape[1] :].tolist()]
+
+    def _text(self, prompt: str) -> str:
+        if not self.processor.chat_template:
+            return f"{getattr(self.processor, 'image_token', '')}{prompt}"
+        turn = {"role": "user", "content": [{"type": "image"}, {"type": "text", "text": prompt}]}
+        return self.processor.apply_chat_template([turn], add_generation_prompt=True)
+
+    def _caption(self, ids: list[int]) -> str:
+        stops = self.model.generation_config.eos_token_id
+        stops = {stops} if isinstance(stops, int) else set(stops or ())
+        end = next((place for place, token in enumerate(ids) if token in stops), None)
+        return caption_of(self._tokenizer.decode(ids[:end], skip_special_tokens=True), ended=end is not None)
+
+
+class _RowChooser:
+    """A logits processor for greedy `generate` that leaves each row one token, drawn by that row's own generator."""
+
+    def __init__(self, sampling: Sampling, *, rows: int, device: torch.device):
+        self._sampling = sampling
+        self._generators = [row_generator(sampling.seed, device) for _ in range(rows)]
+
+    def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
+        """(R, T) ids so far and (R, V) logits -> (R, V)."""
+        chosen = torch.full_like(scores, float("-inf"))
+        for row, generator in enumerate(self._generators):
+            chosen[row, self._draw(scores[row], generator)] = 0.0
+        return chosen
+
+    def _draw(self, logits: Tensor, generator: torch.Generator) -> int:
+        settings = self._sampling
+        return sample(logits.float(), temperature=settings.temperature, top_p=settings.top_p, generator=generator)
+
+
+def load_captioner(
+    name: str = DEFAULT_CAPTIONER, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
+) -> Captioner:
+    """The captioner of that name, one of FORMS, ready to write.
+
+    Raises MissingArtefact where nothing of that name is found, ConfigError for a name or a model that is none of FORMS,
+    and what the loaders of the three raise.
+    """
+    if name.startswith(LLAMA_ADAPTER):
+        return _llama_adapter(name, device, dtype)
+    folder = Path(name).expanduser()
+    if folder.is_dir():
+        return _from_folder(folder, device, dtype)
+    if is_uri(name) or "/" not in name:
+        return _from_bundle(name, device, dtype)
+    try:
+        return _from_folder(locate_folder(name), device, dtype)
+    except MissingArtefact as error:
+        raise MissingArtefact(f"no captioner {name!r}: {error}. A captioner is {FORMS}") from error
+
+
+def _from_folder(folder: Path, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
+    for file, load in _LOADERS.items():
+        if (folder / file).is_file():
+            return load(str(folder), device, dtype)
+    raise ConfigError(f"{folder} holds no captioner: none of {', '.join(_LOADERS)} is in it. A captioner is {FORMS}")
+
+
+def _from_bundle(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
+    try:
+        return BundleCaptioner(load_bundle(name, device=device, dtype=dtype))
+    except MissingArtefact as error:
+        raise MissingArtefact(f"no captioner {name!r}: {error}. A captioner is {FORMS}") from error
+
+
+def _from_transformers(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
+
+    device = device or default_device()
+    kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
+    if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
+        raise ConfigError(f"{name} holds a {kind!r} model, which does not turn images and text to text")
+    model = AutoModelForImageTextToText.from_pretrained(
+        name, dtype=dtype or default_dtype(device), trust_remote_code=False, use_safetensors=True
+    )
+    return TransformersCaptioner(model.to(device), AutoProcessor.from_pretrained(name, trust_remote_code=False))
+
+
+def _llama_adapter(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
+    from fromage_model.llama_adapter import LlamaAdapter
+
+    places = name.removeprefix(LLAMA_ADAPTER).split(",")
+    if len(places) != 3 or not all(places):
+        raise ConfigError(f"captioner {name!r}: expected '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'")
+    llama_dir, checkpoint, clip = (place.strip() for place in places)
+    return LlamaAdapter.from_original(llama_dir, checkpoint, clip, device=device, dtype=dtype)
+
+
+_LOADERS: dict[str, Callable[[str, str | torch.device | None, torch.dtype | None], Captioner]] = {
+    HEADER: _from_bundle,
+    "config.json": _from_transformers,
+}
+"""What a folder holds -> how it is opened, the first that fits."""

@@ -1,0 +1,139 @@
+"""Every captioner: a batch equals pictures alone, a name finds its captioner, and a wrong one says what would do."""
+
+import inspect
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image
+
+from fromage_model.bundle import save_bundle
+from fromage_model.captioner import BundleCaptioner, Captioner, TransformersCaptioner, load_captioner
+from fromage_model.errors import ConfigError, InvalidInput, MissingArtefact, PromptTooLong
+from fromage_model.llama_adapter import LlamaAdapter
+from fromage_model.prompts import Picture
+from fromage_model.vision import load_vision_encoder
+from tests.fromage_model import reference, tiny, tiny_captioners
+from tests.fromage_model.llama_adapter.originals import write_originals
+
+
+@pytest.fixture(scope="module")
+def pictures() -> list[Image.Image]:
+    draw = np.random.default_rng(0)
+    sizes = ((40, 50), (64, 64), (20, 64))
+    return [Image.fromarray(draw.integers(0, 256, (*size, 3), dtype=np.uint8)) for size in sizes]
+
+
+@pytest.fixture(scope="module")
+def folders(tmp_path_factory):
+    place = tmp_path_factory.mktemp("captioners")
+    return {
+        "llava": tiny_captioners.write_llava(place / "llava"),
+        "idefics3": tiny_captioners.write_idefics3(place / "idefics3"),
+    }
+
+
+@pytest.fixture
+def bundle(lms, clip, own_home, tmp_path):
+    """A saved bundle whose encoder is a tiny CLIP; with learned positions and a start token."""
+    model = tiny.build(lms.opt, vision_encoder=str(clip))
+    encoder = load_vision_encoder(str(clip))
+    width, fingerprint = encoder.feature_width, encoder.fingerprint
+    save_bundle(model, tmp_path / "mine", feature_width=width, encoder_fingerprint=fingerprint, lineage={})
+    return tmp_path / "mine"
+
+
+def load(place) -> Captioner:
+    return load_captioner(str(place), device="cpu", dtype=torch.float32)
+
+
+def assert_batched_as_alone(captioner: Captioner, pictures, **options) -> list[str]:
+    together = captioner.captions(pictures, **options)
+    assert together == [captioner.captions([picture], **options)[0] for picture in pictures]
+    assert len(set(together)) > 1
+    return together
+
+
+@pytest.mark.parametrize("kind", ["llava", "idefics3"])
+def test_a_model_of_transformers_writes_in_batches_as_alone(folders, pictures, kind):
+    captioner = load(folders[kind])
+    assert isinstance(captioner, TransformersCaptioner)
+    greedy = assert_batched_as_alone(captioner, pictures, max_new_tokens=12)
+    drawn = assert_batched_as_alone(captioner, pictures, max_new_tokens=12, temperature=1.0, top_p=0.9, seed=1)
+    assert drawn == captioner.captions(pictures, max_new_tokens=12, temperature=1.0, top_p=0.9, seed=1)
+    assert greedy != drawn != captioner.captions(pictures, max_new_tokens=12, temperature=1.0, top_p=0.9, seed=2)
+    assert greedy != captioner.captions(pictures, "shoes?", max_new_tokens=12)
+    assert captioner.captions([]) == []
+
+
+def test_a_bundle_writes_in_batches_as_alone(bundle, pictures):
+    captioner = load(bundle)
+    assert isinstance(captioner, BundleCaptioner)
+    assert captioner.default_prompt == "A picture of"
+    assert_batched_as_alone(captioner, pictures)
+    assert_batched_as_alone(captioner, pictures, temperature=1.0, seed=1)
+    assert captioner.captions(pictures) != captioner.captions(pictures, "Have you got")
+    assert captioner.captions([]) == []
+
+
+def test_a_bundles_caption_is_the_greedy_continuation_of_prefix_and_prompt(bundle, pictures, monkeypatch):
+    captioner = load(bundle)
+    model = captioner.model
+    written: list[list[int]] = []
+    monkeypatch.setattr(model.tokens, "decode", lambda ids: written.append(list(ids)) or "a caption.")
+    captioner.captions(pictures[:1], max_new_tokens=8)
+    prompt = [list(model.tokens.start_ids), Picture(model.encode(pictures[:1])[0]), model.tokens.encode("A picture of")]
+    expected: list[int] = []
+    for _ in range(8):
+        with torch.no_grad():
+            logits = reference.read(model, [*prompt, expected]).logits[-1]
+        expected.append(int(logits[:-1].argmax()))
+    assert written == [expected]
+
+
+def test_a_bundles_caption_ends_with_its_line(bundle, pictures, monkeypatch):
+    captioner = load(bundle)
+    monkeypatch.setattr(captioner.model.tokens, "decode", lambda ids: " a dress with the\nA picture")
+    assert captioner.captions(pictures[:1]) == ["a dress with the"]
+
+
+def test_the_shipped_bundle_is_the_default(pictures, monkeypatch):
+    captioner = load_captioner()
+    assert isinstance(captioner, BundleCaptioner)
+    captions = captioner.captions(pictures[:2], max_new_tokens=6)
+    assert all(captions)
+
+
+def test_llama_adapter_is_named_by_its_three_places(tmp_path, pictures):
+    files = write_originals(tmp_path, kind="BIAS-7B")
+    captioner = load(f"llama-adapter:{files.llama_dir},{files.checkpoint},{files.clip}")
+    assert isinstance(captioner, LlamaAdapter)
+    assert captioner.default_prompt == "Generate caption of this image"
+    assert len(captioner.captions(pictures, temperature=0)) == 3
+
+
+@pytest.mark.parametrize("captioner", [BundleCaptioner, TransformersCaptioner, LlamaAdapter])
+def test_every_captioner_takes_what_the_protocol_says(captioner):
+    wanted = list(inspect.signature(Captioner.captions).parameters)
+    assert list(inspect.signature(captioner.captions).parameters) == wanted
+
+
+def test_names_that_lead_nowhere_say_what_a_captioner_is(tmp_path, own_home, monkeypatch, lms):
+    monkeypatch.setenv("HF_HUB_OFFLINE", "1")
+    for name in ("nothing-of-that-name", "no-one/no-such-model"):
+        with pytest.raises(MissingArtefact, match=r"no captioner .* A captioner is a bundle's name"):
+            load_captioner(name)
+    with pytest.raises(ConfigError, match="holds no captioner: none of bundle"):
+        load_captioner(str(tmp_path))
+    with pytest.raises(ConfigError, match="a 'llama' model, which does not turn images and text to text"):
+        load_captioner(str(lms.untied))
+    with pytest.raises(ConfigError, match="expected 'llama-adapter:LLAMA_DIR,CHECKPOINT,CLIP'"):
+        load_captioner("llama-adapter:/models/llama")
+
+
+def test_settings_out_of_bounds_are_named(bundle, folders, pictures):
+    for captioner in (load(bundle), load(folders["llava"])):
+        with pytest.raises(InvalidInput, match="max_new_tokens is 0"):
+            captioner.captions(pictures, max_new_tokens=0)
+    with pytest.raises(PromptTooLong, match="together at most 256"):
+        load(bundle).captions(pictures, "dress " * 300)
