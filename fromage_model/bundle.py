@@ -119,6 +119,7 @@ def load_bundle(
         encoder=encoder,
         index=opened,
         fingerprint=fingerprint,
+        lineage=header.lineage,
     )
     return model.eval().requires_grad_(False)
 

@@ -60,7 +60,9 @@ class Fromage(nn.Module):
         encoder: VisionEncoder | None = None,
         index: RetrievalIndex | None = None,
         fingerprint: str = "",
+        lineage: dict[str, Any] | None = None,
     ):
+        """`lineage` says where the trained parts come from, in JSON's types; a bundle keeps it."""
         super().__init__()
         self.lm = lm
         self.tokens = tokens
@@ -69,6 +71,7 @@ class Fromage(nn.Module):
         self.index = index
         self.config = config
         self.fingerprint = fingerprint
+        self.lineage = lineage or {}
 
     def train(self, mode: bool = True) -> "Fromage":
         """Only the trained parts change mode; what is frozen has no dropout or batch statistics to switch on."""

@@ -1,18 +1,25 @@
-"""Formats of the original FROMAGe, in and out: checkpoints and catalogue embeddings.
+"""Formats of the original FROMAGe, in and out: configs, checkpoints, catalogue embeddings, and a whole model's folder.
 
 Files from outside are read without running anything that stands in them.
 """
 
 from fromage_model.interop.checkpoints import FullCheckpoint, prune, read_full_checkpoint, read_pruned, unprune
 from fromage_model.interop.embeddings import Embeddings, read_embeddings, write_embeddings
+from fromage_model.interop.model_args import ModelArgs
+from fromage_model.interop.original import load_original, read_model_args, write_model_args, write_pruned
 
 __all__ = [
     "Embeddings",
     "FullCheckpoint",
+    "ModelArgs",
+    "load_original",
     "prune",
     "read_embeddings",
     "read_full_checkpoint",
+    "read_model_args",
     "read_pruned",
     "unprune",
     "write_embeddings",
+    "write_model_args",
+    "write_pruned",
 ]

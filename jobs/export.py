@@ -1,0 +1,163 @@
+"""Artefacts of ours <-> files of the projects that we come from, one subcommand for each form. Needs no Ray.
+
+    original    a bundle and an index -> a folder that the original FROMAGe opens
+    embeddings  an index -> the original's catalogue embeddings, a .pkl
+    bundle      the original's folder -> a bundle, and an index of its embeddings
+    prune       the original's training checkpoint -> its pruned form
+    unprune     pruned weights, laid over a training checkpoint, from which the original's training resumes
+
+Each says more with --help. Files from outside are read without running anything that stands in them.
+
+    python -m jobs.export original --bundle default --index openmoji --out exported
+"""
+
+import logging
+from dataclasses import dataclass
+from pathlib import Path
+
+from fromage_model.artefacts import check_replaceable, place, writing
+from fromage_model.errors import ConfigError
+from jobs.report import Report, Stopwatch, run
+
+log = logging.getLogger(__name__)
+MODEL_ARGS, WEIGHTS, EMBEDDINGS = "model_args.json", "pretrained_ckpt.pth.tar", "cc3m_embeddings.pkl"
+
+
+@dataclass(frozen=True)
+class Original:
+    """A bundle, and an index where one is named -> model_args.json, pretrained_ckpt.pth.tar and cc3m_embeddings.pkl."""
+
+    out: Path
+    """Folder to write."""
+    bundle: str = "default"
+    """Bundle to export: a name, a folder, or a URI. Its [RET] must have one row for both ends."""
+    index: str | None = None
+    """Index whose vectors become the catalogue embeddings."""
+
+    def write(self) -> int:
+        from fromage_model.bundle import load_bundle
+        from fromage_model.interop import write_embeddings, write_model_args, write_pruned
+
+        model = load_bundle(self.bundle, index=self.index, device="cpu", vision=False)
+        with writing(self.out, marker=MODEL_ARGS) as folder:
+            write_model_args(model, folder / MODEL_ARGS)
+            write_pruned(model, folder / WEIGHTS)
+            if model.index is not None:
+                write_embeddings(model.index, folder / EMBEDDINGS)
+        if model.lm.backbone.config.model_type != "opt":
+            log.warning("the original opens OPT only; %s is for others who read its form", model.config.language_model)
+        return 0 if model.index is None else len(model.index)
+
+
+@dataclass(frozen=True)
+class Embeddings:
+    """An index -> the original's catalogue embeddings: paths, item links, and float32 vectors."""
+
+    index: str
+    """Index to export: a name, a folder, or a URI."""
+    out: Path
+    """File to write, by custom cc3m_embeddings.pkl."""
+
+    def write(self) -> int:
+        from fromage_model.index import RetrievalIndex
+        from fromage_model.interop import write_embeddings
+
+        index = RetrievalIndex.load(self.index)
+        write_embeddings(index, self.out)
+        return len(index)
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """The original's folder -> a bundle, and an index of its embeddings where it has any."""
+
+    source: Path
+    """Folder with model_args.json, pretrained_ckpt.pth.tar and, if you like, cc3m_embeddings*.pkl."""
+    out: str
+    """Name or folder of the bundle; the index gets the same name."""
+    index: str | None = None
+    """Another name or folder for the index."""
+
+    def write(self) -> int:
+        from fromage_model.bundle import HEADER, save_bundle
+        from fromage_model.index import INFO_FILE, RetrievalIndex
+        from fromage_model.interop import load_original
+
+        folder = place("bundle", self.out)
+        index_folder = place("index", self.index or self.out)
+        check_replaceable(folder, marker=HEADER)
+        if index_folder.resolve() == folder.resolve():
+            raise ConfigError(f"--out {self.out} is a folder for the bundle; name one for the index with --index")
+        check_replaceable(index_folder, marker=INFO_FILE)
+        model = load_original(self.source, device="cpu")
+        assert model.encoder is not None  # load_original always brings it
+        fingerprint = save_bundle(
+            model,
+            folder,
+            feature_width=model.encoder.feature_width,
+            encoder_fingerprint=model.encoder.fingerprint,
+            lineage=model.lineage | {"source": str(self.source)},
+        )
+        found = model.index
+        if found is None:
+            return 0
+        index = RetrievalIndex.build(
+            found.vectors,
+            found.items,
+            fingerprint=fingerprint,
+            catalogue=found.info.catalogue,
+            created_by="jobs.export",
+        )
+        log.info("%d items indexed in %s", len(index), index.save(index_folder))
+        return len(index)
+
+
+@dataclass(frozen=True)
+class Prune:
+    """The original's training checkpoint -> pretrained_ckpt.pth.tar, with what was trained and nothing else."""
+
+    full: Path
+    """Training checkpoint, ckpt.pth.tar; a model_args.json beside it says which row is [RET]."""
+    out: Path
+    """File to write."""
+
+    def write(self) -> int:
+        from fromage_model.interop import prune
+
+        prune(self.full, self.out)
+        return 0
+
+
+@dataclass(frozen=True)
+class Unprune:
+    """Pruned weights, laid over a training checkpoint; its optimizer and scheduler are not touched."""
+
+    pruned: Path
+    """Weights to lay over, pretrained_ckpt.pth.tar."""
+    full: Path
+    """Training checkpoint that they are laid over; it is copied, not changed."""
+    out: Path
+    """File to write."""
+
+    def write(self) -> int:
+        from fromage_model.interop import unprune
+
+        unprune(self.pruned, self.full, self.out)
+        return 0
+
+
+ExportArgs = Original | Embeddings | Bundle | Prune | Unprune
+
+
+def main(args: ExportArgs) -> Report:
+    """Write one form. Raises FromageError for what the user can put right."""
+    watch = Stopwatch()
+    rows = args.write()
+    output = place("bundle", args.out) if isinstance(args, Bundle) else args.out
+    log.info("wrote %s", output)
+    form = type(args).__name__.lower()
+    return Report("export", rows_in=rows, rows_out=rows, rows_failed=0, seconds=watch.seconds, output=output, form=form)
+
+
+if __name__ == "__main__":
+    run(main, ExportArgs)  # type: ignore[arg-type]  # to tyro a union is subcommands

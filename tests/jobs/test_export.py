@@ -1,0 +1,50 @@
+"""Artefacts go out in the original's form and come back as ours."""
+
+import json
+
+import numpy as np
+import torch
+
+from fromage_model.index import RetrievalIndex
+from fromage_model.interop import load_original, read_embeddings
+from jobs.export import ExportArgs, main
+from jobs.report import run
+from tests.fromage_model import tiny
+from tests.fromage_model.interop.test_original import TEXTS, write_folder
+
+
+def ended(capsys, monkeypatch, *argv: object) -> tuple[int, dict]:
+    monkeypatch.setattr("sys.argv", ["export", *map(str, argv)])
+    try:
+        run(main, ExportArgs)
+    except SystemExit as left:
+        output = capsys.readouterr()
+        return left.code, json.loads(output.out.splitlines()[-1]) if left.code == 0 else {"error": output.err}
+    raise AssertionError("a job leaves by SystemExit")
+
+
+def test_the_original_comes_in_and_goes_out_unchanged(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    lm, clip = tiny.write_opt(tmp_path / "lm", padding_rows=4), tiny.write_clip(tmp_path / "clip")
+    source, out = tmp_path / "original", tmp_path / "out"
+    write_folder(source, lm, clip)
+    code, report = ended(capsys, monkeypatch, "bundle", "--source", source, "--out", "theirs")
+    assert (code, report["form"], report["rows_out"]) == (0, "bundle", 5)
+    code, report = ended(capsys, monkeypatch, "original", "--bundle", "theirs", "--index", "theirs", "--out", out)
+    assert (code, report["job"], report["output"]) == (0, "export", str(out))
+    assert json.loads((out / "model_args.json").read_text()) == json.loads((source / "model_args.json").read_text())
+    before, after = (load_original(folder, device="cpu", dtype=torch.float32) for folder in (source, out))
+    queries = before.text_embeddings(TEXTS)
+    torch.testing.assert_close(after.text_embeddings(TEXTS), queries, rtol=0, atol=2e-3)
+    found = [[hit.item.image for hit in hits] for hits in before.index.search(queries.numpy(), top_k=5)]
+    assert [[hit.item.image for hit in hits] for hits in after.index.search(queries.numpy(), top_k=5)] == found
+
+    code, _ = ended(capsys, monkeypatch, "embeddings", "--index", "theirs", "--out", tmp_path / "e.pkl")
+    assert code == 0
+    np.testing.assert_array_equal(read_embeddings(tmp_path / "e.pkl").vectors, RetrievalIndex.load("theirs").vectors)
+    code, report = ended(capsys, monkeypatch, "prune", "--full", tmp_path / "e.pkl", "--out", tmp_path / "p")
+    assert code == 2
+    assert "e.pkl can't be opened" in report["error"]
+    code, report = ended(capsys, monkeypatch, "bundle", "--source", tmp_path / "lm", "--out", "x")
+    assert code == 2
+    assert "model_args.json is not there" in report["error"]
