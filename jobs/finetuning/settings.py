@@ -69,11 +69,11 @@ class FinetuneArgs:
     """Texts for each item that the warm start reads."""
     further_phrasings: int = 1
     """The same for each item of a further catalogue."""
-    ret_learning_rate: float = 2e-3
+    ret_learning_rate: float = 3e-4
     """Peak for [RET]'s input row, after the warm-up; it then falls to zero along a cosine."""
-    prefix_learning_rate: float = 3e-4
+    prefix_learning_rate: float = 2e-4
     """The same for the map from features to the visual prefix: each of its outputs sums over all features."""
-    head_learning_rate: float = 2e-4
+    head_learning_rate: float = 5e-5
     """The same for what the warm start has trained already: the heads, and an output row of [RET]'s own."""
     warmup_steps: int = 10
     """Steps until the peak."""

@@ -35,7 +35,7 @@ class WarmStart:
     phrasings: int = 4
     further_phrasings: int = 1
     batch_size: int = 256
-    further_batch_size: int = 100
+    further_batch_size: int = 64
     learning_rate: float = 1e-3
     weight_decay: float = 0.1
     noise: float = 0.3
