@@ -38,12 +38,18 @@ def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
 
 
 def penalise_repetition(logits: Tensor, ids: Sequence[int] | Tensor, penalty: float) -> Tensor:
-    """(V + 1) -> logits of ids already written divided (or, below 0, multiplied) by `penalty` (CTRL, section 4.1)."""
+    """(V + 1) -> logits of ids already written divided (or, below 0, multiplied) by `penalty` (CTRL, section 4.1).
+
+    The penalty is between words: [RET], the last, keeps its distance to the best of them, or it would come wherever
+    the LM's first choice has been written before.
+    """
     if penalty == 1.0 or len(ids) == 0:
         return logits
     seen = torch.as_tensor(ids, dtype=torch.long, device=logits.device)
     chosen = logits[seen]
-    return logits.index_copy(0, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+    penalised = logits.index_copy(0, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+    penalised[-1] = logits[-1] + penalised[:-1].max() - logits[:-1].max()
+    return penalised
 
 
 def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator | None = None) -> int:

@@ -250,16 +250,24 @@ def test_rounding_that_swaps_the_order_of_like_tokens_does_not_change_what_is_dr
 @settings(deadline=None)
 @given(logits=LOGITS, penalty=st.floats(1.0, 2.0), data=st.data())
 def test_a_repetition_penalty_only_lowers_what_was_written(logits, penalty, data):
-    ids = data.draw(st.lists(st.integers(0, len(logits) - 1), max_size=5))
+    ids = data.draw(st.lists(st.integers(0, len(logits) - 2), max_size=5))
     result = penalise_repetition(logits, ids, penalty)
-    others = [place for place in range(len(logits)) if place not in ids]
+    others = [place for place in range(len(logits) - 1) if place not in ids]
     assert torch.equal(result[others], logits[others])
     assert (result[ids] <= logits[ids] + 1e-6).all()
+    lead, before = result[-1] - result[:-1].max(), logits[-1] - logits[:-1].max()
+    torch.testing.assert_close(lead, before, atol=1e-4, rtol=0)
 
 
 def test_a_repetition_penalty_reaches_a_token_once_however_often_it_was_written():
     choose = chooser(repetition_penalty=2.0)
-    assert [choose(TEXT_BEST) for _ in range(2)] == [2, RET]
+    assert [choose(TEXT_BEST) for _ in range(3)] == [2, 2, 2]
+
+
+def test_a_penalty_on_what_was_written_does_not_bring_a_ret():
+    choose = chooser(repetition_penalty=2.0)
+    choose(TEXT_BEST)
+    assert choose(torch.tensor([0.0, -1.0, 3.0, 2.9, 2.0])) == 3
 
 
 def test_no_ret_before_its_minimum_of_tokens():
