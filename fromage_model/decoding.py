@@ -121,6 +121,7 @@ class Chooser:
     def _choose(self, logits: Tensor) -> int:
         sampling = self._sampling
         early = self._words < sampling.min_tokens_before_ret
+        late = sampling.max_tokens_before_ret is not None and self._words > sampling.max_tokens_before_ret
         last = self._words + self._rets == sampling.max_new_tokens - 1
         owed = self._mode == "always" and self._rets == 0 and self._rets_left > 0
         if owed and (last or not early):
@@ -129,7 +130,7 @@ class Chooser:
         if sampling.ret_scale_factor != 1:
             logits = scale_ret(logits, sampling.ret_scale_factor)
         again = self._just_asked and not sampling.ret_in_context
-        if early or again or self._rets_left == 0:
+        if early or late or again or self._rets_left == 0:
             logits = forbid(logits, [self._ret_id])
         token = sample(logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self._generator)
         return self._ret_id if owed and token in self._stop_ids else token

@@ -40,6 +40,8 @@ class Sampling:
 
     `ret_in_context`: whether the text after a [RET] reads it, as in the original. Without it the text goes on from the
     state before [RET], as the frozen LM by itself would; what a short training makes of [RET] can't derail it.
+    `max_tokens_before_ret`: how many tokens of text may stand before a [RET]; None for any number, 0 where the LM must
+    ask at once or not at all, which is how `jobs.finetune` teaches conversations.
     """
 
     max_new_tokens: int = 128
@@ -47,6 +49,7 @@ class Sampling:
     top_p: float = 1.0
     ret_scale_factor: float = 1.0
     min_tokens_before_ret: int = 0
+    max_tokens_before_ret: int | None = None
     max_rets: int = 1
     ret_in_context: bool = True
     repetition_penalty: float = 1.0
@@ -59,6 +62,11 @@ class Sampling:
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
             ("ret_scale_factor", self.ret_scale_factor >= 0, "0 or more"),
             ("min_tokens_before_ret", self.min_tokens_before_ret >= 0, "0 or more"),
+            (
+                "max_tokens_before_ret",
+                self.max_tokens_before_ret is None or self.max_tokens_before_ret >= self.min_tokens_before_ret,
+                f"at least min_tokens_before_ret, {self.min_tokens_before_ret}",
+            ),
             ("max_rets", self.max_rets >= 0, "0 or more"),
             ("repetition_penalty", 0 < self.repetition_penalty <= 2, "above 0 and at most 2"),
         )

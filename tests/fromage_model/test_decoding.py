@@ -270,6 +270,18 @@ def test_a_penalty_on_what_was_written_does_not_bring_a_ret():
     assert choose(torch.tensor([0.0, -1.0, 3.0, 2.9, 2.0])) == 3
 
 
+def test_no_ret_after_its_maximum_of_tokens():
+    choose = chooser(max_tokens_before_ret=1)
+    assert [choose(TEXT_BEST), choose(RET_BEST), choose(TEXT_BEST)] == [2, RET, 2]
+    choose = chooser(max_tokens_before_ret=1, max_rets=3)
+    assert [choose(TEXT_BEST), choose(TEXT_BEST), choose(RET_BEST)] == [2, 2, 2]
+
+
+def test_a_maximum_of_tokens_before_ret_below_the_minimum_is_refused():
+    with pytest.raises(InvalidInput, match="max_tokens_before_ret is 1; it must be at least min_tokens_before_ret, 2"):
+        Sampling(min_tokens_before_ret=2, max_tokens_before_ret=1)
+
+
 def test_no_ret_before_its_minimum_of_tokens():
     choose = chooser(min_tokens_before_ret=2)
     assert [choose(RET_BEST) for _ in range(3)] == [2, 2, RET]
