@@ -6,7 +6,6 @@ CATALOGUE ?= openmoji
 BUNDLE ?= default
 PORT ?= 8000
 PYTEST_ARGS ?=
-TEST_WORKERS ?= 2
 BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading
 
 VENV := .venv
@@ -43,7 +42,7 @@ prepare: preflight-demo $(RUNTIME)
 # The tests run over the embedded catalogue and bundle, whatever CATALOGUE says.
 test: preflight-test $(DEV)
 	@$(BIN)/python -m scripts.prepare
-	@exec $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
 
 bench: preflight-demo $(DEV)
 	@$(BIN)/python -m scripts.prepare

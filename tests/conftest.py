@@ -13,14 +13,6 @@ TEST_CPUS = 4
 OBJECT_STORE_BYTES = 300 * 1024 * 1024
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, all that need the session's Ray go to one of them."""
-    for item in items:
-        if "ray_session" in getattr(item, "fixturenames", ()):
-            item.add_marker(pytest.mark.xdist_group("ray"))
-
-
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[str]:
     """The session's Ray, and its address; a job run in a process of its own joins it through `RAY_ADDRESS`.
