@@ -6,17 +6,11 @@ from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
 from fromage_model.language import LanguageModel, RetToken, load_language_model
+from fromage_model.precision import Precision
 from fromage_model.pretrained import locate_language_model
 from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
 from fromage_model.tokens import Tokens, load_tokens
 from fromage_model.trained import TrainedParts
-
-
-def default_dtype(device: str | torch.device) -> torch.dtype:
-    """The frozen LM's dtype where none is asked for: bfloat16 where the hardware multiplies it."""
-    if torch.device(device).type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float16
-    return torch.bfloat16 if _cpu_multiplies_bf16() else torch.float32
 
 
 def default_device() -> str:
@@ -28,23 +22,25 @@ def build_fromage(
     *,
     feature_width: int,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: str | torch.dtype | None = None,
     dropout: float = 0.0,
     seed: int = 0,
 ) -> Fromage:
-    """An untrained Fromage without its encoder: frozen LM in `dtype`, trained parts in float32.
+    """An untrained Fromage without its encoder: the frozen LM in `dtype`, trained parts in float32.
 
-    `dropout` is that of the two heads, active in training only. Raises MissingArtefact, ConfigError.
+    `dtype` as for `Precision.choose`. `dropout` is that of the two heads, active in training only. Raises
+    MissingArtefact, ConfigError.
     """
     device = device or default_device()
-    lm, tokens = load_frozen_lm(config, device=device, dtype=dtype or default_dtype(device))
+    precision = Precision.choose(dtype, device)
+    lm, tokens = load_frozen_lm(config, device=device, dtype=precision.lm)
     generator = torch.Generator().manual_seed(seed)
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         trained = build_trained_parts(config, lm, feature_width=feature_width, dropout=dropout)
         trained.prefix.scale_to(lm.mean_row_norm())
     trained.ret.initialise(lm, start=start_row(lm, tokens), generator=generator)
-    return Fromage(lm=lm, tokens=tokens, trained=trained.to(device), config=config).eval()
+    return Fromage(lm=lm, tokens=tokens, trained=trained.to(device, precision.trained), config=config).eval()
 
 
 def load_frozen_lm(
@@ -100,7 +96,3 @@ def start_row(lm: LanguageModel, tokens: Tokens) -> torch.Tensor:
     """(D,) where [RET]'s input row starts: the full stop's, a token at which an LM already sums up what came before."""
     ids = torch.tensor(tokens.encode(".")[-1:], device=lm.device)
     return lm.embed(ids)[0].float().cpu()
-
-
-def _cpu_multiplies_bf16() -> bool:
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()

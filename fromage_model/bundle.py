@@ -20,11 +20,12 @@ import torch
 from safetensors.torch import save_file
 
 from fromage_model.artefacts import file_sha256, locate, writing
-from fromage_model.build import build_trained_parts, default_device, default_dtype, load_frozen_lm
+from fromage_model.build import build_trained_parts, default_device, load_frozen_lm
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
 from fromage_model.index import RetrievalIndex
+from fromage_model.precision import Precision
 from fromage_model.pretrained import locate_language_model
 from fromage_model.projections import ImageHead, Standardise
 from fromage_model.vision import load_vision_encoder
@@ -93,28 +94,29 @@ def load_bundle(
     *,
     index: str | None = None,
     device: str | torch.device | None = None,
-    dtype: torch.dtype | None = None,
+    dtype: str | torch.dtype | None = None,
     vision: bool = True,
 ) -> Fromage:
     """A bundle by name, folder or fsspec URI -> a Fromage in eval mode, with the index opened where one is named.
 
-    `dtype` is the frozen LM's; the trained parts are float32. `vision=False` leaves the encoder out: then pictures come
-    as features. Raises MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the
-    LM or the index is not the one that the bundle was trained with.
+    `dtype` is the frozen LM's (see `Precision.choose`); the trained parts are float32. `vision=False` leaves the
+    encoder out: then pictures come as features. Raises MissingArtefact, BundleError for wrong keys or shapes,
+    FingerprintMismatch when the encoder, the LM or the index is not the one that the bundle was trained with.
     """
     folder = locate("bundle", name)
     header, fingerprint = read_header(folder)
     opened = RetrievalIndex.load(index, fingerprint=fingerprint) if index is not None else None
     _check_lm(header)
     device = device or default_device()
-    lm, tokens = load_frozen_lm(header.config, device=device, dtype=dtype or default_dtype(device))
+    precision = Precision.choose(dtype, device)
+    lm, tokens = load_frozen_lm(header.config, device=device, dtype=precision.lm)
     trained = build_trained_parts(header.config, lm, feature_width=header.feature_width)
     lay_over(trained, _read_weights(folder), source=folder / WEIGHTS)
     encoder = _checked_encoder(header, device) if vision else None
     model = Fromage(
         lm=lm,
         tokens=tokens,
-        trained=trained.to(device),
+        trained=trained.to(device, precision.trained),
         config=header.config,
         encoder=encoder,
         index=opened,

@@ -81,6 +81,12 @@ def _features_of(catalogue: Catalogue, name: str) -> Features:
             f"the features are of another state of {catalogue.name}; "
             f"`python -m jobs.embed --catalogue {catalogue.name}` renews them"
         )
+    broken = [id for id, vector in zip(features.ids, features.vectors, strict=True) if not np.isfinite(vector).all()]
+    if broken:
+        raise CatalogueError(
+            f"the features of {len(broken)} items of {catalogue.name} hold numbers that are not finite, {broken[0]} "
+            f"among them; `python -m jobs.embed --catalogue {catalogue.name} --force` makes them anew"
+        )
     return features
 
 

@@ -1,8 +1,6 @@
 """What Ray Train runs on each worker: load, step, report, and resume. Knows nothing of the command line."""
 
-import functools
 import logging
-import math
 import sys
 import tempfile
 import time
@@ -14,14 +12,16 @@ from ray import train
 from torch import nn
 
 from fromage_model import metrics
-from fromage_model.build import build_fromage, default_dtype
+from fromage_model.build import build_fromage
 from fromage_model.bundle import save_bundle
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
+from fromage_model.precision import Precision
 from jobs.finetuning import wording
 from jobs.finetuning.data import select_items
 from jobs.finetuning.examples import Mix, Phrases, Sampler
 from jobs.finetuning.glosses import Glosses
+from jobs.finetuning.optimisation import Optimisation
 from jobs.finetuning.replies import write_replies
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.finetuning.step import FinetuneStep, StepWeights
@@ -30,7 +30,6 @@ from jobs.report import Progress
 
 log = logging.getLogger(__name__)
 STATE_FILE, BUNDLE_FOLDER = "state.pt", "bundle"
-MAX_GRADIENT_NORM = 1.0
 
 
 def train_loop(settings: dict[str, Any]) -> None:
@@ -68,6 +67,7 @@ class Worker:
         self.world_size = world_size
         self.data = select_items(args)
         self.device = train.torch.get_device() if args.use_gpu else torch.device("cpu")
+        self.precision = Precision.choose(args.dtype, self.device)
         self.model = self._model()
         self.glosses = Glosses(Path(args.glosses)) if args.glosses else None
         self.sampler = self._sampler()
@@ -82,28 +82,31 @@ class Worker:
         self.step = FinetuneStep(self.model, self.sampler, weights)
         self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
         self.forward = self._distributed(self.step)
-        self.optimizer = _optimizer(self.model, args)
-        total = self.steps_per_epoch * args.epochs
-        rate = functools.partial(_rate, total=total, warmup=args.warmup_steps)
-        self.scheduler = torch.optim.lr_scheduler.LambdaLR(self.optimizer, rate)
+        self.optimisation = Optimisation(
+            self.model, args, total_steps=self.steps_per_epoch * args.epochs, precision=self.precision
+        )
 
     def run_epoch(self, epoch: int, writer: Any) -> dict[str, float]:
-        """-> the epoch's mean losses, its speed, and what validation measured."""
+        """-> the mean losses of the steps that were not skipped, the speed, and what validation measured."""
         torch.manual_seed((self.args.seed * 1000 + epoch) * 1000 + self.rank)
         self.model.train()
         sums: dict[str, float] = {}
+        skipped_before = self.optimisation.skipped_steps
         progress = Progress(f"epoch {epoch + 1} of {self.args.epochs}, steps", total=self.steps_per_epoch, every_s=10)
         start_s = time.perf_counter()
         for place in range(self.steps_per_epoch):
             step = epoch * self.steps_per_epoch + place
-            for name, value in self._step(step).items():
+            losses = self._step(step)
+            for name, value in losses.items():
                 sums[name] = sums.get(name, 0.0) + value
+            for name, value in (losses | self.optimisation.figures()).items():
                 if writer is not None:
                     writer.add_scalar(f"train/{name}", value, step)
             if self.rank == 0:
                 progress.add(1)
         seconds = time.perf_counter() - start_s
-        figures = {name: total / self.steps_per_epoch for name, total in sums.items()}
+        applied = self.steps_per_epoch - (self.optimisation.skipped_steps - skipped_before)
+        figures = {name: total / applied for name, total in sums.items()} | self.optimisation.figures()
         figures["examples_per_second"] = self.steps_per_epoch * self.args.batch_size * self.world_size / seconds
         figures |= self._validate()
         for name, value in figures.items():
@@ -114,23 +117,13 @@ class Worker:
         return figures
 
     def _step(self, step: int) -> dict[str, float]:
-        examples = self.sampler.draw(step, rank=self.rank, world_size=self.world_size)
-        parts = self.forward(examples)
-        self.optimizer.zero_grad(set_to_none=True)
-        parts["loss"].backward()
-        norm = self._clip()
-        self.optimizer.step()
-        self.scheduler.step()
+        """-> the step's losses and the norm of its gradient; nothing where the step was skipped."""
+        parts = self.forward(self.sampler.draw(step, rank=self.rank, world_size=self.world_size))
+        norm = self.optimisation.apply(parts["loss"])
+        if norm is None:
+            return {}
         self.model.trained.ret.renormalise(self.model.lm)
-        if not bool(torch.isfinite(norm)):
-            raise FloatingPointError(f"the gradient is not finite at step {step}; try lower learning rates")
-        return {name: float(value.detach()) for name, value in parts.items()} | {"gradient_norm": float(norm)}
-
-    def _clip(self) -> torch.Tensor:
-        """Bound the gradient of each part by itself: a wild one must not still the others -> the norm of all."""
-        parts = [list(part.parameters()) for part in self.model.trained.children()]
-        norms = [nn.utils.clip_grad_norm_(part, MAX_GRADIENT_NORM) for part in parts if part]
-        return torch.stack(norms).norm()
+        return {name: float(value.detach()) for name, value in parts.items()} | {"gradient_norm": norm}
 
     @torch.inference_mode()
     def _validate(self) -> dict[str, float]:
@@ -149,9 +142,7 @@ class Worker:
         state = {
             "epoch": epoch + 1,
             "trained": self.model.trained.state_dict(),
-            "optimizer": self.optimizer.state_dict(),
-            "scheduler": self.scheduler.state_dict(),
-        }
+        } | self.optimisation.state_dict()
         torch.save(state, folder / STATE_FILE)
         info = self.data.features.info
         save_bundle(
@@ -197,8 +188,7 @@ class Worker:
         with checkpoint.as_directory() as folder:
             state = torch.load(Path(folder) / STATE_FILE, map_location="cpu", weights_only=True)
         self.model.trained.load_state_dict(state["trained"])
-        self.optimizer.load_state_dict(state["optimizer"])
-        self.scheduler.load_state_dict(state["scheduler"])
+        self.optimisation.load_state_dict(state)
         log.info("resumed after epoch %d", state["epoch"])
         return state["epoch"]
 
@@ -218,10 +208,13 @@ class Worker:
             image_dropout=args.image_dropout,
             text_dropout=args.text_dropout,
         )
-        dtype = default_dtype(self.device) if args.dtype == "auto" else getattr(torch, args.dtype)
-        width = self.data.features.info.width
         return build_fromage(
-            config, feature_width=width, device=self.device, dtype=dtype, dropout=args.dropout, seed=args.seed
+            config,
+            feature_width=self.data.features.info.width,
+            device=self.device,
+            dtype=self.precision.lm,
+            dropout=args.dropout,
+            seed=args.seed,
         )
 
     def _sampler(self) -> Sampler:
@@ -247,32 +240,6 @@ class Worker:
             return step
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(step, device_ids=devices, broadcast_buffers=False)
-
-
-def _optimizer(model: Fromage, args: FinetuneArgs) -> torch.optim.AdamW:
-    """AdamW over the trained parts alone: matrices decay; each part has a rate of its own."""
-    parts = model.trained
-    warm = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
-    warm += [] if parts.ret.output_row is None else [parts.ret.output_row]
-    rated = (
-        (warm, args.head_learning_rate),
-        (list(parts.prefix.parameters()), args.prefix_learning_rate),
-        ([parts.ret.input_row], args.ret_learning_rate),
-    )
-    groups = []
-    for parameters, rate in rated:
-        matrices = [parameter for parameter in parameters if parameter.ndim >= 2]
-        others = [parameter for parameter in parameters if parameter.ndim < 2]
-        for some, decay in ((matrices, args.weight_decay), (others, 0.0)):
-            if some:
-                groups.append({"params": some, "lr": rate, "weight_decay": decay})
-    return torch.optim.AdamW(groups)
-
-
-def _rate(step: int, total: int, warmup: int) -> float:
-    if step < warmup:
-        return (step + 1) / warmup
-    return 0.5 * (1 + math.cos(math.pi * min(1.0, (step - warmup) / max(1, total - warmup))))
 
 
 def _writer(folder: str, *, purge_step: int) -> Any:

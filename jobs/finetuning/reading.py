@@ -59,7 +59,10 @@ class SmallTalk:
 
 @torch.no_grad()
 def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str) -> Texts:
-    """Each text, and [RET] after it. `what` names them in the log."""
+    """Each text, and [RET] after it. `what` names them in the log.
+
+    Raises FloatingPointError where the LM's states overflow its dtype: the statistics fitted to them would be spoilt.
+    """
     order: list[int] = []
     at_ret: list[tuple[Tensor, ...]] = []
     ends, within = [], []
@@ -75,8 +78,15 @@ def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str) -> Text
         progress.add(len(rows))
     ordered = torch.tensor(order).argsort().to(step.model.lm.device)
     joined = Positions.join(ends)
+    layers = [torch.cat(layer)[ordered] for layer in zip(*at_ret, strict=True)]
+    broken = int((~torch.cat(layers, dim=1).isfinite().all(dim=1)).sum())
+    if broken:
+        raise FloatingPointError(
+            f"the LM's states after {broken} of {len(shown)} {what} are not finite in "
+            f"{str(step.model.lm.dtype).removeprefix('torch.')}; try dtype bfloat16 or float32"
+        )
     return Texts(
-        at_ret=[torch.cat(layer)[ordered] for layer in zip(*at_ret, strict=True)],
+        at_ret=layers,
         ends=Positions(joined.last[ordered], joined.log_sum[ordered]),
         within=Positions.join(within),
     )

@@ -8,6 +8,7 @@ from typing import Any
 
 from fromage_model.config import DEFAULT_SYSTEM_PROMPT
 from fromage_model.errors import ConfigError
+from fromage_model.precision import NAMES as DTYPES
 from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
 
 
@@ -110,7 +111,7 @@ class FinetuneArgs:
     use_gpu: bool = False
     """Give each worker a GPU; gradients then go over NCCL."""
     dtype: str = "auto"
-    """Of the frozen LM: auto, float32, bfloat16 or float16. What is trained is float32."""
+    """Of the frozen LM: auto, float32, bfloat16, or float16 with a scaled loss. What is trained is float32."""
     max_failures: int = 2
     """Times that a lost worker is replaced before the job fails."""
     force: bool = False
@@ -142,8 +143,8 @@ class FinetuneArgs:
         for name in ("cap_loss_scale", "ret_loss_scale"):
             if not getattr(self, name) >= 0:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 or more, for example 1.0")
-        if self.dtype not in ("auto", "float32", "bfloat16", "float16"):
-            raise ConfigError(f"dtype is {self.dtype!r}; expected auto, float32, bfloat16 or float16")
+        if self.dtype not in DTYPES:
+            raise ConfigError(f"dtype is {self.dtype!r}; expected one of {', '.join(DTYPES)}")
 
     def decisive(self) -> dict[str, Any]:
         """The settings that decide what is learned, without those of place, names and patience."""

@@ -108,14 +108,14 @@ def write_clip(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def build(lm: Path, *, seed: int = 0, dropout: float = 0.0, **config) -> Fromage:
-    """An untrained model over `lm` in float32, whose standardisation is not the identity."""
+def build(lm: Path, *, seed: int = 0, dropout: float = 0.0, dtype: str = "float32", **config) -> Fromage:
+    """An untrained model over `lm`, whose standardisation is not the identity."""
     values = {"visual_tokens": VISUAL_TOKENS, "shared_width": SHARED_WIDTH} | config
     model = build_fromage(
         FromageConfig(language_model=str(lm), **values),
         feature_width=FEATURE_WIDTH,
         device="cpu",
-        dtype=torch.float32,
+        dtype=dtype,
         dropout=dropout,
         seed=seed,
     )

@@ -4,12 +4,14 @@ import json
 import shutil
 from pathlib import Path
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fromage_model.artefacts import writing
 from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.features import INFO_FILE
+from fromage_model.catalogue.features import INFO_FILE, read_features, write_features
 from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch
 from jobs.finetuning.data import select_items, validation_groups
 from jobs.finetuning.settings import FinetuneArgs
@@ -92,6 +94,18 @@ def test_features_of_another_state_of_the_catalogue_are_refused(tiny_world, tmp_
     (features / INFO_FILE).write_text(json.dumps(said | {"catalogue_fingerprint": "another"}))
     with pytest.raises(CatalogueError, match=r"jobs\.embed"):
         select_items(args(tiny_world, features=str(features)))
+
+
+def test_features_that_are_not_finite_are_refused_by_item(tiny_world, tmp_path):
+    catalogue = Catalogue.open(tiny_world.catalogue)
+    features = read_features(tiny_world.features)
+    item = catalogue.items("train")[0].id
+    vectors = features.vectors.copy()
+    vectors[features.ids.index(item), 3] = np.inf
+    with writing(tmp_path / "features") as scratch:
+        write_features(scratch, ids=features.ids, vectors=vectors, info=features.info)
+    with pytest.raises(CatalogueError, match=f"1 items of .* not finite, {item} among them"):
+        select_items(args(tiny_world, features=str(tmp_path / "features")))
 
 
 def test_a_catalogue_of_one_item_cannot_be_trained_on(tiny_world, tmp_path):

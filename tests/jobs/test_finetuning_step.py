@@ -69,7 +69,7 @@ def test_frozen_parts_do_not_change_by_one_bit_in_training(worker):
 
 
 def test_only_the_maps_and_ret_are_in_the_optimizer_each_once(worker):
-    held = [id(parameter) for group in worker.optimizer.param_groups for parameter in group["params"]]
+    held = [id(parameter) for group in worker.optimisation.optimizer.param_groups for parameter in group["params"]]
     assert len(held) == len(set(held))
     assert set(held) == {id(parameter) for parameter in worker.model.trained.parameters()}
     trainable = {id(parameter) for parameter in worker.model.parameters() if parameter.requires_grad}
@@ -77,7 +77,7 @@ def test_only_the_maps_and_ret_are_in_the_optimizer_each_once(worker):
 
 
 def test_matrices_decay_and_nothing_else(worker):
-    for group in worker.optimizer.param_groups:
+    for group in worker.optimisation.optimizer.param_groups:
         matrices = {parameter.ndim >= 2 for parameter in group["params"]}
         assert len(matrices) == 1
         assert (group["weight_decay"] > 0) == matrices.pop()
