@@ -6,6 +6,7 @@ from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
 from fromage_model.language import LanguageModel, RetToken, load_language_model
+from fromage_model.lora import LoraSettings, add_lora
 from fromage_model.precision import Precision
 from fromage_model.pretrained import locate_language_model
 from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
@@ -17,6 +18,11 @@ def default_device() -> str:
     return "cuda" if torch.cuda.is_available() else "cpu"
 
 
+def default_dtype(device: str | torch.device) -> torch.dtype:
+    """What a frozen model computes in where none is asked for."""
+    return Precision.choose("auto", device).lm
+
+
 def build_fromage(
     config: FromageConfig,
     *,
@@ -24,12 +30,13 @@ def build_fromage(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     dropout: float = 0.0,
+    lora: LoraSettings | None = None,
     seed: int = 0,
 ) -> Fromage:
     """An untrained Fromage without its encoder: the frozen LM in `dtype`, trained parts in float32.
 
-    `dtype` as for `Precision.choose`. `dropout` is that of the two heads, active in training only. Raises
-    MissingArtefact, ConfigError.
+    `dtype` as for `Precision.choose`. `dropout` is that of the two heads, active in training only. With `lora`, the LM
+    gets matrices of its own to train, which start as the identity. Raises MissingArtefact, ConfigError.
     """
     device = device or default_device()
     precision = Precision.choose(dtype, device)
@@ -39,6 +46,8 @@ def build_fromage(
         torch.manual_seed(seed)
         trained = build_trained_parts(config, lm, feature_width=feature_width, dropout=dropout)
         trained.prefix.scale_to(lm.mean_row_norm())
+    if lora is not None:
+        trained.lora = add_lora(lm, lora, seed=seed)
     trained.ret.initialise(lm, start=start_row(lm, tokens), generator=generator)
     return Fromage(lm=lm, tokens=tokens, trained=trained.to(device, precision.trained), config=config).eval()
 
@@ -49,15 +58,20 @@ def load_frozen_lm(
     """The LM and its tokenizer, by the config's name for them. Raises MissingArtefact, ConfigError."""
     folder = locate_language_model(config.language_model).path
     tokens = load_tokens(folder)
+    check_captions(config, tokens)
+    lm = load_language_model(
+        folder, vocabulary=tokens.vocabulary, text_layers=config.text_layers, device=device, dtype=dtype
+    )
+    return lm, tokens
+
+
+def check_captions(config: FromageConfig, tokens: Tokens) -> None:
+    """Raises ConfigError where captions are to begin with a start token that the tokenizer has not."""
     if config.original_captions and not tokens.start_ids:
         raise ConfigError(
             f"original_captions is True, but the tokenizer of {config.language_model} puts no start token before a "
             f"text, with which these captions begin; False works"
         )
-    lm = load_language_model(
-        folder, vocabulary=tokens.vocabulary, text_layers=config.text_layers, device=device, dtype=dtype
-    )
-    return lm, tokens
 
 
 def build_trained_parts(

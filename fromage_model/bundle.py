@@ -1,11 +1,11 @@
 """The bundle: a trained model's folder, written whole and loaded with every key checked. Knows no training and no Ray.
 
-    bundle.json           format, config, feature width, fingerprints, lineage
+    bundle.json           format, config, feature width, fingerprints, lineage; LoRA's settings where there is LoRA
     weights.safetensors   the trained parts, float16
     metrics.json          what jobs.evaluate measured, by name
 
 The fingerprint covers all that an embedding depends on: encoder, preprocessing, LM, tokenizer, [RET] row, maps, layers
-used and prompt wording.
+used, prompt wording, and LoRA.
 """
 
 import dataclasses
@@ -25,6 +25,7 @@ from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
 from fromage_model.index import RetrievalIndex
+from fromage_model.lora import LoraSettings, add_lora, merge_into
 from fromage_model.precision import Precision
 from fromage_model.pretrained import locate_language_model
 from fromage_model.projections import ImageHead, Standardise
@@ -44,9 +45,12 @@ class Header:
     encoder_fingerprint: str
     lm_fingerprint: str
     lineage: dict[str, Any]
+    lora: LoraSettings | None = None
 
     def fingerprint(self, weights_sha256: str) -> str:
         said = [self.config.to_json(), self.encoder_fingerprint, self.lm_fingerprint, weights_sha256]
+        if self.lora is not None:
+            said.append(json.dumps(dataclasses.asdict(self.lora), sort_keys=True))
         return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
@@ -71,13 +75,19 @@ class ImageProjection:
 def save_bundle(
     model: Fromage, path: Path | str, *, feature_width: int, encoder_fingerprint: str, lineage: dict[str, Any]
 ) -> str:
-    """Write the trained parts of `model` whole or not at all -> the new bundle's fingerprint."""
+    """Write the trained parts of `model` whole or not at all -> the new bundle's fingerprint.
+
+    Raises ConfigError for a model whose LoRA is merged: it is no part any more that could be written.
+    """
+    if model.lm.has_merged_lora:
+        raise ConfigError("the LM has LoRA merged into it; load the bundle with merge_lora=False to save it again")
     header = Header(
         config=model.config,
         feature_width=feature_width,
         encoder_fingerprint=encoder_fingerprint,
         lm_fingerprint=locate_language_model(model.config.language_model).fingerprint,
         lineage=lineage,
+        lora=None if model.trained.lora is None else model.trained.lora.settings,
     )
     with writing(path, marker=HEADER) as folder:
         tensors = {
@@ -85,6 +95,8 @@ def save_bundle(
         }
         save_file(tensors, folder / WEIGHTS)
         values = dataclasses.asdict(header) | {"config": header.config.to_dict(), "format": FORMAT}
+        if header.lora is None:
+            del values["lora"]
         (folder / HEADER).write_text(json.dumps(values, indent=2) + "\n")
     return header.fingerprint(file_sha256(Path(path) / WEIGHTS))
 
@@ -96,12 +108,15 @@ def load_bundle(
     device: str | torch.device | None = None,
     dtype: str | torch.dtype | None = None,
     vision: bool = True,
+    merge_lora: bool = True,
 ) -> Fromage:
     """A bundle by name, folder or fsspec URI -> a Fromage in eval mode, with the index opened where one is named.
 
     `dtype` is the frozen LM's (see `Precision.choose`); the trained parts are float32. `vision=False` leaves the
-    encoder out: then pictures come as features. Raises MissingArtefact, BundleError for wrong keys or shapes,
-    FingerprintMismatch when the encoder, the LM or the index is not the one that the bundle was trained with.
+    encoder out: then pictures come as features. LoRA, where the bundle has it, is added to the LM's weights and rounded
+    to their dtype, which costs nothing at inference; with `merge_lora=False` it stays beside them, in float32. Raises
+    MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the LM or the index is
+    not the one that the bundle was trained with.
     """
     folder = locate("bundle", name)
     header, fingerprint = read_header(folder)
@@ -111,7 +126,12 @@ def load_bundle(
     precision = Precision.choose(dtype, device)
     lm, tokens = load_frozen_lm(header.config, device=device, dtype=precision.lm)
     trained = build_trained_parts(header.config, lm, feature_width=header.feature_width)
+    if header.lora is not None:
+        trained.lora = add_lora(lm, header.lora)
     lay_over(trained, _read_weights(folder), source=folder / WEIGHTS)
+    if header.lora is not None and merge_lora:
+        merge_into(lm)
+        trained.lora = None
     encoder = _checked_encoder(header, device) if vision else None
     model = Fromage(
         lm=lm,
@@ -171,7 +191,8 @@ def read_header(folder: Path) -> tuple[Header, str]:
         found = values.pop("format", None)
         if found != FORMAT:
             raise BundleError(f"{folder / HEADER}: expected format {FORMAT}, found {found}")
-        header = Header(**values | {"config": FromageConfig.from_dict(values["config"])})
+        lora = LoraSettings(**values["lora"]) if "lora" in values else None
+        header = Header(**values | {"config": FromageConfig.from_dict(values["config"]), "lora": lora})
         return header, header.fingerprint(file_sha256(folder / WEIGHTS))
     except (OSError, KeyError, TypeError, ValueError, ConfigError) as error:
         raise BundleError(f"{folder} is no bundle: {type(error).__name__}: {error}") from error

@@ -38,7 +38,7 @@ class Asked:
     """A batch of prompts up to [RET], and what the LM made of them.
 
     `embeddings`, (B, S), are the retrieval embeddings; `at_ret`, (B, D) for each layer, the states they come from;
-    `last`, (B, T, D), the LM's states before [RET], constants.
+    `last`, (B, T, D), the LM's states before [RET], constants unless LoRA is trained.
     """
 
     embeddings: Tensor
@@ -144,19 +144,30 @@ class Fromage(nn.Module):
     def ask(self, prompts: Sequence[Prompt]) -> Asked:
         """Prompts, each without its final [RET] -> retrieval embeddings, with gradients for what is trained.
 
-        The LM is frozen, so everything before [RET] needs no gradient: it runs under no-grad and leaves its KV cache,
-        and only the position that consumes [RET] is differentiated. Pictures of these prompts are constants. Raises
-        InvalidInput where a prompt is empty, PromptTooLong.
+        Where the LM is frozen, everything before [RET] needs no gradient: it runs under no-grad and leaves its KV
+        cache, and only the position that consumes [RET] is differentiated. Pictures of these prompts are constants.
+        Where LoRA is trained, every position is differentiated, and so are the pictures. Raises InvalidInput where a
+        prompt is empty, PromptTooLong.
         """
         from transformers import DynamicCache
 
         if any(token_count(prompt, visual_tokens=self.config.visual_tokens) == 0 for prompt in prompts):
             raise InvalidInput("a prompt is empty; expected text or a picture before [RET]")
+        if self.trained.lm_learns:
+            return self._ask_through_lm(prompts)
         with torch.no_grad():
             batch = self.embed_prompts(prompts, more=1)
             before = self.lm(batch.embeddings, attention_mask=batch.mask, cache=DynamicCache())
         at_ret = self._consume_ret(batch, before)
         return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=before.last, batch=batch)
+
+    def _ask_through_lm(self, prompts: Sequence[Prompt]) -> Asked:
+        whole = self.embed_prompts([[*prompt, [self.tokens.ret_id]] for prompt in prompts])
+        states = self.lm(whole.embeddings, attention_mask=whole.mask)
+        every = torch.arange(len(whole.mask), device=whole.mask.device)
+        at_ret = states.at(every, whole.lengths - 1)
+        before = PromptBatch(embeddings=whole.embeddings[:, :-1], ids=whole.ids[:, :-1], mask=whole.mask[:, 1:])
+        return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=states.last[:, :-1], batch=before)
 
     def _consume_ret(self, batch: PromptBatch, before: States) -> tuple[Tensor, ...]:
         """The states at [RET], (B, D) for each layer.

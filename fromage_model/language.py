@@ -50,6 +50,7 @@ class LanguageModel(nn.Module):
         self.width = table.shape[1]
         self.head_width = head.shape[1]
         self.tied = table.data_ptr() == head.data_ptr()
+        self.has_merged_lora = False
         self._mean_norms: dict[bool, float] = {}
         self.max_positions: int = getattr(backbone.config, "max_position_embeddings", 2048)
         self.window = attention_window(backbone.config)

@@ -97,7 +97,7 @@ def contrastive_loss(
 def next_token_loss(model: Fromage, asked: Asked, caption_weights: Tensor) -> Tensor:
     """Cross-entropy over [RET] after each prompt and, weighed by row, (B,), over its own tokens -> a scalar.
 
-    Only the output row of [RET] gets a gradient, from every position's softmax.
+    The output row of [RET] gets a gradient from every position's softmax, and so does LoRA where it is trained.
     """
     ids, mask, lengths = asked.batch.ids, asked.batch.mask, asked.batch.lengths
     targets = torch.cat([ids[:, 1:], ids.new_zeros(len(ids), 1)], dim=1)
@@ -107,7 +107,7 @@ def next_token_loss(model: Fromage, asked: Asked, caption_weights: Tensor) -> Te
     targets[every, lengths - 1] = model.tokens.ret_id
     weights[every, lengths - 1] = 1.0
     keep = weights > 0
-    return _frozen_loss(model, asked.last[keep], targets[keep], weights[keep])
+    return _weighted_loss(model, asked.last[keep], targets[keep], weights[keep])
 
 
 def reply_loss(
@@ -121,20 +121,18 @@ def reply_loss(
     """Cross-entropy of each reply's tokens after its prompt -> a scalar: what keeps [RET] out of plain talk.
 
     The gradient reaches the output row of [RET] and, with `through_lm`, what stands in the prompt: its input row
-    and the visual prefix, which learn what the LM is to say after them. `first_token_weight` says how much a
-    reply's first token counts beside the others: that is where the LM decides whether to ask for products.
+    and the visual prefix, which learn what the LM is to say after them. Where LoRA is trained, it and they always get
+    theirs. `first_token_weight` says how much a reply's first token counts beside the others: that is where the LM
+    decides whether to ask for products.
     """
-    with torch.set_grad_enabled(through_lm and torch.is_grad_enabled()):
+    with torch.set_grad_enabled((through_lm and torch.is_grad_enabled()) or model.trained.lm_learns):
         batch = model.embed_prompts([[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
         last = model.lm(batch.embeddings, attention_mask=batch.mask).last
     rows, columns = _tail(batch, [len(reply) for reply in replies])
     targets = batch.ids[rows, columns]
     starts = torch.cat([rows.new_ones(1), (rows[1:] != rows[:-1]).long()])
     weights = torch.where(starts == 1, first_token_weight, 1.0)
-    states = last[rows, columns - 1]
-    if not through_lm:
-        return _frozen_loss(model, states, targets, weights)
-    return losses.next_token_loss(model.logits(states), targets, weights)
+    return _weighted_loss(model, last[rows, columns - 1], targets, weights)
 
 
 @dataclass(frozen=True)
@@ -166,7 +164,10 @@ def _caption_places(model: Fromage, sequences: Sequence[Sequence[_Captioned]], *
     return rows, columns
 
 
-def _frozen_loss(model: Fromage, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _weighted_loss(model: Fromage, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+    """Cross-entropy after states (P, D), by the shorter way where these are constants."""
+    if last.requires_grad:
+        return losses.next_token_loss(model.logits(last), targets, weights)
     with torch.no_grad():
         logits = model.lm.logits(last)
     return losses.next_token_loss_frozen(last, logits, model.trained.ret.head_row, targets, weights)

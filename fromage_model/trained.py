@@ -4,11 +4,15 @@ import torch
 from torch import nn
 
 from fromage_model.language import RetToken
+from fromage_model.lora import LoraAdapter
 from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
 
 
 class TrainedParts(nn.Module):
-    """Everything that training changes, and nothing else: a bundle's weights are this module's."""
+    """Everything that training changes, and nothing else: a bundle's weights are this module's.
+
+    `lora` is None where the LM is as it came: without LoRA, or with LoRA merged into it.
+    """
 
     def __init__(
         self,
@@ -18,6 +22,7 @@ class TrainedParts(nn.Module):
         prefix: VisualPrefix,
         image_head: ImageHead,
         text_head: TextHead,
+        lora: LoraAdapter | None = None,
     ):
         super().__init__()
         self.ret = ret
@@ -25,4 +30,11 @@ class TrainedParts(nn.Module):
         self.prefix = prefix
         self.image_head = image_head
         self.text_head = text_head
+        self.lora = lora
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    @property
+    def lm_learns(self) -> bool:
+        """Whether a gradient through the LM reaches LoRA."""
+        lora = self.lora
+        return torch.is_grad_enabled() and lora is not None and any(one.requires_grad for one in lora.parameters())

@@ -4,6 +4,7 @@ The frozen parts never change; what is trained is a few MB. A run that was stopp
 same command is given again. TensorBoard's scalars lie in the run's folder.
 
     python -m jobs.finetune --catalogue openmoji --out tuned
+    python -m jobs.finetune --catalogue shop --start-from tuned --lora-rank 8 --out tuned-for-shop
 """
 
 from __future__ import annotations
@@ -31,9 +32,11 @@ RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
 def main(args: FinetuneArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
     from jobs.finetuning.data import select_items
+    from jobs.finetuning.start import adopt_config
 
     watch = Stopwatch()
     data = select_items(args)
+    args = adopt_config(args, features=data.features.info)
     folder = run_folder(args)
     output = place("bundle", args.out)
     done = _open_run(folder, args)
@@ -92,6 +95,7 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) 
     from ray.train.torch import TorchConfig, TorchTrainer
 
     from jobs.finetuning.loop import BUNDLE_FOLDER, train_loop
+    from jobs.finetuning.start import origin
 
     lineage = {
         "job": "finetune",
@@ -101,7 +105,7 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) 
         "items": data.own,
         "further_items": len(data.items) - data.own,
         "versions": _versions(),
-    }
+    } | origin(args)
     attempt = _attempt(folder, fresh=args.force)
     trainer = TorchTrainer(
         train_loop,
@@ -141,6 +145,7 @@ def _for_workers(args: FinetuneArgs) -> FinetuneArgs:
         glosses=glosses,
         further_catalogues=tuple(name_for_workers("catalogue", name) for name in args.further_catalogues),
         further_features=tuple(name_for_workers("features", name) for name in further_features),
+        start_from=name_for_workers("bundle", args.start_from) if args.start_from else None,
     )
 
 

@@ -24,6 +24,7 @@ from jobs.finetuning.glosses import Glosses
 from jobs.finetuning.optimisation import Optimisation
 from jobs.finetuning.replies import write_replies
 from jobs.finetuning.settings import FinetuneArgs
+from jobs.finetuning.start import start_from
 from jobs.finetuning.step import FinetuneStep, StepWeights
 from jobs.finetuning.warm_start import WarmStart, warm_start
 from jobs.report import Progress
@@ -80,7 +81,9 @@ class Worker:
             sibling=args.sibling_weight,
         )
         self.step = FinetuneStep(self.model, self.sampler, weights)
-        self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
+        self._anew = args.start_from is None or args.refit
+        if self._anew:
+            self.model.trained.standardise.fit(torch.from_numpy(self.data.vectors).to(self.device))
         self.forward = self._distributed(self.step)
         self.optimisation = Optimisation(
             self.model, args, total_steps=self.steps_per_epoch * args.epochs, precision=self.precision
@@ -154,7 +157,13 @@ class Worker:
         )
 
     def warm_start(self) -> None:
-        """Train the heads alone first; every worker does the same and comes to the same."""
+        """Train the heads alone first; every worker does the same and comes to the same.
+
+        A run that goes on from a bundle has trained heads and their statistics already. LoRA does not change meanwhile
+        (a new one is the identity), so that states which are read once stay what the LM computes.
+        """
+        if not self._anew:
+            return
         args = self.args
         settings = WarmStart(
             steps=args.warm_start_steps,
@@ -194,6 +203,8 @@ class Worker:
 
     def _model(self) -> Fromage:
         args = self.args
+        if args.start_from is not None:
+            return start_from(args, device=self.device, dtype=self.precision.lm)
         config = FromageConfig(
             language_model=args.language_model,
             vision_encoder=self.data.features.info.encoder,
@@ -214,6 +225,7 @@ class Worker:
             device=self.device,
             dtype=self.precision.lm,
             dropout=args.dropout,
+            lora=args.lora(),
             seed=args.seed,
         )
 

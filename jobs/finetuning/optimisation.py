@@ -108,7 +108,9 @@ def _groups(model: Fromage, args: FinetuneArgs) -> list[dict[str, Any]]:
     parts = model.trained
     warm = [*parts.image_head.parameters(), *parts.text_head.parameters(), parts.log_scale]
     warm += [] if parts.ret.output_row is None else [parts.ret.output_row]
+    lora = [] if parts.lora is None else list(parts.lora.parameters())
     rated = (
+        (lora, args.lora_learning_rate),
         (warm, args.head_learning_rate),
         (list(parts.prefix.parameters()), args.prefix_learning_rate),
         ([parts.ret.input_row], args.ret_learning_rate),

@@ -8,6 +8,7 @@ from typing import Any
 
 from fromage_model.config import DEFAULT_SYSTEM_PROMPT
 from fromage_model.errors import ConfigError
+from fromage_model.lora import LoraSettings
 from fromage_model.precision import NAMES as DTYPES
 from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
 
@@ -30,6 +31,10 @@ class FinetuneArgs:
     """Name or folder of the bundle."""
     run: str | None = None
     """Name of the run, under which it is resumed. Without it, made of the settings."""
+    start_from: str | None = None
+    """Bundle to go on from, by name, folder or URI: its trained parts, statistics and config. Without it, anew."""
+    refit: bool = False
+    """With start_from: fit the statistics and warm-start the heads on this catalogue anew, as without it."""
     language_model: str = DEFAULT_LANGUAGE_MODEL
     """Frozen LM: the embedded default, a hub id, or a local folder."""
     visual_tokens: int = 2
@@ -56,6 +61,14 @@ class FinetuneArgs:
     """What the loss between such words and definitions counts."""
     name_weight: float = 1.0
     """What the warm start's loss between an item's wordings and its plain name counts."""
+    lora_rank: int = 0
+    """Rank of LoRA on the LM, trained together with the maps; 0 for none."""
+    lora_alpha: int = 16
+    """LoRA's output is scaled by alpha / rank."""
+    lora_dropout: float = 0.05
+    """On LoRA's inputs."""
+    lora_targets: tuple[str, ...] = ()
+    """Linear layers that get LoRA, by the last part of their names. Without them, the maps of queries and values."""
     epochs: int = 2
     """Passes over the training items."""
     batch_size: int = 64
@@ -76,6 +89,8 @@ class FinetuneArgs:
     """The same for the map from features to the visual prefix: each of its outputs sums over all features."""
     head_learning_rate: float = 5e-5
     """The same for what the warm start has trained already: the heads, and an output row of [RET]'s own."""
+    lora_learning_rate: float = 1e-4
+    """The same for LoRA's matrices."""
     warmup_steps: int = 10
     """Steps until the peak."""
     weight_decay: float = 0.1
@@ -124,6 +139,7 @@ class FinetuneArgs:
         if self.further_features and len(self.further_features) != len(self.further_catalogues):
             counts = f"{len(self.further_features)} for {len(self.further_catalogues)} further catalogues"
             raise ConfigError(f"further_features are {counts}; expected one for each, or none")
+        object.__setattr__(self, "lora_targets", tuple(self.lora_targets))
         positive = (
             "epochs",
             "batch_size",
@@ -146,9 +162,28 @@ class FinetuneArgs:
         if self.dtype not in DTYPES:
             raise ConfigError(f"dtype is {self.dtype!r}; expected one of {', '.join(DTYPES)}")
 
+        if self.lora_rank < 0:
+            raise ConfigError(f"lora_rank is {self.lora_rank}; expected 0 for none, or more, for example 8")
+        if self.lora() is None and self.lora_targets:
+            raise ConfigError("lora_targets are named, but lora_rank is 0; give a rank, for example 8")
+        if self.refit and self.start_from is None:
+            raise ConfigError("refit is for a run that starts from a bundle; give start_from, or leave it out")
+
+    def lora(self) -> LoraSettings | None:
+        """None where the LM stays as it is."""
+        if self.lora_rank == 0:
+            return None
+        return LoraSettings(
+            rank=self.lora_rank, alpha=self.lora_alpha, dropout=self.lora_dropout, targets=self.lora_targets
+        )
+
     def decisive(self) -> dict[str, Any]:
-        """The settings that decide what is learned, without those of place, names and patience."""
+        """The settings that decide what is learned, without those of place, names, patience, and what is not used."""
         other = {"out", "run", "force", "threads", "cpus_per_worker", "use_gpu", "max_failures"}
+        if self.lora_rank == 0:
+            other |= {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_learning_rate"}
+        if self.start_from is None:
+            other |= {"start_from", "refit"}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in other}
 
     def digest(self) -> str:

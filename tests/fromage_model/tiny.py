@@ -23,6 +23,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from fromage_model.build import build_fromage
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
+from fromage_model.lora import LoraSettings
 
 FEATURE_WIDTH = 12
 SHARED_WIDTH = 8
@@ -108,7 +109,15 @@ def write_clip(folder: Path, *, seed: int = 0) -> Path:
     return folder
 
 
-def build(lm: Path, *, seed: int = 0, dropout: float = 0.0, dtype: str = "float32", **config) -> Fromage:
+def build(
+    lm: Path,
+    *,
+    seed: int = 0,
+    dropout: float = 0.0,
+    dtype: str = "float32",
+    lora: LoraSettings | None = None,
+    **config,
+) -> Fromage:
     """An untrained model over `lm`, whose standardisation is not the identity."""
     values = {"visual_tokens": VISUAL_TOKENS, "shared_width": SHARED_WIDTH} | config
     model = build_fromage(
@@ -117,6 +126,7 @@ def build(lm: Path, *, seed: int = 0, dropout: float = 0.0, dtype: str = "float3
         device="cpu",
         dtype=dtype,
         dropout=dropout,
+        lora=lora,
         seed=seed,
     )
     model.trained.standardise.fit(2.0 * features(50, seed=7) + 0.5)

@@ -1,0 +1,85 @@
+"""A run that goes on from a bundle: whose config holds, and the model with what is trained open for training again.
+
+Knows no loop and no optimizer.
+"""
+
+import dataclasses
+from typing import Any
+
+import torch
+
+from fromage_model.artefacts import locate
+from fromage_model.build import check_captions
+from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
+from fromage_model.catalogue.features import FeaturesInfo
+from fromage_model.errors import ConfigError, FingerprintMismatch
+from fromage_model.fromage import Fromage
+from fromage_model.lora import LoraSettings, add_lora
+from jobs.finetuning.settings import FinetuneArgs
+
+FIXED = ("language_model", "visual_tokens", "shared_width", "text_layers", "two_ret_rows")
+"""Fields of the config on which the shape of what is trained depends."""
+FREE = ("caption_prompt", "system_prompt", "original_captions", "image_dropout", "text_dropout", "picture_weight")
+"""Fields that a run may change."""
+
+
+def adopt_config(args: FinetuneArgs, *, features: FeaturesInfo) -> FinetuneArgs:
+    """`args` with what the bundle decides that they start from; as they are where they start from none.
+
+    What a run may change is the bundle's too, unless `args` differ there from their default. Raises ConfigError for
+    settings that ask for something else than the bundle has, FingerprintMismatch where the features are another
+    encoder's.
+    """
+    if args.start_from is None:
+        return args
+    header, _ = read_header(locate("bundle", args.start_from))
+    if header.encoder_fingerprint != features.encoder_fingerprint:
+        what = f"the encoder that made the features, {features.encoder}, beside that of {args.start_from},"
+        raise FingerprintMismatch(what, expected=header.encoder_fingerprint, found=features.encoder_fingerprint)
+    decided = {name: getattr(header.config, name) for name in FIXED} | _lora_fields(header.lora)
+    usual = FinetuneArgs()
+    for name, value in decided.items():
+        if getattr(args, name) not in (value, getattr(usual, name)):
+            raise ConfigError(
+                f"{name} is {getattr(args, name)!r}, but {args.start_from} was trained with {value!r}; leave it out"
+            )
+    unsaid = [name for name in FREE if getattr(args, name) == getattr(usual, name)]
+    return dataclasses.replace(args, **decided, **{name: getattr(header.config, name) for name in unsaid})
+
+
+def origin(args: FinetuneArgs) -> dict[str, Any]:
+    """What the lineage says of the bundle that a run starts from."""
+    if args.start_from is None:
+        return {}
+    return {"started_from": {"bundle": args.start_from, "fingerprint": bundle_fingerprint(args.start_from)}}
+
+
+def start_from(args: FinetuneArgs, *, device: torch.device, dtype: torch.dtype) -> Fromage:
+    """The bundle's model without its encoder, in eval mode, open for training; with a new LoRA where it has none.
+
+    Raises what `load_bundle` raises, and ConfigError where the settings that a run may change don't fit the model.
+    """
+    model = load_bundle(str(args.start_from), device=device, dtype=dtype, vision=False, merge_lora=False)
+    model.config = dataclasses.replace(model.config, **{name: getattr(args, name) for name in FREE})
+    check_captions(model.config, model.tokens)
+    lora = args.lora()
+    if lora is not None and model.trained.lora is None:
+        model.trained.lora = add_lora(model.lm, lora, seed=args.seed)
+    model.trained.requires_grad_(True)
+    _set_dropout(model, args)
+    return model.eval()
+
+
+def _set_dropout(model: Fromage, args: FinetuneArgs) -> None:
+    parts = model.trained
+    parts.image_head.dropout.p = parts.text_head.dropout.p = args.dropout
+    parts.image_head.output_dropout.p = parts.prefix.dropout.p = args.image_dropout
+    parts.text_head.output_dropout.p = args.text_dropout
+
+
+def _lora_fields(lora: LoraSettings | None) -> dict[str, Any]:
+    """A bundle's LoRA goes on being trained, as it is."""
+    if lora is None:
+        return {}
+    fields = {"rank": lora.rank, "alpha": lora.alpha, "dropout": lora.dropout, "targets": lora.targets}
+    return {f"lora_{name}": value for name, value in fields.items()}
