@@ -29,6 +29,14 @@ def everything(worker: loop.Worker) -> dict[str, torch.Tensor]:
     return {name: value.clone() for name, value in held.items()}
 
 
+def settle(worker: loop.Worker) -> None:
+    """One step that counts; in float16 the loss's scale may have to come down to a small model's gradients first."""
+    for _ in range(8):
+        if worker._step(0):
+            return
+    raise AssertionError(f"every step was skipped: {worker.optimisation.figures()}")
+
+
 def overflow(worker: loop.Worker) -> None:
     """Pictures so bright that their features leave float32's range on the way through the maps."""
     worker.sampler.features = worker.sampler.features * 0 + HUGE
@@ -36,23 +44,23 @@ def overflow(worker: loop.Worker) -> None:
 
 def test_an_overflow_is_skipped_and_counted_and_changes_nothing(worker, caplog):
     good = worker.sampler.features
-    assert "loss" in worker._step(0)
+    settle(worker)
     before = everything(worker)
-    scale = worker.optimisation.figures().get("loss_scale")
+    skipped, scale = worker.optimisation.skipped_steps, worker.optimisation.figures().get("loss_scale")
     overflow(worker)
     assert worker._step(1) == {}
     after = everything(worker)
     assert before.keys() == after.keys()
     assert [name for name in before if not torch.equal(before[name], after[name])] == []
-    assert worker.optimisation.figures()["skipped_steps"] == 1
+    assert worker.optimisation.figures()["skipped_steps"] == skipped + 1
     assert "skipped a step" in caplog.text
     if worker.args.dtype == "float16":
         assert worker.optimisation.figures()["loss_scale"] == scale / 2
     else:
         assert scale is None
     worker.sampler.features = good
-    assert "loss" in worker._step(2)
-    assert everything(worker)["place in the schedule"] == 2
+    settle(worker)
+    assert everything(worker)["place in the schedule"] == before["place in the schedule"] + 1
 
 
 def test_skipped_steps_stay_out_of_the_epoch_s_means(worker, monkeypatch):
@@ -80,8 +88,8 @@ def test_overflows_without_end_are_an_error_that_says_what_to_try(worker, monkey
 
 def test_frozen_parts_are_bit_equal_and_maps_float32_after_an_epoch(worker):
     before = {name: value.clone() for name, value in worker.model.lm.state_dict().items()}
-    figures = worker.run_epoch(0, None)
-    assert figures["skipped_steps"] == 0
+    settle(worker)
+    worker.run_epoch(0, None)
     assert all(torch.equal(value, before[name]) for name, value in worker.model.lm.state_dict().items())
     assert {value.dtype for value in worker.model.trained.state_dict().values()} == {torch.float32}
 
@@ -93,7 +101,7 @@ def test_resuming_restores_the_scale_and_the_count(worker, tiny_world, tmp_path:
     overflow(worker)
     worker._step(0)
     worker.sampler.features = good
-    worker._step(1)
+    settle(worker)
     worker.save(tmp_path, 0, lineage={})
     resumed = loop.Worker(worker.args, rank=0, world_size=1)
     monkeypatch.setattr(loop.train, "get_checkpoint", lambda: Checkpoint.from_directory(tmp_path))
