@@ -17,7 +17,7 @@ from fromage_model.artefacts import file_sha256
 from fromage_model.build import build_trained_parts, default_device, default_dtype
 from fromage_model.bundle import Header
 from fromage_model.config import FromageConfig
-from fromage_model.errors import ConfigError, MissingArtefact
+from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
 from fromage_model.fromage import Fromage
 from fromage_model.interop.checkpoints import MODEL_ARGS, read_pruned, save_pruned
 from fromage_model.interop.conversion import lay_over, to_original
@@ -106,9 +106,14 @@ def write_model_args(model: Fromage | ModelArgs, path: str | Path) -> None:
 def write_pruned(model: Fromage, path: str | Path, *, dtype: torch.dtype = torch.float32) -> None:
     """The trained parts as the original's `pretrained_ckpt.pth.tar`, tensors in `dtype`, whole or not at all.
 
-    Statistics by which our features and states are standardised go into the maps. Raises CheckpointError where [RET]
-    has an output row of its own, which the form can't hold.
+    Statistics by which our features and states are standardised go into the maps. Raises CheckpointError where the
+    form can't hold the model: [RET] with an output row of its own, or LoRA, merged or not.
     """
+    if model.trained.lora is not None or model.lm.has_merged_lora:
+        raise CheckpointError(
+            "this model's LM has LoRA, for which the original's form has no place; a model trained without lora_rank "
+            "can be written"
+        )
     save_pruned(to_original(model.trained, dtype=dtype), path)
 
 

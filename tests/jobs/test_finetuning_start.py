@@ -84,6 +84,21 @@ def test_a_run_with_lora_that_was_stopped_ends_where_an_undisturbed_one_does(tin
     assert state_hash(resumed.model.trained) == state_hash(whole.model.trained)
 
 
+def test_lora_over_a_float16_lm_becomes_a_bundle_that_loads_merged_and_beside(tiny_world, tmp_path):
+    worker = start(tiny_args(tiny_world, dtype="float16", **LORA))
+    settle(worker)
+    worker.run_epoch(0, None)
+    worker.save(tmp_path, 0, lineage={})
+    merged, beside = (
+        load_bundle(str(tmp_path / loop.BUNDLE_FOLDER), dtype="float32", merge_lora=merge, vision=False)
+        for merge in (True, False)
+    )
+    texts = ["A picture of a red square.", "Do you have it in blue?"]
+    torch.testing.assert_close(merged.text_embeddings(texts), beside.text_embeddings(texts), atol=1e-5, rtol=0)
+    assert merged.trained.lora is None
+    assert all(float(one.abs().max()) > 0 for one in beside.trained.lora.parameters())
+
+
 def test_a_start_has_the_bundle_s_parts_statistics_and_config(tiny_world):
     worker = start(tiny_args(tiny_world, shared_width=256, start_from=str(tiny_world.bundle)))
     bundle = load_bundle(str(tiny_world.bundle), dtype="float32", vision=False)

@@ -26,6 +26,7 @@ from fromage_model.interop import (
     write_model_args,
     write_pruned,
 )
+from fromage_model.lora import LoraSettings, merge_into
 from fromage_model.prompts import raw_prompt
 from tests.fromage_model import tiny
 from tests.fromage_model.conftest import LanguageModels
@@ -206,6 +207,17 @@ def test_a_model_of_ours_goes_out_with_its_statistics_in_the_maps(lms, clip, own
 def test_bfloat16_is_written_where_it_is_asked_for(lms, own_home, tmp_path):
     write_pruned(tiny.build(lms.opt), tmp_path / "p", dtype=torch.bfloat16)
     assert {tensor.dtype for tensor in read_pruned(tmp_path / "p").values()} == {torch.bfloat16}
+
+
+@pytest.mark.parametrize("merged", [False, True])
+def test_a_model_with_lora_can_t_be_written_in_this_form(merged, lms, own_home, tmp_path):
+    model = tiny.build(lms.opt, lora=LoraSettings(rank=2))
+    if merged:
+        merge_into(model.lm)
+        model.trained.lora = None
+    with pytest.raises(CheckpointError, match="the original's form has no place; a model trained without lora_rank"):
+        write_pruned(model, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
 
 
 @pytest.mark.parametrize("kind", ["untied", "opt"])
