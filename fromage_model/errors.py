@@ -50,6 +50,14 @@ class MissingArtefact(FromageError):
     """A bundle, catalogue, index or weights that are not where they were looked for."""
 
 
+class WriteError(FromageError):
+    """An output that can't be written or read back: a full disk, a folder without permission, a damaged shard."""
+
+
+class SettingsDiffer(FromageError):
+    """Work begun with other settings than it is to be continued with; the message names each with both values."""
+
+
 class FingerprintMismatch(FromageError):
     """Two artefacts that were not made by the same model; the message gives both fingerprints."""
 

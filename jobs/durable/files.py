@@ -1,0 +1,135 @@
+"""A folder on a local disk or behind fsspec, whose files are whole or not there. Knows nothing of what is in them."""
+
+import os
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from fromage_model.artefacts import is_uri
+from fromage_model.errors import WriteError
+
+PARTIAL = ".partial"
+
+
+class Files:
+    """The files of one folder by name. Every method raises WriteError where the target can't be written."""
+
+    def __init__(self, root: str | Path):
+        """`root` is a local path, or a URI such as s3://bucket/folder or file:///data/folder."""
+        import fsspec
+
+        self.root = str(root).rstrip("/") if is_uri(root) else str(Path(root).expanduser().resolve())
+        self._fs, self._folder = fsspec.core.url_to_fs(self.root)
+        self.is_local = "file" in _protocols(self._fs)
+
+    def make(self) -> None:
+        with self._writing(self.root):
+            self._fs.makedirs(self._folder, exist_ok=True)
+
+    def write(self, name: str, data: bytes | memoryview, *, sync: bool = True) -> None:
+        """Under a temporary name, fsynced where that is possible, and renamed when whole.
+
+        Without `sync` the file outlives the process, but perhaps not the machine.
+        """
+        final, partial = self._path(name), self._path(f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+        with self._writing(final):
+            if self.is_local:
+                _write_local(final, partial, data, sync=sync)
+            else:
+                self._fs.pipe_file(partial, bytes(data))
+                self._fs.mv(partial, final)
+
+    def read(self, name: str) -> bytes | None:
+        """The bytes of a file, or None where there is none of that name."""
+        try:
+            return self._fs.cat_file(self._path(name))
+        except FileNotFoundError:
+            return None
+
+    def read_all(self, names: list[str]) -> dict[str, bytes]:
+        """The bytes of many small files at once; those that are gone are missing."""
+        path_of = {self._path(name): name for name in names}
+        found = self._fs.cat(list(path_of), on_error="omit") if path_of else {}
+        by_name = {_last(path): data for path, data in found.items()}
+        return {name: by_name[name] for name in names if name in by_name}
+
+    def open(self, name: str) -> BinaryIO:
+        return self._fs.open(self._path(name), "rb")
+
+    @contextmanager
+    def create(self, name: str) -> Iterator[BinaryIO]:
+        """A file to be written piece by piece, there under its name when the block ends well."""
+        final, partial = self._path(name), self._path(f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+        with self._writing(final):
+            try:
+                with self._fs.open(partial, "wb") as file:
+                    yield file
+                    if self.is_local:
+                        file.flush()
+                        os.fsync(file.fileno())
+                self._fs.mv(partial, final)
+            except BaseException:
+                with suppress(OSError):
+                    self._fs.rm_file(partial)
+                raise
+
+    def names(self) -> dict[str, int]:
+        """The files that are there, with their sizes in bytes; half-written ones are left out."""
+        try:
+            entries = self._fs.ls(self._folder, detail=True, refresh=True)
+        except FileNotFoundError:
+            return {}
+        files = {_last(entry["name"]): int(entry["size"] or 0) for entry in entries if entry["type"] == "file"}
+        return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
+
+    def remove(self, name: str) -> None:
+        """It may be gone already."""
+        try:
+            self._fs.rm_file(self._path(name))
+        except FileNotFoundError:
+            return
+
+    def remove_all(self) -> None:
+        """The folder and all that is in it."""
+        if self._fs.exists(self._folder):
+            self._fs.rm(self._folder, recursive=True)
+
+    def _path(self, name: str) -> str:
+        return f"{self._folder}/{name}"
+
+    @contextmanager
+    def _writing(self, what: str) -> Iterator[None]:
+        try:
+            yield
+        except OSError as error:
+            raise WriteError(f"{what} can't be written: {error.strerror or error}") from error
+
+
+def _write_local(final: str, partial: str, data: bytes | memoryview, *, sync: bool) -> None:
+    try:
+        with open(partial, "wb") as file:
+            file.write(data)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        os.replace(partial, final)
+    except OSError:
+        Path(partial).unlink(missing_ok=True)
+        raise
+    if sync:
+        folder = os.open(os.path.dirname(final), os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
+
+
+def _protocols(filesystem: Any) -> tuple[str, ...]:
+    protocol = filesystem.protocol
+    return (protocol,) if isinstance(protocol, str) else tuple(protocol)
+
+
+def _last(path: str) -> str:
+    return path.rstrip("/").rpartition("/")[2]

@@ -1,0 +1,260 @@
+"""A run as the driver sees it: begun or continued, its shards sent through Ray Data, its output read back."""
+
+import hashlib
+import io
+import json
+import logging
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from fromage_model.artefacts import is_uri
+from fromage_model.catalogue.schema import FAILURES_SCHEMA
+from fromage_model.catalogue.table import FAILURES_FILE
+from fromage_model.errors import FromageError, SettingsDiffer, WriteError
+from jobs.durable.files import Files
+from jobs.durable.guard import FAILED_ID, FAILED_IMAGE, Guard, Plan, ShardDone, manifest_file, shard_file, split
+from jobs.durable.work import shard_count, write_work
+
+RUN_FILE = "run.json"
+SHARD_ROWS = 64
+# Shards that one Ray Data execution is given: what the driver holds of them is small, but it is something.
+SHARDS_AT_ONCE = 4096
+# What Ray Data may hold between stages, so that a fast decoder does not fill the memory in front of a slow encoder.
+QUEUED_BYTES = 512 << 20
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One step of a run: `make(**options)` in each actor. `workers` are how many actors, the fewest and the most."""
+
+    make: type
+    options: dict[str, Any] = field(default_factory=dict)
+    name: str = ""
+    num_cpus: float = 1.0
+    num_gpus: float = 0.0
+    workers: tuple[int, int] = (1, 1)
+
+
+class DurableRun:
+    """Work of one job in one folder; see the package's docstring."""
+
+    def __init__(self, files: Files, state: dict[str, Any]):
+        self.files = files
+        self.state = state
+        self.rows: int = state["rows"]
+        self.shard_rows: int = state["shard_rows"]
+        self.done: dict[int, ShardDone] = {}
+
+    @classmethod
+    def open(
+        cls,
+        folder: str | Path,
+        *,
+        job: str,
+        settings: dict[str, Any],
+        source: str,
+        rows: Iterable[pa.Table],
+        shard_rows: int = SHARD_ROWS,
+        force: bool = False,
+        retry_failed: bool = False,
+    ) -> "DurableRun":
+        """Begin the work, or go on with what `folder` holds of it. `settings` must go through JSON unchanged.
+
+        Raises SettingsDiffer where it was begun with others, WriteError where the folder can't be written.
+        """
+        files = Files(folder)
+        state = {"job": job, "settings": settings | {"shard_rows": shard_rows}, "source": source}
+        state = json.loads(json.dumps(state))
+        found = None if force else cls._found(files)
+        if found is not None:
+            _refuse_other(found, state, folder=files.root)
+            if found["source"] == state["source"]:
+                return cls(files, found)._resumed(retry_failed=retry_failed)
+            log.warning("%s: the input has changed since it was begun; starting anew", files.root)
+        files.remove_all()
+        files.make()
+        count = write_work(files, rows, shard_rows=shard_rows)
+        digest = hashlib.sha256(json.dumps(state, sort_keys=True).encode()).hexdigest()[:32]
+        state |= {"rows": count, "shard_rows": shard_rows, "fingerprint": digest}
+        files.write(RUN_FILE, json.dumps(state, indent=2).encode())
+        return cls(files, state)
+
+    @staticmethod
+    def _found(files: Files) -> dict[str, Any] | None:
+        """What run.json says; it is written last, so without it nothing was begun."""
+        try:
+            return json.loads(files.read(RUN_FILE) or b"null")
+        except ValueError:
+            return None
+
+    def _resumed(self, *, retry_failed: bool) -> "DurableRun":
+        """Take over the shards that have a manifest of this run and a file of the size that it tells."""
+        sizes = self.files.names()
+        manifests = {manifest_file(shard): shard for shard in range(self.shards) if manifest_file(shard) in sizes}
+        for name, data in self.files.read_all(list(manifests)).items():
+            shard, manifest = manifests[name], json.loads(data)
+            whole = sizes.get(shard_file(shard)) == manifest["bytes"]
+            if not whole or manifest["fingerprint"] != self.state["fingerprint"]:
+                continue
+            if retry_failed and manifest["failed"]:
+                self.files.remove(name)
+                continue
+            self.done[shard] = ShardDone(shard, manifest["rows"], manifest["failed"], manifest["reasons"])
+        if self.done:
+            kept = sum(done.rows for done in self.done.values())
+            log.info("%s: going on, %d of %d rows are done", self.files.root, kept, self.rows)
+        return self
+
+    @property
+    def shards(self) -> int:
+        return shard_count(self.rows, self.shard_rows)
+
+    @property
+    def rows_done(self) -> int:
+        return sum(done.rows for done in self.done.values())
+
+    @property
+    def rows_failed(self) -> int:
+        return sum(done.failed for done in self.done.values())
+
+    def process(self, stages: Sequence[Stage], *, on_shard: Callable[[ShardDone], None] = lambda done: None) -> None:
+        """Do every shard that is not done; `on_shard` hears of each. Needs a Ray that runs.
+
+        Raises what a stage raised that concerns more than a row, and WriteError where a shard can't be written.
+        """
+        missing = [shard for shard in range(self.shards) if shard not in self.done]
+        for start in range(0, len(missing), SHARDS_AT_ONCE):
+            for done in self._stream(missing[start : start + SHARDS_AT_ONCE], stages):
+                self.done[done.shard] = done
+                on_shard(done)
+        if len(self.done) != self.shards:
+            raise RuntimeError(f"{self.files.root}: {len(self.done)} of {self.shards} shards came back")
+
+    def _stream(self, shards: list[int], stages: Sequence[Stage]) -> Iterator[ShardDone]:
+        import ray
+        from ray.data import DataContext
+
+        context = DataContext.get_current().copy()
+        # A shard is one block from end to end, and one that is done is told at once.
+        context.target_max_block_size = None
+        context.execution_options.preserve_order = False
+        context.execution_options.resource_limits = ray.data.ExecutionResources(object_store_memory=QUEUED_BYTES)
+        plan = Plan(
+            root=self.files.root,
+            shard_rows=self.shard_rows,
+            rows=self.rows,
+            session=uuid.uuid4().hex,
+            fingerprint=self.state["fingerprint"],
+            settings=self.state["settings"],
+        )
+        with DataContext.current(context), _plainly():
+            blocks = [pa.table({"shard": pa.array([shard], pa.int64())}) for shard in shards]
+            rows = ray.data.from_arrow(blocks)
+            for position, stage in enumerate(stages):
+                rows = rows.map_batches(
+                    Guard,
+                    fn_constructor_kwargs={
+                        "plan": plan,
+                        "position": position,
+                        "last": position == len(stages) - 1,
+                        "name": stage.name or stage.make.__name__,
+                        "make": stage.make,
+                        "options": stage.options,
+                    },
+                    batch_format="pyarrow",
+                    batch_size=None,
+                    num_cpus=stage.num_cpus,
+                    num_gpus=stage.num_gpus or None,
+                    compute=_pool(stage, len(shards)),
+                )
+            for batch in rows.iter_batches(batch_format="pyarrow", batch_size=None):
+                for row in batch.to_pylist():
+                    yield ShardDone(**(row | {"reasons": json.loads(row["reasons"])}))
+
+    def tables(self) -> Iterator[pa.Table]:
+        """The rows that are well of each shard, in the order of the rows. Raises WriteError for a damaged shard."""
+        for shard in range(self.shards):
+            well, _ = split(self._read(shard))
+            if well.num_rows:
+                yield well
+
+    def failures(self) -> Iterator[pa.Table]:
+        """The failed rows of each shard that has some, with the columns of FAILURES_SCHEMA."""
+        for shard, done in sorted(self.done.items()):
+            if done.failed:
+                table = self._read(shard)
+                ill = table.filter(table["error"].is_valid())
+                kept = {"id": FAILED_ID, "image": FAILED_IMAGE}
+                columns = [ill[kept.get(name, name)] for name in FAILURES_SCHEMA.names]
+                yield pa.Table.from_arrays(columns, names=FAILURES_SCHEMA.names).cast(FAILURES_SCHEMA)
+
+    def write_failures(self, folder: Path) -> None:
+        """failures.parquet in `folder`, a shard at a time; it is there, empty, where no row failed."""
+        with pq.ParquetWriter(folder / FAILURES_FILE, FAILURES_SCHEMA) as writer:
+            for table in self.failures():
+                writer.write_table(table)
+
+    def remove(self) -> None:
+        """The folder of the run and all that is in it: once its output is elsewhere."""
+        self.files.remove_all()
+
+    def _read(self, shard: int) -> pa.Table:
+        data = self.files.read(shard_file(shard)) or b""
+        manifest = json.loads(self.files.read(manifest_file(shard)) or b"{}")
+        if hashlib.sha256(data).hexdigest() != manifest.get("sha256"):
+            self.files.remove(manifest_file(shard))
+            raise WriteError(f"{self.files.root}/{shard_file(shard)} is damaged; the same command makes it again")
+        return pq.read_table(io.BytesIO(data))
+
+
+def work_folder(target: str | Path) -> str:
+    """Where the work on an artefact is kept while it is not whole: beside it."""
+    if is_uri(target):
+        return f"{str(target).rstrip('/')}.work"
+    path = Path(target).expanduser().resolve()
+    return str(path.parent / f".{path.name}.work")
+
+
+def _refuse_other(found: dict[str, Any], wanted: dict[str, Any], *, folder: str) -> None:
+    before = {"job": found["job"]} | found["settings"]
+    now = {"job": wanted["job"]} | wanted["settings"]
+    differing = [name for name in sorted({*before, *now}) if before.get(name) != now.get(name)]
+    if differing:
+        listed = "; ".join(f"{name}: {before.get(name)!r} then, {now.get(name)!r} now" for name in differing)
+        raise SettingsDiffer(
+            f"{folder} holds work that was begun with other settings ({listed}). Use those to go on, or --force to "
+            f"start anew"
+        )
+
+
+def _pool(stage: Stage, shards: int) -> Any:
+    from ray.data import ActorPoolStrategy
+
+    fewest, most = (max(1, min(count, shards)) for count in stage.workers)
+    return ActorPoolStrategy(size=fewest) if most <= fewest else ActorPoolStrategy(min_size=fewest, max_size=most)
+
+
+@contextmanager
+def _plainly() -> Iterator[None]:
+    """What a worker raised on purpose is raised here as it was, without the worker's traceback."""
+    import ray
+
+    try:
+        yield
+    except ray.exceptions.RayError as error:
+        cause: Any = error
+        while cause is not None:
+            inner = getattr(cause, "cause", None) or cause.__cause__
+            if isinstance(inner, FromageError) and not isinstance(inner, ray.exceptions.RayError):
+                raise inner from None
+            cause = inner
+        raise

@@ -1,0 +1,67 @@
+"""Stages for tests of durable runs: they count, stumble, die, and take their time. Workers import them by name."""
+
+import os
+import signal
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from fromage_model.errors import ConfigError, InvalidInput
+
+
+class Double:
+    """row, number -> row, number, doubled. `slow_s` is waited for each row."""
+
+    def __init__(self, *, slow_s: float = 0.0):
+        self.slow_s = slow_s
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        time.sleep(self.slow_s * rows.num_rows)
+        return pa.table({"row": rows["row"], "number": rows["number"], "doubled": pc.multiply(rows["number"], 2)})
+
+
+class Stumble:
+    """Raises over every table with one of `bad` in it; the others come back in reverse."""
+
+    def __init__(self, *, bad: list[int], error: type[Exception] = InvalidInput):
+        self.bad = bad
+        self.error = error
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        for row in rows["row"].to_pylist():
+            if row in self.bad:
+                raise self.error(f"row {row} is bad")
+        return rows.select(["row", "number"]).sort_by([("row", "descending")])
+
+
+class Die:
+    """Kills its own process at row `at`, the first `times` times; `diary` counts them."""
+
+    def __init__(self, *, at: int, times: int, diary: str):
+        self.at = at
+        self.times = times
+        self.diary = Path(diary)
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        deaths = len(self.diary.read_text()) if self.diary.exists() else 0
+        if self.at in rows["row"].to_pylist() and deaths < self.times:
+            self.diary.write_text("+" * (deaths + 1))
+            os.kill(os.getpid(), signal.SIGKILL)
+        return rows.select(["row", "number"])
+
+
+class InTheWay(Double):
+    """Puts a folder where the first shard would be written."""
+
+    def __init__(self, *, folder: str):
+        super().__init__()
+        (Path(folder) / "shard-000000.parquet").mkdir()
+
+
+class Misconfigured(Double):
+    """Can't work at all."""
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        raise ConfigError("no such device")

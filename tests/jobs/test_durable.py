@@ -1,0 +1,193 @@
+"""A durable run ends with every row done or failed, once, whatever was killed on the way."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fromage_model.catalogue.schema import FAILURES_SCHEMA
+from fromage_model.errors import ConfigError, SettingsDiffer, WriteError
+from jobs.durable import DurableRun, Files, Stage, work_folder
+from jobs.durable.work import Work, write_work
+from tests.jobs import durable_job
+from tests.jobs.durable_job import numbers
+from tests.jobs.durable_stages import Die, Double, InTheWay, Misconfigured, Stumble
+
+CPUS = 0.5
+
+
+def begin(folder: Path | str, *, count: int = 10, **options) -> DurableRun:
+    settings = {"job": "test", "settings": {"colour": "red"}, "source": "a", "shard_rows": 4} | options
+    return DurableRun.open(folder, rows=[numbers(count)], **settings)
+
+
+def stage(make: type, **options) -> Stage:
+    return Stage(make, options, name=make.__name__.lower(), num_cpus=CPUS)
+
+
+def doubled(run: DurableRun) -> dict[int, int]:
+    rows = [row for table in run.tables() for row in table.to_pylist()]
+    assert len({row["row"] for row in rows}) == len(rows)
+    return {row["row"]: row["doubled"] for row in rows}
+
+
+def expected(count: int, *, without: tuple[int, ...] = ()) -> dict[int, int]:
+    return {row: 2 * row * row for row in range(1, count + 1) if row not in without}
+
+
+def test_rows_come_back_in_order_and_the_bad_ones_with_their_reason(ray_session, tmp_path):
+    run = begin(tmp_path / "run")
+    heard = []
+    run.process([stage(Stumble, bad=[3, 6]), stage(Double)], on_shard=heard.append)
+    assert doubled(run) == expected(10, without=(3, 6))
+    assert [row for table in run.tables() for row in table["row"].to_pylist()] == [1, 2, 4, 5, 7, 8, 9, 10]
+    run.write_failures(tmp_path)
+    table = pq.read_table(tmp_path / "failures.parquet")
+    assert table.schema == FAILURES_SCHEMA
+    failures = table.to_pylist()
+    assert [(row["row"], row["id"], row["stage"], row["error"], row["message"]) for row in failures] == [
+        (3, "id 3", "stumble", "InvalidInput", "row 3 is bad"),
+        (6, "id 6", "stumble", "InvalidInput", "row 6 is bad"),
+    ]
+    assert sorted((done.shard, done.rows, done.failed) for done in heard) == [(0, 4, 1), (1, 4, 1), (2, 2, 0)]
+    assert (run.rows_done, run.rows_failed) == (10, 2)
+
+
+def test_what_is_done_is_not_done_again_unless_it_failed_and_that_is_asked_for(ray_session, tmp_path):
+    folder = tmp_path / "run"
+    begin(folder).process([stage(Stumble, bad=[3]), stage(Double)])
+    times = {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*")}
+    run = begin(folder)
+    run.process([stage(Misconfigured)])
+    assert doubled(run) == expected(10, without=(3,))
+    again = begin(folder, retry_failed=True)
+    again.process([stage(Double)])
+    assert doubled(again) == expected(10)
+    changed = {path.name for path in folder.glob("shard-*") if path.stat().st_mtime_ns != times[path.name]}
+    assert changed == {"shard-000000.parquet", "shard-000000.json"}
+
+
+def test_other_settings_are_refused_by_name_and_force_starts_anew(ray_session, tmp_path):
+    folder = tmp_path / "run"
+    begin(folder).process([stage(Double)])
+    with pytest.raises(SettingsDiffer, match=r"colour: 'red' then, 'blue' now\)\. .*--force"):
+        begin(folder, settings={"colour": "blue"})
+    with pytest.raises(SettingsDiffer, match="shard_rows: 4 then, 5 now"):
+        begin(folder, shard_rows=5)
+    assert begin(folder).rows_done == 10
+    assert begin(folder, settings={"colour": "blue"}, force=True).rows_done == 0
+
+
+def test_another_input_starts_anew_by_itself(ray_session, tmp_path):
+    begin(tmp_path / "run").process([stage(Double)])
+    run = begin(tmp_path / "run", count=3, source="b")
+    assert (run.rows, run.rows_done) == (3, 0)
+
+
+def test_a_killed_worker_costs_nothing_and_a_row_that_kills_every_worker_is_a_failure(ray_session, tmp_path):
+    run = begin(tmp_path / "run")
+    once, always = tmp_path / "once", tmp_path / "always"
+    run.process([stage(Die, at=2, times=1, diary=str(once)), stage(Die, at=6, times=99, diary=str(always))])
+    assert once.read_text() == "+"
+    assert [row for table in run.tables() for row in table["row"].to_pylist()] == [1, 2, 3, 4, 5, 7, 8, 9, 10]
+    (failure,) = [row for table in run.failures() for row in table.to_pylist()]
+    assert (failure["row"], failure["stage"], failure["error"], failure["attempts"]) == (6, "die", "WorkerDied", 2)
+    assert [path.name for path in (tmp_path / "run").glob("claim-*")] == []
+
+
+def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp_path):
+    folder = tmp_path / "run"
+    command = [sys.executable, "-m", "tests.jobs.durable_job", str(folder), "40", "0.05"]
+    driver = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    deadline_s = time.monotonic() + 240
+    while len(list(folder.glob("shard-*.json"))) < 2:
+        assert driver.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.02)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    finished = {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*.json")}
+    assert 2 <= len(finished) < 10
+    run = durable_job.main(str(folder), 40, 0.0)
+    assert doubled(run) == expected(40, without=(3,))
+    assert run.rows_failed == 1
+    assert {name: (folder / name).stat().st_mtime_ns for name in finished} == finished
+
+
+def test_a_shard_that_can_not_be_written_and_a_wrong_setting_stop_the_run(ray_session, tmp_path):
+    run = begin(tmp_path / "run")
+    with pytest.raises(WriteError, match=r"shard-000000\.parquet can't be written: Is a directory"):
+        run.process([stage(InTheWay, folder=str(tmp_path / "run"))])
+    with pytest.raises(ConfigError, match="no such device"):
+        begin(tmp_path / "wrong").process([stage(Misconfigured)])
+
+
+def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
+    program = (
+        "import resource, signal, sys; from jobs.durable import Files; files = Files(sys.argv[1]);"
+        "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999));"
+        "files.write('shard', bytes(1000))"
+    )
+    done = subprocess.run([sys.executable, "-c", program, str(tmp_path)], capture_output=True, text=True)
+    assert f"WriteError: {tmp_path}/shard can't be written: File too large" in done.stderr
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_damaged_shard_is_noticed_and_made_again(ray_session, tmp_path):
+    folder = tmp_path / "run"
+    run = begin(folder)
+    run.process([stage(Double)])
+    shard = folder / "shard-000001.parquet"
+    shard.write_bytes(bytes(len(shard.read_bytes())))
+    with pytest.raises(WriteError, match=r"shard-000001\.parquet is damaged"):
+        list(run.tables())
+    again = begin(folder)
+    assert again.rows_done == 6
+    again.process([stage(Double)])
+    assert doubled(again) == expected(10)
+
+
+def test_a_folder_may_be_a_uri_and_manifests_tell_what_made_a_shard(ray_session, tmp_path):
+    run = begin((tmp_path / "run").as_uri())
+    run.process([stage(Double)])
+    manifest = json.loads((tmp_path / "run" / "shard-000002.json").read_text())
+    assert (manifest["rows"], manifest["failed"]) == (2, 0)
+    assert manifest["settings"] == {"colour": "red", "shard_rows": 4}
+    assert manifest["fingerprint"] == run.state["fingerprint"]
+    run.remove()
+    assert not (tmp_path / "run").exists()
+
+
+def test_work_lies_beside_its_target():
+    assert work_folder("/data/features/shop") == "/data/features/.shop.work"
+    assert work_folder("s3://bucket/shop/") == "s3://bucket/shop.work"
+
+
+def test_a_folder_that_can_not_be_made_is_named(tmp_path):
+    (tmp_path / "file").write_text("in the way")
+    with pytest.raises(WriteError, match=r"file.* can't be written"):
+        begin(tmp_path / "file" / "run")
+
+
+@pytest.mark.parametrize("shard_rows", [1, 7, 5000, 20_000])
+def test_work_is_cut_into_the_same_shards_however_it_comes(tmp_path, shard_rows):
+    count = 9001
+    pieces = [numbers(count).slice(start, 3333) for start in range(0, count, 3333)]
+    files = Files(tmp_path)
+    assert write_work(files, pieces, shard_rows=shard_rows) == count
+    work = Work(files, shard_rows=shard_rows)
+    shards = range(-(-count // shard_rows))
+    for shard in {*list(shards)[:3], shards[-1], len(shards) // 2}:
+        rows = numbers(count).slice(shard * shard_rows, shard_rows)
+        assert work.shard(shard).equals(rows.combine_chunks())
+
+
+def test_no_rows_are_no_work(tmp_path):
+    assert write_work(Files(tmp_path), [pa.table({"row": pa.array([], pa.int64())})], shard_rows=4) == 0
