@@ -45,7 +45,7 @@ class Files:
         """The bytes of a file, or None where there is none of that name."""
         try:
             return self._fs.cat_file(self._path(name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return None
 
     def read_all(self, names: list[str]) -> dict[str, bytes]:
@@ -79,7 +79,7 @@ class Files:
         """The files that are there, with their sizes in bytes; half-written ones are left out."""
         try:
             entries = self._fs.ls(self._folder, detail=True, refresh=True)
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return {}
         files = {_last(entry["name"]): int(entry["size"] or 0) for entry in entries if entry["type"] == "file"}
         return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
@@ -88,7 +88,7 @@ class Files:
         """It may be gone already."""
         try:
             self._fs.rm_file(self._path(name))
-        except FileNotFoundError:
+        except (FileNotFoundError, NotADirectoryError):
             return
 
     def remove_all(self) -> None:

@@ -89,6 +89,12 @@ class DurableRun:
         return cls(files, state)
 
     @staticmethod
+    def forget(folder: str | Path) -> None:
+        """Remove what is left of a run whose output is in its place: it was killed before it could do so."""
+        if is_uri(folder) or Path(folder).exists():
+            Files(folder).remove_all()
+
+    @staticmethod
     def _found(files: Files) -> dict[str, Any] | None:
         """What run.json says; it is written last, so without it nothing was begun."""
         try:
