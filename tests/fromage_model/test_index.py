@@ -1,7 +1,6 @@
 """The retrieval index: exact, with exclusions inside the search, and unwilling to open what does not fit together."""
 
 import json
-from datetime import UTC, datetime
 
 import numpy as np
 import pyarrow as pa
@@ -9,33 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fromage_model.catalogue import SCHEMA
 from fromage_model.errors import FingerprintMismatch, InvalidInput, MissingArtefact, RetrievalIndexError
 from fromage_model.index import RetrievalIndex, top_rows
-
-
-def unit_vectors(count, width=8, seed=0):
-    vectors = np.random.default_rng(seed).normal(size=(count, width)).astype(np.float32)
-    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
-
-
-def items(count):
-    rows = [
-        {
-            "id": f"id{row}",
-            "image": f"images/{row}.png",
-            "image_sha256": f"{row:064x}",
-            "source": "test",
-            "caption": f"item {row}",
-            "item_url": f"https://example.org/{row}",
-            "attributes": {"subgroup": "clothing"},
-            "group": f"group{row}",
-            "split": "train",
-            "updated_at": datetime(2026, 1, 1, tzinfo=UTC),
-        }
-        for row in range(count)
-    ]
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
+from tests.fromage_model.index_items import items, unit_vectors
 
 
 def small_index(count=20, width=8):
@@ -66,7 +41,7 @@ def test_a_hit_carries_the_whole_item():
     index = small_index()
     hit = index.search(unit_vectors(20)[3], top_k=1)[0][0]
     assert (hit.item.caption, hit.item.item_url) == ("item 3", "https://example.org/3")
-    assert hit.item.attributes == {"subgroup": "clothing"}
+    assert hit.item.attributes == {"subgroup": "clothing", "parity": "odd"}
     assert hit.item == index.item("id3")
 
 
@@ -87,7 +62,7 @@ def test_fewer_items_than_asked_for_come_without_the_excluded():
 def test_more_queries_than_a_chunk_are_answered_one_by_one(monkeypatch):
     index, queries = small_index(), unit_vectors(7, seed=9)
     whole = [[hit.id for hit in hits] for hits in index.search(queries, top_k=3)]
-    monkeypatch.setattr("fromage_model.index.CHUNK_QUERIES", 2)
+    monkeypatch.setattr("fromage_model.index.exact.CHUNK_QUERIES", 2)
     assert [[hit.id for hit in hits] for hits in index.search(queries, top_k=3)] == whole
 
 
@@ -139,15 +114,15 @@ def test_items_that_do_not_fit_the_vectors_are_refused():
 @pytest.mark.parametrize(
     ("spoil", "message"),
     [
-        (lambda folder: (folder / "vectors.npy").unlink(), "vectors.npy"),
-        (lambda folder: (folder / "items.parquet").write_bytes(b"no parquet"), "jobs.index"),
-        (lambda folder: np.save(folder / "vectors.npy", unit_vectors(19)), "shape"),
-        (lambda folder: np.save(folder / "vectors.npy", unit_vectors(20) * 3), "length 1"),
-        (lambda folder: np.save(folder / "vectors.npy", unit_vectors(20).astype(np.float64)), "float32"),
+        (lambda folder: (folder / "vectors-00000.npy").unlink(), "vectors-00000.npy"),
+        (lambda folder: (folder / "items-00000.arrow").write_bytes(b"no arrow"), "jobs.index"),
+        (lambda folder: np.save(folder / "vectors-00000.npy", unit_vectors(19)), "shape"),
+        (lambda folder: np.save(folder / "vectors-00000.npy", unit_vectors(20) * 3), "length 1"),
+        (lambda folder: np.save(folder / "vectors-00000.npy", unit_vectors(20).astype(np.float64)), "float32"),
         (lambda folder: (folder / "index.json").unlink(), "index.json"),
         (lambda folder: (folder / "index.json").write_text("{}"), "index.json"),
-        (lambda folder: changed_info(folder, rows=19), "shape"),
-        (lambda folder: changed_info(folder, format=2), "format 1, got 2"),
+        (lambda folder: changed_info(folder, rows=19), "19 items and 0 tombstones"),
+        (lambda folder: changed_info(folder, format=3), "format 1 or 2, got 3"),
     ],
 )
 def test_a_folder_whose_files_contradict_each_other_does_not_open(tmp_path, spoil, message):

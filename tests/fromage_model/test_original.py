@@ -106,7 +106,7 @@ def plain(model: Fromage, parts: list, **options) -> list:
     found, last, seen = [], 0, []
     for number, place in enumerate(rets):
         upto = [*before, ids[: place + 1]] if before is not None else cut_after_ret(model, prompt, number)
-        scores = model.index._vectors @ reference.embedding_at(model, upto).numpy()
+        scores = model.index.vectors @ reference.embedding_at(model, upto).numpy()
         scores[seen] -= 1000
         rows = np.argsort(-scores)[: options["max_img_per_ret"]].tolist()
         seen += rows

@@ -100,9 +100,9 @@ def test_items_without_features_are_counted_and_left_out(args, tiny_world, tmp_p
 
 @pytest.mark.usefixtures("no_ray", "whole_index")
 def test_an_index_that_is_up_to_date_is_left_alone_and_starts_no_ray(args, tmp_path):
-    before = (tmp_path / "index" / "vectors.npy").stat().st_mtime_ns
+    before = (tmp_path / "index" / "index.json").stat().st_mtime_ns
     assert main(args()).as_dict()["skipped"]
-    assert (tmp_path / "index" / "vectors.npy").stat().st_mtime_ns == before
+    assert (tmp_path / "index" / "index.json").stat().st_mtime_ns == before
 
 
 @pytest.mark.usefixtures("no_ray", "whole_index")

@@ -1,0 +1,22 @@
+"""The retrieval index: unit vectors of a catalogue's items, searched exactly or by faiss, with filters inside."""
+
+from fromage_model.index.exact import top_rows
+from fromage_model.index.filters import Filter
+from fromage_model.index.info import FORMAT, INFO_FILE, IndexInfo, Measured, read_info
+from fromage_model.index.plan import Kind, Plan, plan_index
+from fromage_model.index.retrieval import Hit, RetrievalIndex
+
+__all__ = [
+    "FORMAT",
+    "INFO_FILE",
+    "Filter",
+    "Hit",
+    "IndexInfo",
+    "Kind",
+    "Measured",
+    "Plan",
+    "RetrievalIndex",
+    "plan_index",
+    "read_info",
+    "top_rows",
+]

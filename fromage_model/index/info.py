@@ -1,0 +1,90 @@
+"""What an index says about itself in `index.json`. Knows nothing of the vectors and items beside it."""
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from fromage_model.errors import RetrievalIndexError
+from fromage_model.index.plan import KINDS, Kind
+
+FORMAT = 2
+# 1: one `vectors.npy` and one `items.parquet`, always exact. Opened as before, and written as 2.
+KNOWN_FORMATS = (1, FORMAT)
+INFO_FILE = "index.json"
+DTYPES = ("float32", "float16")
+
+
+@dataclass(frozen=True)
+class Measured:
+    """How a search by faiss compares with the exact one, on the rows that the index had when it was built.
+
+    `queries_of` says what was asked: `apart` (vectors that are not in the index) or `leave-one-out` (indexed vectors,
+    each without itself). `effort` is the efSearch of HNSW or the nprobe of IVF that the build settled on. Of searches
+    that a filter leaves less than `exact_below` of the rows (a share), all are exact: there it was faster, or the other
+    way missed too much. `median_ms` is one query at a time, on the machine that built.
+    """
+
+    recall_at_10: float
+    queries: int
+    queries_of: str
+    effort: int
+    exact_below: float
+    median_ms: float
+    exact_median_ms: float
+
+
+@dataclass(frozen=True)
+class IndexInfo:
+    """What `index.json` says. `vectors`: what an item's vector is made of, `image`, `caption` or `both`.
+
+    `rows` counts the items, `segments` the stored vectors file by file; `tombstones` of these are deleted or replaced.
+    """
+
+    fingerprint: str
+    catalogue: str
+    catalogue_fingerprint: str | None
+    rows: int
+    width: int
+    created_by: str
+    format: int = FORMAT
+    vectors: str = "image"
+    kind: Kind = "exact"
+    reason: str = ""
+    dtype: str = "float32"
+    segments: tuple[int, ...] = ()
+    tombstones: int = 0
+    measured: Measured | None = None
+
+    @property
+    def stored(self) -> int:
+        """Vectors on disk, tombstones among them."""
+        return self.rows + self.tombstones
+
+    def to_json(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def read_info(folder: Path) -> IndexInfo:
+    """What an index's folder says about itself. Raises RetrievalIndexError for a missing file or another form."""
+    try:
+        fields = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        if fields["format"] not in KNOWN_FORMATS:
+            raise RetrievalIndexError(f"{folder}: expected index format 1 or {FORMAT}, got {fields['format']}")
+        measured = fields.pop("measured", None)
+        segments = tuple(fields.pop("segments", None) or (fields["rows"],))
+        info = IndexInfo(**fields, segments=segments, measured=Measured(**measured) if measured else None)
+    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+        raise RetrievalIndexError(
+            f"{folder}: index.json can't be read ({error!r}). `python -m jobs.index` makes it again"
+        ) from error
+    if info.kind not in KINDS or info.dtype not in DTYPES:
+        raise RetrievalIndexError(
+            f"{folder}: index.json tells of an unknown kind {info.kind!r} or dtype {info.dtype!r}"
+        )
+    if sum(info.segments) != info.stored:
+        raise RetrievalIndexError(
+            f"{folder}: index.json tells of {info.rows} items and {info.tombstones} tombstones, but of segments of "
+            f"{sum(info.segments)} rows"
+        )
+    return info
