@@ -10,8 +10,8 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F
 
+from fromage_model import few_rows
 from fromage_model.errors import ConfigError
 
 
@@ -33,6 +33,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, backbone: Any, *, vocabulary: int, text_layers: Sequence[int] = (-1,)):
         super().__init__()
+        few_rows.use_few_rows(backbone)
         self.backbone = backbone.requires_grad_(False).eval()
         self.vocabulary = vocabulary
         self.text_layers = tuple(text_layers)
@@ -119,7 +120,7 @@ class LanguageModel(nn.Module):
     def logits(self, last: Tensor) -> Tensor:
         """(..., D) -> (..., V) in the LM's dtype."""
         bias = getattr(self.backbone.get_output_embeddings(), "bias", None)
-        return F.linear(last, self._head[: self.vocabulary], None if bias is None else bias[: self.vocabulary])
+        return few_rows.linear(last, self._head[: self.vocabulary], None if bias is None else bias[: self.vocabulary])
 
     @torch.no_grad()
     def mean_row_norm(self, *, output: bool = False) -> float:

@@ -168,9 +168,7 @@ def _weighted_loss(model: Fromage, last: Tensor, targets: Tensor, weights: Tenso
     """Cross-entropy after states (P, D), by the shorter way where these are constants."""
     if last.requires_grad:
         return losses.next_token_loss(model.logits(last), targets, weights)
-    with torch.no_grad():
-        logits = model.lm.logits(last)
-    return losses.next_token_loss_frozen(last, logits, model.trained.ret.head_row, targets, weights)
+    return losses.next_token_loss_frozen(last, model.lm.logits, model.trained.ret.head_row, targets, weights)
 
 
 def _tail(batch: PromptBatch, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -16,6 +16,7 @@ from typing import Literal
 import torch
 import tyro
 from torch import Tensor
+from transformers import OPTForCausalLM
 
 from fromage_model.engine import Engine
 from fromage_model.fromage import Fromage
@@ -47,13 +48,16 @@ class Args:
 
 
 @torch.inference_mode()
-def reread(model: Fromage, prompt: Prompt, *, new_tokens: int) -> list[int]:
-    """The original's `generate`, greedy: all states and logits of all positions, without a cache, for each token."""
+def reread(model: Fromage, backbone: OPTForCausalLM, prompt: Prompt, *, new_tokens: int) -> list[int]:
+    """The original's `generate`, greedy: all states and logits of all positions, without a cache, for each token.
+
+    `backbone` is the LM as transformers has it; `model` gives the prompt's embeddings and its text map.
+    """
     vocabulary = model.tokens.vocabulary
     embeddings = model.embed_prompts([prompt]).embeddings
     ids: list[int] = []
     for _ in range(new_tokens):
-        output = model.lm.backbone(inputs_embeds=embeddings, use_cache=False, output_hidden_states=True)
+        output = backbone(inputs_embeds=embeddings, use_cache=False, output_hidden_states=True)
         model.trained.text_head([output.hidden_states[-1]])
         ids.append(int(output.logits[0, -1, :vocabulary].argmax()))
         embeddings = torch.cat([embeddings, model.lm.embed(torch.tensor([ids[-1:]]))], dim=1)
@@ -75,12 +79,13 @@ def main(args: Args) -> dict:
     shape = shapes.SHAPES[args.shape]
     with tempfile.TemporaryDirectory() as folder:
         lm = shapes.write_lm(Path(folder), shape)
+        backbone = OPTForCausalLM.from_pretrained(lm).eval()
         model, half = (_endless(shapes.build(lm, shape, dtype=dtype)) for dtype in (torch.float32, torch.bfloat16))
     features = torch.randn(shape.feature_width, generator=torch.Generator().manual_seed(0)).numpy()
     prompt = raw_prompt([features, QUESTION], model.tokens)
     head, vector = model.lm.backbone.get_output_embeddings().weight.detach(), torch.randn(shape.width)
     ways = {
-        REFED: lambda: reread(model, prompt, new_tokens=args.new_tokens),
+        REFED: lambda: reread(model, backbone, prompt, new_tokens=args.new_tokens),
         ONE: lambda: decode_together(model, prompt, requests=1, new_tokens=args.new_tokens),
         MANY: lambda: decode_together(model, prompt, requests=BATCH, new_tokens=args.new_tokens),
         MANY_BF16: lambda: decode_together(half, prompt, requests=BATCH, new_tokens=args.new_tokens),

@@ -2,7 +2,9 @@
 
 import pytest
 import torch
+from transformers import OPTForCausalLM
 
+from fromage_model import losses
 from fromage_model.decoding import decode
 from fromage_model.messages import Sampling, TextDelta
 from fromage_model.prompts import raw_prompt
@@ -33,7 +35,7 @@ def test_reading_everything_again_writes_what_our_decoding_writes(lm):
     model = shapes.build(lm, shapes.SHAPES["tiny"])
     model.tokens.stop_ids = frozenset()
     prompt = raw_prompt([torch.randn(16).numpy(), decoding.QUESTION], model.tokens)
-    ids = decoding.reread(model, prompt, new_tokens=12)
+    ids = decoding.reread(model, OPTForCausalLM.from_pretrained(lm).eval(), prompt, new_tokens=12)
     stream = model.tokens.stream()
     events = decode(model, prompt, retrieval="never", sampling=Sampling(max_new_tokens=12))
     written = "".join(event.text for event in events if isinstance(event, TextDelta))
@@ -49,11 +51,13 @@ def test_contrastive_step_says_what_it_promises(lm, threads, capsys):
 
 
 def test_both_contrastive_steps_have_one_loss_and_one_gradient(lm):
-    features = torch.randn(3, 16, generator=torch.Generator().manual_seed(0))
+    captions = ["red", "a dress", "shoes for the winter", "a coat that keeps the rain out", "a hat", "socks", "gloves"]
+    features = torch.randn(len(captions), 16, generator=torch.Generator().manual_seed(0))
+    assert sum(min(len(caption), 23) + 1 for caption in captions) > losses.HEAD_POSITIONS
     found = []
     for loss_of in (contrastive_step.plain_loss, contrastive_step.our_loss):
         model = shapes.build(lm, shapes.SHAPES["tiny"]).train()
-        loss = loss_of(model, features, ["red", "a dress", "shoes for the winter"], max_tokens=12)
+        loss = loss_of(model, features, captions, max_tokens=24)
         loss.backward()
         found.append((loss.detach(), model.trained.ret.input_row.grad, model.trained.text_head.project[0].weight.grad))
     torch.testing.assert_close(found[0], found[1], atol=1e-4, rtol=1e-4)

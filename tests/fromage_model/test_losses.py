@@ -6,6 +6,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
+from fromage_model import losses
 from fromage_model.losses import info_nce, next_token_loss, next_token_loss_frozen
 from tests.fromage_model import reference
 
@@ -81,8 +82,34 @@ def test_the_frozen_form_equals_the_whole_softmax_in_value_and_in_the_row_s_grad
     weights = drawn(positions, seed=seed + 2).abs()
     rows = [drawn(width, seed=seed + 3).requires_grad_() for _ in range(2)]
     whole = next_token_loss(torch.cat([last @ head.T, (last @ rows[0])[:, None]], dim=1), targets, weights)
-    short = next_token_loss_frozen(last, last @ head.T, rows[1], targets, weights)
+    short = next_token_loss_frozen(last, lambda states: states @ head.T, rows[1], targets, weights)
     torch.testing.assert_close(short, whole)
     whole.backward()
     short.backward()
     torch.testing.assert_close(rows[1].grad, rows[0].grad)
+
+
+def test_the_frozen_form_never_holds_the_logits_of_many_positions(monkeypatch):
+    monkeypatch.setattr(losses, "HEAD_POSITIONS", 3)
+    last, head, targets, weights = drawn(8, 5), drawn(11, 5, seed=1), torch.arange(4, 12), torch.ones(8)
+    rows = [drawn(5, seed=2).requires_grad_() for _ in range(2)]
+    asked: list[int] = []
+
+    def logits_of(states: torch.Tensor) -> torch.Tensor:
+        asked.append(len(states))
+        return states @ head.T
+
+    short = next_token_loss_frozen(last, logits_of, rows[0], targets, weights)
+    whole = next_token_loss(torch.cat([last @ head.T, (last @ rows[1])[:, None]], dim=1), targets, weights)
+    torch.testing.assert_close(short, whole)
+    short.backward()
+    whole.backward()
+    torch.testing.assert_close(rows[0].grad, rows[1].grad)
+    assert asked == [3, 3, 2]
+
+
+def test_the_frozen_form_of_no_positions_is_0():
+    loss = next_token_loss_frozen(
+        drawn(0, 5), lambda states: states @ drawn(5, 11), drawn(5), torch.arange(0), drawn(0)
+    )
+    assert float(loss) == 0.0
