@@ -101,6 +101,10 @@ def chat_stream(
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     """One reply to a conversation, as it is written; needs no index."""
+    bound = model.config.max_tokens_before_ret
+    if sampling.max_tokens_before_ret is None and bound is not None:
+        bound = max(bound, sampling.min_tokens_before_ret)
+        sampling = dataclasses.replace(sampling, max_tokens_before_ret=bound)
     seen = [dataclasses.replace(message, parts=as_features(model, message.parts)) for message in messages]
     prompt = chat_prompt(seen, model.tokens, system_prompt=model.config.system_prompt)
     return decoding.decode(model, prompt, retrieval=retrieval, sampling=sampling, stop=stop)

@@ -55,6 +55,9 @@ class FromageConfig:
     picture_weight: float = 0.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0, as in the paper,
     leaves what was seen to the LM alone."""
+    max_tokens_before_ret: int | None = None
+    """How many tokens of a chat's reply may stand before [RET], where a request does not say: 0 for a model that learned
+    to ask at once or not at all, as `jobs.finetune` teaches it; None, as in the original, for any number."""
 
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
@@ -64,6 +67,8 @@ class FromageConfig:
             raise ConfigError(f"shared_width is {self.shared_width}; expected 1 or more or None, for example 256")
         if self.picture_weight < 0:
             raise ConfigError(f"picture_weight is {self.picture_weight}; expected 0 or more, for example 1.0")
+        if self.max_tokens_before_ret is not None and self.max_tokens_before_ret < 0:
+            raise ConfigError(f"max_tokens_before_ret is {self.max_tokens_before_ret}; expected 0 or more or None, for example 0")
         if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
             raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
         for name in ("image_dropout", "text_dropout"):

@@ -127,7 +127,6 @@ def _sampling(request: ChatRequest, limits: ChatLimits, defaults: ChatDefaults) 
         raise InvalidInput(f"{field} is {max_new_tokens}; at most {limits.max_new_tokens} are written", field=field)
     return Sampling(
         ret_in_context=False,
-        max_tokens_before_ret=0,
         max_new_tokens=max_new_tokens,
         temperature=defaults.temperature if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,

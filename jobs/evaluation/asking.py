@@ -65,7 +65,6 @@ class AskChat:
             retrieval=retrieval,
             sampling=Sampling(
                 max_new_tokens=self.engine.max_new_tokens,
-                max_tokens_before_ret=0,
                 repetition_penalty=self.engine.repetition_penalty,
             ),
             stop=lambda: bool(hits),

@@ -212,6 +212,7 @@ class Worker:
             shared_width=args.shared_width,
             text_layers=args.text_layers,
             picture_weight=args.picture_weight,
+            max_tokens_before_ret=args.max_tokens_before_ret,
             two_ret_rows=args.two_ret_rows,
             system_prompt=args.system_prompt,
             caption_prompt=args.caption_prompt,

@@ -38,15 +38,16 @@ class Positions:
 class Texts:
     """`at_ret`: for each layer the states at [RET], (M, D) float32, in the order of the texts.
 
-    `ends` are the M positions before [RET]; `within` those inside of captions, where no [RET] belongs.
+    `begins` are the positions at which a reply to a wish begins, where [RET] belongs; `within` those inside of
+    captions, where none does. A caption's end is neither: it looks like any full stop in mid-reply.
     """
 
     at_ret: list[Tensor]
-    ends: Positions
+    begins: Positions
     within: Positions
 
     def __len__(self) -> int:
-        return len(self.ends)
+        return len(self.at_ret[0])
 
 
 @dataclass(frozen=True)
@@ -65,7 +66,7 @@ def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str) -> Text
     """
     order: list[int] = []
     at_ret: list[tuple[Tensor, ...]] = []
-    ends, within = [], []
+    begins, within = [], []
     progress = Progress(f"read {what}", total=len(shown), every_s=10)
     for rows, asked in step.asked(shown):
         order += rows
@@ -73,11 +74,10 @@ def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str) -> Text
         mask, last = asked.batch.mask, asked.batch.lengths - 1
         place = torch.arange(mask.shape[1], device=mask.device)
         captions = torch.tensor([shown[row].caption is not None for row in rows], device=mask.device)
-        ends.append(_positions(step.model, asked.last[place == last[:, None]]))
+        begins.append(_positions(step.model, asked.last[~captions[:, None] & (place == last[:, None])]))
         within.append(_positions(step.model, asked.last[captions[:, None] & (place < last[:, None])]))
         progress.add(len(rows))
     ordered = torch.tensor(order).argsort().to(step.model.lm.device)
-    joined = Positions.join(ends)
     layers = [torch.cat(layer)[ordered] for layer in zip(*at_ret, strict=True)]
     broken = int((~torch.cat(layers, dim=1).isfinite().all(dim=1)).sum())
     if broken:
@@ -87,7 +87,7 @@ def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str) -> Text
         )
     return Texts(
         at_ret=layers,
-        ends=Positions(joined.last[ordered], joined.log_sum[ordered]),
+        begins=Positions.join(begins),
         within=Positions.join(within),
     )
 

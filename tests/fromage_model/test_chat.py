@@ -87,6 +87,21 @@ def test_never_gives_text_alone(chat_model):
     assert reply.parts == (reply.text,)
 
 
+def test_the_config_s_bound_holds_where_a_request_does_not_say(lms):
+    """A [RET] that would come late comes not at all; one that must come late, as the request says, still does."""
+    late = {"max_new_tokens": 12, "ret_scale_factor": 4.0, "min_tokens_before_ret": 3}
+    free, bound = (tiny.build(lms.chat, max_tokens_before_ret=most) for most in (None, 3))
+    turns = [{"role": "user", "content": "a hat"}]
+    assert [products.offset for products in free.chat(turns, **late).products]
+    after_three = bound.chat(turns, retrieval="always", **late).products
+    assert [products.offset for products in after_three] == [
+        products.offset for products in free.chat(turns, retrieval="always", max_tokens_before_ret=3, **late).products
+    ]
+    at_once = tiny.build(lms.chat, max_tokens_before_ret=0)
+    (products,) = at_once.chat(turns, retrieval="always", max_new_tokens=4).products
+    assert products.offset == 0
+
+
 def test_a_picture_and_its_features_give_the_same_reply(chat_model, clip):
     chat_model.encoder = load_vision_encoder(str(clip))
     picture = Image.new("RGB", (40, 30), "teal")

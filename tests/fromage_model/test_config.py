@@ -38,7 +38,14 @@ def test_a_config_of_the_first_fields_is_written_as_it_always_was():
 
 
 @pytest.mark.parametrize(
-    "later", [{"image_dropout": 0.1}, {"text_dropout": 0.1}, {"original_captions": True}, {"picture_weight": 1.0}]
+    "later",
+    [
+        {"image_dropout": 0.1},
+        {"text_dropout": 0.1},
+        {"original_captions": True},
+        {"picture_weight": 1.0},
+        {"max_tokens_before_ret": 0},
+    ],
 )
 def test_a_later_field_is_written_where_it_says_something(later):
     (name,) = later
@@ -65,6 +72,7 @@ def test_a_list_of_layers_from_json_is_a_tuple_again():
         {"visual_tokens": 65},
         {"shared_width": 0},
         {"picture_weight": -1.0},
+        {"max_tokens_before_ret": -1},
         {"text_layers": ()},
         {"text_layers": (1, 1)},
         {"image_dropout": 1.0},

@@ -37,14 +37,20 @@ def test_texts_are_read_as_one_by_one_in_their_own_order(worker):
     texts = read_texts(worker.step, shown, what="texts")
     assert len(texts) == len(shown)
     inside = 0
+    begins = []
     for row, one in enumerate(shown):
         ids = token_ids(worker.step.prompt_of(one))
         states = states_of(worker.model, [*ids, worker.model.tokens.ret_id])
         torch.testing.assert_close(texts.at_ret[0][row], states[-1], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(texts.ends.last[row], states[-2], atol=1e-4, rtol=1e-4)
-        torch.testing.assert_close(texts.ends.log_sum[row], log_sum_of(worker.model, states[-2]), atol=1e-3, rtol=1e-4)
-        inside += len(ids) - 1 if one.caption is not None else 0
+        if one.caption is None:
+            begins.append(states[-2])
+        else:
+            inside += len(ids) - 1
     assert len(texts.within) == inside
+    assert 0 < len(begins) == len(texts.begins)
+    expected = log_sum_of(worker.model, torch.stack(begins)).sort().values
+    torch.testing.assert_close(texts.begins.log_sum.sort().values, expected, atol=1e-3, rtol=1e-4)
+    torch.testing.assert_close(texts.begins.last.mean(dim=0), torch.stack(begins).mean(dim=0), atol=1e-4, rtol=1e-4)
 
 
 def test_small_talk_is_read_at_every_position_of_its_replies(worker):
@@ -70,7 +76,7 @@ def clouds(width: int) -> tuple[Texts, SmallTalk]:
     def around(sign: float) -> Positions:
         return Positions(sign * centre + torch.randn(50, width, generator=generator), torch.zeros(50))
 
-    return Texts([], ends=around(1.0), within=around(-1.0)), SmallTalk(starts=around(-1.0), within=around(-1.0))
+    return Texts([], begins=around(1.0), within=around(-1.0)), SmallTalk(starts=around(-1.0), within=around(-1.0))
 
 
 def test_the_fitted_row_leads_after_wishes_and_nowhere_else_and_keeps_its_length(worker):
@@ -79,8 +85,18 @@ def test_the_fitted_row_leads_after_wishes_and_nowhere_else_and_keeps_its_length
     fit_decision(worker.model, texts, talk)
     row = worker.model.trained.ret.output_row.detach()
     assert float(row.norm()) == pytest.approx(length, rel=1e-4)
-    assert bool((texts.ends.last @ row > 0).all())
+    assert bool((texts.begins.last @ row > 0).all())
     assert not bool((torch.cat([talk.starts.last, talk.within.last, texts.within.last]) @ row > 0).any())
+
+
+def test_captions_alone_say_nothing_of_when_to_ask(worker):
+    """Their ends look like any full stop in mid-reply."""
+    captions = [Shown(-1, caption=f"A picture of a {colour} square.") for colour in ("red", "green")]
+    texts = read_texts(worker.step, captions, what="texts")
+    assert len(texts.begins) == 0
+    before = worker.model.trained.ret.output_row.detach().clone()
+    fit_decision(worker.model, texts, clouds(worker.model.lm.width)[1])
+    assert torch.equal(worker.model.trained.ret.output_row, before)
 
 
 def test_a_row_that_serves_as_input_too_is_left_to_the_joint_steps(tiny_world):
