@@ -106,7 +106,8 @@ def chat_stream(
         bound = max(bound, sampling.min_tokens_before_ret)
         sampling = dataclasses.replace(sampling, max_tokens_before_ret=bound)
     seen = [dataclasses.replace(message, parts=as_features(model, message.parts)) for message in messages]
-    prompt = chat_prompt(seen, model.tokens, system_prompt=model.config.system_prompt)
+    config = model.config
+    prompt = chat_prompt(seen, model.tokens, system_prompt=config.system_prompt, examples=config.examples)
     return decoding.decode(model, prompt, retrieval=retrieval, sampling=sampling, stop=stop)
 
 

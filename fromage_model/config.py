@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any, Self
 
@@ -25,6 +26,18 @@ ALWAYS_WRITTEN = frozenset(
 is a hash over this JSON, and must not change because the library learned a new option."""
 
 
+def exchanges(pairs: Iterable[Sequence[str]]) -> tuple[tuple[str, str], ...]:
+    """Messages and their replies, as JSON or a command line brings them. Raises ConfigError for what is no pair."""
+    pairs = tuple(tuple(pair) for pair in pairs)
+    for number, pair in enumerate(pairs, start=1):
+        if len(pair) != 2 or not all(isinstance(text, str) and text.strip() for text in pair):
+            raise ConfigError(
+                f"examples is wrong at its place {number}; expected a message and its reply, for example "
+                f'["I want to eat soup", "A spoon."]'
+            )
+    return tuple((message, reply) for message, reply in pairs)
+
+
 @dataclass(frozen=True)
 class FromageConfig:
     """Everything that decides what an embedding or a reply is, apart from the weights themselves."""
@@ -45,6 +58,9 @@ class FromageConfig:
     """Text between a picture and its caption, and before a caption that is searched for."""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     """First turn of every chat that brings none of its own; empty for none."""
+    examples: tuple[tuple[str, str], ...] = ()
+    """Messages and replies that stand as turns before every chat: few-shot demonstrations, from which the LM reads what
+    a wish asks for, and with it [RET]."""
     original_captions: bool = False
     """Whether the LM reads picture, caption prompt, start token, caption, and learns all from the start token on (as in
     the original); otherwise start token, picture, caption prompt, and learns the caption as a sentence that ends."""
@@ -56,11 +72,12 @@ class FromageConfig:
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0, as in the paper,
     leaves what was seen to the LM alone."""
     max_tokens_before_ret: int | None = None
-    """How many tokens of a chat's reply may stand before [RET], where a request does not say: 0 for a model that learned
-    to ask at once or not at all, as `jobs.finetune` teaches it; None, as in the original, for any number."""
+    """How many tokens of a chat's reply may stand before [RET], where a request does not say: 0 for a model that
+    learned to ask at once or not at all, as `jobs.finetune` teaches it; None, as in the original, for any number."""
 
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        object.__setattr__(self, "examples", exchanges(self.examples))
         if not 1 <= self.visual_tokens <= 64:
             raise ConfigError(f"visual_tokens is {self.visual_tokens}; expected 1 to 64, for example 4")
         if self.shared_width is not None and self.shared_width < 1:
@@ -68,7 +85,8 @@ class FromageConfig:
         if self.picture_weight < 0:
             raise ConfigError(f"picture_weight is {self.picture_weight}; expected 0 or more, for example 1.0")
         if self.max_tokens_before_ret is not None and self.max_tokens_before_ret < 0:
-            raise ConfigError(f"max_tokens_before_ret is {self.max_tokens_before_ret}; expected 0 or more or None, for example 0")
+            most = self.max_tokens_before_ret
+            raise ConfigError(f"max_tokens_before_ret is {most}; expected 0 or more or None, for example 0")
         if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
             raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
         for name in ("image_dropout", "text_dropout"):

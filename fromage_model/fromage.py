@@ -21,10 +21,11 @@ from fromage_model.batching import PromptBatch, embed_prompts, embed_tokens
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.index import RetrievalIndex
-from fromage_model.language import LanguageModel, States
+from fromage_model.language import LanguageModel
 from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
 from fromage_model.objectives import CaptionLoss, ContrastiveLoss
 from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count
+from fromage_model.reading import Opening, Read, read_opening, read_prompts
 from fromage_model.tokens import Tokens
 from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
@@ -72,6 +73,8 @@ class Fromage(nn.Module):
         self.config = config
         self.fingerprint = fingerprint
         self.lineage = lineage or {}
+        self._opening: Opening | None = None
+        self._opening_of: tuple[object, ...] = ()
 
     def train(self, mode: bool = True) -> "Fromage":
         """Only the trained parts change mode; what is frozen has no dropout or batch statistics to switch on."""
@@ -83,6 +86,14 @@ class Fromage(nn.Module):
     def shared_width(self) -> int:
         """S, also where the config leaves it to the LM."""
         return self.trained.image_head.shared_width
+
+    @property
+    def opening(self) -> Opening | None:
+        """What every chat begins with, read once; None where that is not worth it or can't be."""
+        made_of = (self.config, self.lm.device, self.lm.dtype, self.trained.lora)
+        if self._opening_of != made_of:
+            self._opening, self._opening_of = read_opening(self), made_of
+        return self._opening
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """RGB pictures -> features (B, F) float32 on the CPU. Raises ConfigError where the model has no encoder."""
@@ -149,17 +160,15 @@ class Fromage(nn.Module):
         Where LoRA is trained, every position is differentiated, and so are the pictures. Raises InvalidInput where a
         prompt is empty, PromptTooLong.
         """
-        from transformers import DynamicCache
-
         if any(token_count(prompt, visual_tokens=self.config.visual_tokens) == 0 for prompt in prompts):
             raise InvalidInput("a prompt is empty; expected text or a picture before [RET]")
         if self.trained.lm_learns:
             return self._ask_through_lm(prompts)
         with torch.no_grad():
-            batch = self.embed_prompts(prompts, more=1)
-            before = self.lm(batch.embeddings, attention_mask=batch.mask, cache=DynamicCache())
-        at_ret = self._consume_ret(batch, before)
-        return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=before.last, batch=batch)
+            read = read_prompts(self, prompts, more=1, keep_cache=True)
+        at_ret = self._consume_ret(read)
+        embeddings = self.trained.text_head(at_ret)
+        return Asked(embeddings=embeddings, at_ret=at_ret, last=read.states.last, batch=read.batch)
 
     def _ask_through_lm(self, prompts: Sequence[Prompt]) -> Asked:
         whole = self.embed_prompts([[*prompt, [self.tokens.ret_id]] for prompt in prompts])
@@ -169,14 +178,15 @@ class Fromage(nn.Module):
         before = PromptBatch(embeddings=whole.embeddings[:, :-1], ids=whole.ids[:, :-1], mask=whole.mask[:, 1:])
         return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=states.last[:, :-1], batch=before)
 
-    def _consume_ret(self, batch: PromptBatch, before: States) -> tuple[Tensor, ...]:
+    def _consume_ret(self, read: Read) -> tuple[Tensor, ...]:
         """The states at [RET], (B, D) for each layer.
 
         An attention window counts cache entries, padding among them: where it would end inside the longest row, rows
         are read again, each length by itself and without padding.
         """
+        batch = read.batch
         if self.lm.window is None or batch.mask.shape[1] < self.lm.window or bool(batch.mask.all()):
-            return self._read_ret(batch.mask, batch.lengths, before.cache)
+            return self._read_ret(read.mask, read.opened + batch.lengths, read.states.cache)
         from transformers import DynamicCache
 
         states: list[tuple[Tensor, ...]] = []

@@ -40,8 +40,8 @@ class Sampling:
 
     `ret_in_context`: whether the text after a [RET] reads it, as in the original. Without it the text goes on from the
     state before [RET], as the frozen LM by itself would; what a short training makes of [RET] can't derail it.
-    `max_tokens_before_ret`: how many tokens of text may stand before a [RET]; None for any number, in a chat for what the
-    model's config says; 0 where the LM must ask at once or not at all.
+    `max_tokens_before_ret`: how many tokens of text may stand before a [RET]; None for any number, in a chat for what
+    the model's config says; 0 where the LM must ask at once or not at all.
     """
 
     max_new_tokens: int = 128

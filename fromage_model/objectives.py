@@ -18,6 +18,7 @@ from fromage_model import losses
 from fromage_model.batching import VISUAL, PromptBatch
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count, token_ids
+from fromage_model.reading import read_prompts
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Asked, Fromage
@@ -126,8 +127,8 @@ def reply_loss(
     decides whether to ask for products.
     """
     with torch.set_grad_enabled((through_lm and torch.is_grad_enabled()) or model.trained.lm_learns):
-        batch = model.embed_prompts([[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
-        last = model.lm(batch.embeddings, attention_mask=batch.mask).last
+        read = read_prompts(model, [[*prompt, list(reply)] for prompt, reply in zip(prompts, replies, strict=True)])
+    batch, last = read.batch, read.states.last
     rows, columns = _tail(batch, [len(reply) for reply in replies])
     targets = batch.ids[rows, columns]
     starts = torch.cat([rows.new_ones(1), (rows[1:] != rows[:-1]).long()])

@@ -9,6 +9,7 @@ Shapes: F feature width.
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import numpy as np
 import torch
@@ -41,15 +42,25 @@ def raw_prompt(parts: Sequence[object], tokens: Tokens) -> Prompt:
     return [list(tokens.start_ids), *(_segment(part, tokens) for part in parts)]
 
 
-def chat_prompt(messages: Sequence[Message], tokens: Tokens, *, system_prompt: str) -> Prompt:
+def chat_prompt(
+    messages: Sequence[Message],
+    tokens: Tokens,
+    *,
+    system_prompt: str,
+    examples: Sequence[tuple[str, str]] = (),
+) -> Prompt:
     """A conversation, in the LM's chat template where it has one and as `Q: ... A:` lines where not.
 
-    Each picture's features must already stand in the parts. Raises InvalidInput on an empty conversation.
+    `system_prompt` stands before one that brings none of its own; `examples`, messages and their replies, come next as
+    turns of their own. Each picture's features must already stand in the parts. Raises InvalidInput on an empty
+    conversation.
     """
     if not messages:
         raise InvalidInput("expected at least one message", field="messages")
     if system_prompt and messages[0].role != "system":
         messages = [Message("system", [system_prompt]), *messages]
+    first = 1 if messages[0].role == "system" else 0
+    messages = [*messages[:first], *_turns_of(examples), *messages[first:]]
     rendered = _render(messages, tokens)
     prompt: Prompt = [] if tokens.chat_template else [list(tokens.start_ids)]
     for index, piece in enumerate(_MARK_PATTERN.split(rendered)):
@@ -58,6 +69,29 @@ def chat_prompt(messages: Sequence[Message], tokens: Tokens, *, system_prompt: s
         else:
             prompt.append(tokens.encode_template(piece))
     return prompt
+
+
+def chat_opening(tokens: Tokens, *, system_prompt: str, examples: Sequence[tuple[str, str]] = ()) -> list[int]:
+    """The token ids with which every conversation begins that brings no system prompt of its own."""
+    one, other = (
+        token_ids(chat_prompt([Message("user", [text])], tokens, system_prompt=system_prompt, examples=examples))
+        for text in ("a", "b")
+    )
+    return [token for token, _ in takewhile(lambda pair: pair[0] == pair[1], zip(one, other, strict=False))]
+
+
+def after_opening(prompt: Prompt, opening: Sequence[int]) -> Prompt | None:
+    """What follows in a prompt that begins with these ids; None for one that does not, or ends with them."""
+    rest, left = list(prompt), list(opening)
+    while left:
+        if not rest or not isinstance(segment := rest[0], list):
+            return None
+        shared = min(len(segment), len(left))
+        if segment[:shared] != left[:shared]:
+            return None
+        left = left[shared:]
+        rest[:1] = [segment[shared:]] if len(segment) > shared else []
+    return rest or None
 
 
 def caption_text(caption: str, *, prompt: str) -> str:
@@ -86,6 +120,10 @@ def token_ids(prompt: Prompt) -> list[int]:
     if any(isinstance(segment, Picture) for segment in prompt):
         raise InvalidInput("expected a prompt of text alone, got a picture")
     return [token for segment in prompt if isinstance(segment, list) for token in segment]
+
+
+def _turns_of(examples: Sequence[tuple[str, str]]) -> list[Message]:
+    return [turn for message, reply in examples for turn in (Message("user", [message]), Message("assistant", [reply]))]
 
 
 def _render(messages: Sequence[Message], tokens: Tokens) -> str:

@@ -215,6 +215,7 @@ class Worker:
             max_tokens_before_ret=args.max_tokens_before_ret,
             two_ret_rows=args.two_ret_rows,
             system_prompt=args.system_prompt,
+            examples=args.examples,
             caption_prompt=args.caption_prompt,
             original_captions=args.original_captions,
             image_dropout=args.image_dropout,

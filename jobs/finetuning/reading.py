@@ -12,6 +12,7 @@ import torch
 from torch import Tensor
 
 from fromage_model.fromage import Fromage
+from fromage_model.reading import read_prompts
 from jobs.finetuning.examples import Shown, Talk
 from jobs.finetuning.step import FinetuneStep
 from jobs.report import Progress
@@ -101,8 +102,8 @@ def read_small_talk(step: FinetuneStep, talks: Sequence[Talk]) -> SmallTalk:
         some = talks[first : first + TALKS_AT_ONCE]
         replies = [model.tokens.encode(talk.reply) for talk in some]
         prompts = [[*step.opening_of(talk), reply] for talk, reply in zip(some, replies, strict=True)]
-        batch = model.embed_prompts(prompts)
-        last = model.lm(batch.embeddings, attention_mask=batch.mask).last
+        read = read_prompts(model, prompts)
+        batch, last = read.batch, read.states.last
         lengths = torch.tensor([len(reply) for reply in replies], device=batch.mask.device)
         begins = (batch.lengths - lengths - 1)[:, None]
         place = torch.arange(batch.mask.shape[1], device=batch.mask.device)

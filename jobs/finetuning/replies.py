@@ -18,9 +18,12 @@ def write_replies(
     model: Fromage, messages: Sequence[str], *, max_new_tokens: int, batch_size: int = 16
 ) -> list[Exchange]:
     """Greedy replies to single messages, in batches of like length; a reply that ends keeps its stop token."""
-    system = model.config.system_prompt
+    config, tokens = model.config, model.tokens
     prompts = [
-        token_ids(chat_prompt([Message("user", [text])], model.tokens, system_prompt=system)) for text in messages
+        token_ids(
+            chat_prompt([Message("user", [text])], tokens, system_prompt=config.system_prompt, examples=config.examples)
+        )
+        for text in messages
     ]
     order = sorted(range(len(messages)), key=lambda row: len(prompts[row]))
     exchanges: dict[int, Exchange] = {}

@@ -6,11 +6,12 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-from fromage_model.config import DEFAULT_SYSTEM_PROMPT
+from fromage_model.config import DEFAULT_SYSTEM_PROMPT, exchanges
 from fromage_model.errors import ConfigError
 from fromage_model.lora import LoraSettings
 from fromage_model.precision import NAMES as DTYPES
 from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
+from jobs.finetuning.wording import EXAMPLES
 
 
 @dataclass(frozen=True)
@@ -46,11 +47,13 @@ class FinetuneArgs:
     picture_weight: float = 1.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0 as in the paper."""
     max_tokens_before_ret: int | None = 0
-    """Most tokens of a chat's reply before [RET]; 0 is what this job teaches, None leaves it open, as in the original."""
+    """Most tokens of a chat's reply before [RET]; 0 is what this job teaches, None leaves it open as in the original."""
     two_ret_rows: bool = True
     """Give [RET] an output row of its own even where the LM ties its embeddings."""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT
     """First turn of every chat that brings none of its own; empty for none."""
+    examples: tuple[tuple[str, str], ...] = EXAMPLES
+    """Messages and replies that stand before every chat, in turn; those of a shop, unless others are given."""
     caption_prompt: str = "A picture of"
     """Text between a picture and its caption; empty for none."""
     original_captions: bool = False
@@ -85,7 +88,7 @@ class FinetuneArgs:
     """Texts for each item that the warm start reads."""
     further_phrasings: int = 1
     """The same for each item of a further catalogue."""
-    ret_learning_rate: float = 3e-4
+    ret_learning_rate: float = 1e-4
     """Peak for [RET]'s input row, after the warm-up; it then falls to zero along a cosine."""
     prefix_learning_rate: float = 2e-4
     """The same for the map from features to the visual prefix: each of its outputs sums over all features."""
@@ -136,6 +139,7 @@ class FinetuneArgs:
 
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        object.__setattr__(self, "examples", exchanges(self.examples))
         object.__setattr__(self, "further_catalogues", tuple(self.further_catalogues))
         object.__setattr__(self, "further_features", tuple(self.further_features))
         if self.further_features and len(self.further_features) != len(self.further_catalogues):

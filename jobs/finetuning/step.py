@@ -11,6 +11,7 @@ from torch import Tensor, distributed, nn
 
 from fromage_model import losses
 from fromage_model.fromage import Asked, Fromage
+from fromage_model.messages import Message
 from fromage_model.prompts import Prompt, chat_prompt, token_count
 from jobs.finetuning.examples import Sampler, Shown, StepExamples, Talk
 
@@ -64,11 +65,11 @@ class FinetuneStep(nn.Module):
         return {"loss": loss, **parts, "accuracy": contrast.accuracy}
 
     def prompt_of(self, shown: Shown) -> Prompt:
-        tokens, config = self.model.tokens, self.model.config
         if shown.caption is not None:
+            tokens = self.model.tokens
             ids = [*tokens.start_ids, *tokens.encode(shown.caption)]
             return [ids[: self.weights.caption_max_tokens * 2]]
-        return chat_prompt(shown.messages, tokens, system_prompt=config.system_prompt)
+        return self._chat_prompt(shown.messages)
 
     def _contrast(self, shown: Sequence[Shown]) -> Contrast:
         embeddings, next_token = self._ask(shown)
@@ -121,8 +122,12 @@ class FinetuneStep(nn.Module):
 
     def opening_of(self, talk: Talk) -> Prompt:
         """What stands before the talk's reply."""
-        prompt = chat_prompt(talk.messages, self.model.tokens, system_prompt=self.model.config.system_prompt)
+        prompt = self._chat_prompt(talk.messages)
         return [*prompt, [self.model.tokens.ret_id]] if talk.after_ret else prompt
+
+    def _chat_prompt(self, messages: Sequence[Message]) -> Prompt:
+        config = self.model.config
+        return chat_prompt(messages, self.model.tokens, system_prompt=config.system_prompt, examples=config.examples)
 
     def _caption(self, items: Sequence[int], *, concatenate: bool) -> Tensor:
         if not items:

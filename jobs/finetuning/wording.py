@@ -99,6 +99,16 @@ PICTURE_ANSWERS = (
     "The picture shows {item}.",
 )
 
+EXAMPLES = (
+    ("My trousers keep slipping down.", "A belt or suspenders will hold them."),
+    ("Which river is the longest?", "The Nile is often called the longest river."),
+    ("Soup is ready, but there is nothing to eat it with.", "A spoon and a bowl."),
+    ("I cook a lot and always stain what I wear.", "An apron keeps you clean."),
+    ("That was all, cheers.", "You're welcome. Come back any time!"),
+    ("Something for my hair on a windy day", "A ribbon or a hairband."),
+)
+"""What a chat's opening shows the LM: a wish is answered with the thing that serves it, the rest with words."""
+
 AFTER_PRODUCTS = (
     "Here are some ideas for you. I would start with the {item}.",
     "These might suit you. How about the {item}?",

@@ -1,0 +1,99 @@
+"""Prompts through the LM. What every chat begins with, system prompt and examples, is read once and kept.
+
+Knows no losses and no decoding.
+
+Shapes: B batch, T positions, O positions of the opening, H key heads, E width of a head.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import torch
+from torch import Tensor
+
+from fromage_model.batching import PromptBatch, embed_tokens
+from fromage_model.prompts import Prompt, after_opening, chat_opening
+
+if TYPE_CHECKING:
+    from fromage_model.fromage import Fromage
+    from fromage_model.language import States
+
+SHORTEST_OPENING = 16
+"""Tokens from which on an opening is worth keeping."""
+
+
+@dataclass(frozen=True)
+class Opening:
+    """The ids that chats begin with, and for each layer the keys and values, (1, H, O, E), that the LM made of them."""
+
+    ids: list[int]
+    layers: list[tuple[Tensor, Tensor]]
+
+    def cache(self, rows: int) -> Any:
+        """A KV cache that has read the opening in each of `rows` rows."""
+        from transformers import DynamicCache
+
+        cache = DynamicCache()
+        for number, (keys, values) in enumerate(self.layers):
+            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
+        return cache
+
+
+@dataclass(frozen=True)
+class Read:
+    """A batch of prompts and the LM's states there. Where all begin with the opening, the batch holds what follows it,
+    and `opened` is the number of positions before.
+    """
+
+    batch: PromptBatch
+    states: States
+    opened: int
+
+    @property
+    def mask(self) -> Tensor:
+        """(B, O + T), 1 at content."""
+        return opened_mask(self.batch.mask, self.opened)
+
+
+def opened_mask(mask: Tensor, opened: int) -> Tensor:
+    """(B, T) -> (B, O + T): everybody sees the opening."""
+    return torch.cat([mask.new_ones(len(mask), opened), mask], dim=1)
+
+
+def read_prompts(model: Fromage, prompts: Sequence[Prompt], *, more: int = 0, keep_cache: bool = False) -> Read:
+    """Raises PromptTooLong where a prompt, and `more` tokens after it, exceed the LM's positions."""
+    from transformers import DynamicCache
+
+    opening = model.opening
+    rest = [None if opening is None else after_opening(prompt, opening.ids) for prompt in prompts]
+    shared = [prompt for prompt in rest if prompt is not None]
+    if opening is None or len(shared) < len(prompts):
+        batch = model.embed_prompts(prompts, more=more)
+        cache = DynamicCache() if keep_cache else None
+        return Read(batch, model.lm(batch.embeddings, attention_mask=batch.mask, cache=cache), opened=0)
+    opened = len(opening.ids)
+    batch = model.embed_prompts(shared, more=more + opened)
+    mask = opened_mask(batch.mask, opened)
+    states = model.lm(batch.embeddings, attention_mask=mask, cache=opening.cache(len(prompts)))
+    return Read(batch, states, opened=opened)
+
+
+def read_opening(model: Fromage) -> Opening | None:
+    """The opening of this model's chats, or None where it is short, LoRA may change what the LM makes of it, or an
+    attention window counts positions from the end.
+    """
+    from transformers import DynamicCache
+
+    config = model.config
+    ids = chat_opening(model.tokens, system_prompt=config.system_prompt, examples=config.examples)
+    if len(ids) < SHORTEST_OPENING or model.trained.lora is not None or model.lm.window is not None:
+        return None
+    # Not under inference mode, even where the caller is: what is kept must serve training too.
+    with torch.inference_mode(False), torch.no_grad():
+        row = torch.tensor([ids], device=model.lm.device)
+        cache = DynamicCache()
+        model.lm(embed_tokens(row, lm=model.lm, ret=model.trained.ret), cache=cache)
+    return Opening(ids, [(layer.keys, layer.values) for layer in cache.layers])

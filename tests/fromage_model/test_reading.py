@@ -1,0 +1,116 @@
+"""What every chat begins with is read once, and changes nothing: neither states nor gradients."""
+
+import dataclasses
+
+import pytest
+import torch
+
+from fromage_model.messages import Message
+from fromage_model.prompts import after_opening, chat_opening, chat_prompt, token_ids
+from fromage_model.reading import SHORTEST_OPENING, read_prompts
+from tests.fromage_model import tiny
+
+EXAMPLES = (("a red hat please", "A hat."), ("hello", "Hello you."))
+WISHES = ("a coat", "show me the long green scarf", "hat")
+
+
+@pytest.fixture
+def model(lms):
+    return tiny.build(lms.chat, examples=EXAMPLES)
+
+
+@pytest.fixture
+def prompts(model):
+    config = model.config
+    return [
+        chat_prompt(
+            [Message("user", [text])], model.tokens, system_prompt=config.system_prompt, examples=config.examples
+        )
+        for text in WISHES
+    ]
+
+
+def without_opening(model):
+    """The same weights, reading everything each time."""
+    model._opening, model._opening_of = None, (model.config, model.lm.device, model.lm.dtype, model.trained.lora)
+    return model
+
+
+def test_the_opening_is_what_all_chats_share(model, prompts):
+    config = model.config
+    opening = chat_opening(model.tokens, system_prompt=config.system_prompt, examples=config.examples)
+    assert len(opening) >= SHORTEST_OPENING
+    for prompt, text in zip(prompts, WISHES, strict=True):
+        assert token_ids(prompt)[: len(opening)] == opening
+        rest = after_opening(prompt, opening)
+        assert opening + token_ids(rest) == token_ids(prompt)
+        assert text in model.tokens.decode(token_ids(rest))
+    shown = model.tokens.decode(opening)
+    assert [shown.index(text) for exchange in EXAMPLES for text in exchange] == sorted(
+        shown.index(text) for exchange in EXAMPLES for text in exchange
+    )
+
+
+def test_a_conversation_with_a_system_prompt_of_its_own_has_the_examples_too(model):
+    messages = [Message("system", ["Be kind."]), Message("user", ["a coat"])]
+    ids = token_ids(chat_prompt(messages, model.tokens, system_prompt="Ours.", examples=EXAMPLES))
+    text = model.tokens.decode(ids)
+    assert text.index("Be kind.") < text.index("A hat.") < text.index("Hello you.") < text.index("a coat")
+    assert "Ours." not in text
+    assert after_opening([ids], model.opening.ids) is None
+
+
+def test_embeddings_are_those_of_the_whole_sequence(model, prompts):
+    asked = model.ask(prompts)
+    assert read_prompts(model, prompts).opened == len(model.opening.ids)
+    for row, prompt in enumerate(prompts):
+        ids = torch.tensor([[*token_ids(prompt), model.tokens.ret_id]])
+        embedded = model.embed_prompts([[ids[0].tolist()]]).embeddings
+        with torch.no_grad():
+            states = model.lm.backbone.base_model(inputs_embeds=embedded).last_hidden_state[0]
+            expected = model.trained.text_head([states[-1:]])[0]
+        torch.testing.assert_close(asked.embeddings[row].detach(), expected, atol=1e-5, rtol=1e-4)
+        last = int(asked.batch.lengths[row]) - 1
+        torch.testing.assert_close(asked.last[row, last], states[-2], atol=1e-5, rtol=1e-4)
+
+
+def test_losses_and_gradients_are_those_without_an_opening(model, prompts):
+    replies = [model.tokens.encode(text) for text in ("A coat.", "Sure, a scarf.", "A hat.")]
+    after_ret = [[*prompt, [model.tokens.ret_id]] for prompt in prompts]
+
+    def gradients():
+        model.trained.zero_grad()
+        asked = model.ask(prompts)
+        loss = model.reply_loss(after_ret, replies, through_lm=True) + asked.embeddings.sum()
+        loss = loss + model.next_token_loss(asked, torch.zeros(len(prompts)))
+        loss.backward()
+        rows = (model.trained.ret.input_row, *model.trained.text_head.parameters())
+        return float(loss.detach()), [row.grad.clone() for row in rows]
+
+    loss, found = gradients()
+    expected_loss, expected = (without_opening(model), gradients())[1]
+    assert loss == pytest.approx(expected_loss, abs=1e-4)
+    for one, other in zip(found, expected, strict=True):
+        assert bool(one.abs().max() > 0)
+        torch.testing.assert_close(one, other, atol=1e-4, rtol=1e-3)
+
+
+def test_a_batch_with_a_prompt_that_begins_otherwise_is_read_whole(model, prompts):
+    mixed = [*prompts, [model.tokens.encode("A picture of a hat.")]]
+    assert read_prompts(model, mixed).opened == 0
+    together, alone = model.ask(mixed).embeddings, model.ask(prompts).embeddings
+    torch.testing.assert_close(together[: len(prompts)], alone, atol=1e-5, rtol=1e-4)
+
+
+def test_what_is_kept_under_inference_mode_serves_training(model, prompts):
+    with torch.inference_mode():
+        model.ask(prompts)
+    model.reply_loss([[*prompts[0], [model.tokens.ret_id]]], [[5, 6]], through_lm=True).backward()
+    assert model.trained.ret.input_row.grad is not None
+
+
+def test_another_system_prompt_is_another_opening(model):
+    before = model.opening
+    assert model.opening is before
+    model.config = dataclasses.replace(model.config, system_prompt="You sell hats and nothing else.")
+    assert model.opening.ids != before.ids
