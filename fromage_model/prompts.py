@@ -99,6 +99,14 @@ def caption_text(caption: str, *, prompt: str) -> str:
     return f"{prompt} {caption.strip().rstrip('.')}.".lstrip()
 
 
+def item_texts(caption: str, words: Sequence[str], *, prompt: str) -> list[str]:
+    """What an item is read by to be found: its caption and, if it has words that the caption lacks, both together."""
+    told = caption.casefold()
+    more = [word for word in words if word.casefold() not in told]
+    together = [", ".join([caption.strip().rstrip("."), *more])] if more else []
+    return [caption_text(text, prompt=prompt) for text in (caption, *together)]
+
+
 def open_pictures(prompt: Prompt, *, ret_id: int) -> list[Picture]:
     """The pictures that no [RET] has answered yet: those after the prompt's last one."""
     found: list[Picture] = []

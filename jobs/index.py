@@ -1,8 +1,10 @@
 """Catalogue + features + bundle -> retrieval index: a retrieval embedding of every item, ready for exact search.
 
-An item is found by its picture, by its caption (the embedding at [RET] after it), or by both, their mean; an item
-without a caption by its picture alone. The features must come from the vision encoder that the bundle was trained with,
-and from this state of the catalogue; where one does not fit, the job says which and writes nothing.
+An item is found by its picture, by its caption (the embedding at [RET] after it), or by both, their weighted sum; an
+item without a caption by its picture alone. A caption is read alone and with the item's tags, and the mean counts:
+people wish for what a thing is good for as often as for its name. The features must come from the vision encoder that
+the bundle was trained with, and from this state of the catalogue; where one does not fit, the job says which and writes
+nothing.
 
     python -m jobs.index --catalogue openmoji --bundle default
 """
@@ -14,11 +16,14 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
+import pyarrow as pa
 
 from fromage_model.artefacts import check_replaceable, place
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import FromageError
-from fromage_model.index import INFO_FILE, RetrievalIndex, read_info
+from fromage_model.catalogue.words import item_words
+from fromage_model.errors import ConfigError, FromageError
+from fromage_model.index import INFO_FILE, IndexInfo, RetrievalIndex, read_info
+from fromage_model.prompts import item_texts
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers, threads_each
 
@@ -39,12 +44,22 @@ class IndexArgs:
     """Name or folder of the index. Without it, the catalogue's name."""
     vectors: Literal["image", "caption", "both"] = "both"
     """What an item is found by; one without a caption always by its picture."""
+    picture_share: float = 0.25
+    """What the picture counts in both, from 0 to 1; the caption counts the rest."""
+    words: int = 4
+    """Most tags and keywords of an item that are read with its caption; 0 reads the caption alone."""
     workers: int = 1
     """Ray Data actors that project features, and then that read captions, each reserving one CPU."""
     threads: int = 0
     """Torch threads of each actor; 0 shares the machine's CPUs among them."""
     force: bool = False
     """Make the index again even where it is up to date."""
+
+    def __post_init__(self):
+        if not 0 <= self.picture_share <= 1:
+            raise ConfigError(f"picture_share is {self.picture_share}; expected 0 to 1, for example 0.25")
+        if self.words < 0:
+            raise ConfigError(f"words is {self.words}; expected 0 or more, for example 4")
 
 
 def main(args: IndexArgs) -> Report:
@@ -82,16 +97,21 @@ def is_up_to_date(folder: Path, *, catalogue: Catalogue, args: IndexArgs) -> boo
         info = read_info(folder)
     except FromageError:
         return False
-    return (info.fingerprint, info.catalogue_fingerprint, info.rows, info.vectors) == (
-        bundle_fingerprint(args.bundle),
-        catalogue.fingerprint,
-        len(catalogue),
-        args.vectors,
-    )
+    made_of = (info.fingerprint, info.catalogue_fingerprint, info.rows)
+    return made_of == (bundle_fingerprint(args.bundle), catalogue.fingerprint, len(catalogue)) and _recipe(
+        info
+    ) == _recipe(args)
+
+
+def _recipe(made: IndexInfo | IndexArgs) -> tuple[object, ...]:
+    """How vectors are made, without what has no part in it."""
+    share = made.picture_share if made.vectors == "both" else None
+    return made.vectors, share, None if made.vectors == "image" else made.words
 
 
 def make_index(catalogue: Catalogue, args: IndexArgs) -> tuple[RetrievalIndex, list[str]]:
     """The index of the items that have features, and the ids of those that have none."""
+    from fromage_model.bundle import bundle_config
     from jobs.image_embeddings import image_embeddings
 
     bundle = name_for_workers("bundle", args.bundle)
@@ -105,9 +125,10 @@ def make_index(catalogue: Catalogue, args: IndexArgs) -> tuple[RetrievalIndex, l
         items = catalogue.table.take(kept)
         vectors = embedded.vectors
         if args.vectors != "image":
-            captions = items.column("caption").to_pylist()
-            vectors = with_captions(
-                vectors, captions, bundle=bundle, alone=args.vectors == "caption", workers=args.workers, threads=threads
+            texts = texts_of(items, prompt=bundle_config(bundle).caption_prompt, words=args.words)
+            share = args.picture_share if args.vectors == "both" else 0.0
+            vectors = with_texts(
+                vectors, texts, picture_share=share, bundle=bundle, workers=args.workers, threads=threads
             )
     index = RetrievalIndex.build(
         vectors,
@@ -117,26 +138,43 @@ def make_index(catalogue: Catalogue, args: IndexArgs) -> tuple[RetrievalIndex, l
         catalogue_fingerprint=catalogue.fingerprint,
         created_by="jobs.index",
         vectors_of=args.vectors,
+        picture_share=args.picture_share,
+        words=args.words,
     )
     return index, embedded.missing
 
 
-def with_captions(
-    vectors: np.ndarray, captions: Sequence[str | None], *, bundle: str, alone: bool, workers: int, threads: int
+def texts_of(items: pa.Table, *, prompt: str, words: int) -> list[list[str]]:
+    """For each row of a catalogue what it is read by; nothing for one without a caption."""
+    captions = items.column("caption").to_pylist()
+    attributes = [dict(pairs or ()) for pairs in items.column("attributes").to_pylist()]
+    return [
+        item_texts(caption, item_words(own)[:words], prompt=prompt) if caption and caption.strip() else []
+        for caption, own in zip(captions, attributes, strict=True)
+    ]
+
+
+def with_texts(
+    vectors: np.ndarray,
+    texts: Sequence[Sequence[str]],
+    *,
+    picture_share: float,
+    bundle: str,
+    workers: int,
+    threads: int,
 ) -> np.ndarray:
-    """Pictures' embeddings (N, S) -> the mean of picture and caption, or the caption's `alone`, each of length 1."""
-    from fromage_model.bundle import bundle_config
-    from fromage_model.prompts import caption_text
+    """Pictures' embeddings (N, S) -> their weighted sum with the mean of each item's texts, of length 1."""
     from jobs.text_embeddings import text_embeddings
 
-    rows = [row for row, caption in enumerate(captions) if caption and caption.strip()]
-    if not rows:
+    rows = np.array([row for row, own in enumerate(texts) for _ in own], dtype=np.int64)
+    if not len(rows):
         return vectors
-    prompt = bundle_config(bundle).caption_prompt
-    texts = [caption_text(captions[row] or "", prompt=prompt) for row in rows]
-    read = text_embeddings(texts, bundle=bundle, workers=workers, threads=threads)
-    joined = vectors.copy()
-    joined[rows] = read if alone else vectors[rows] + read
+    read = text_embeddings([text for own in texts for text in own], bundle=bundle, workers=workers, threads=threads)
+    told = np.zeros_like(vectors)
+    np.add.at(told, rows, read)
+    lengths = np.linalg.norm(told, axis=1, keepdims=True)
+    told = np.divide(told, lengths, out=np.zeros_like(told), where=lengths > 0)
+    joined = np.where(lengths > 0, picture_share * vectors + (1 - picture_share) * told, vectors)
     return joined / np.linalg.norm(joined, axis=1, keepdims=True)
 
 

@@ -36,7 +36,8 @@ class Measured:
 
 @dataclass(frozen=True)
 class IndexInfo:
-    """What `index.json` says. `vectors`: what an item's vector is made of, `image`, `caption` or `both`.
+    """What `index.json` says. `vectors`: what an item's vector is made of, `image`, `caption` or `both`, of which then
+    `picture_share` is the picture's; `words`: how many of an item's words were read beside its caption.
 
     `rows` counts the items, `segments` the stored vectors file by file; `tombstones` of these are deleted or replaced.
     """
@@ -55,6 +56,8 @@ class IndexInfo:
     segments: tuple[int, ...] = ()
     tombstones: int = 0
     measured: Measured | None = None
+    picture_share: float = 0.5
+    words: int = 0
 
     @property
     def stored(self) -> int:

@@ -72,6 +72,8 @@ class RetrievalIndex:
         catalogue_fingerprint: str | None = None,
         created_by: str = "fromage_model.index",
         vectors_of: str = "image",
+        picture_share: float = 0.5,
+        words: int = 0,
         plan: Plan = EXACT,
         dtype: Dtype = "float32",
         queries: np.ndarray | None = None,
@@ -87,7 +89,7 @@ class RetrievalIndex:
         items = checked_items(items, vectors=len(vectors))
         rows, width = vectors.shape
         info = IndexInfo(fingerprint, catalogue, catalogue_fingerprint, rows, width, created_by, segments=(rows,))
-        info = replace(info, vectors=vectors_of, dtype=dtype)
+        info = replace(info, vectors=vectors_of, picture_share=picture_share, words=words, dtype=dtype)
         index = cls(Stored([Segment(vectors, items)], np.zeros(rows, dtype=bool), None), info)
         index._make_searchable(plan, queries=queries)
         return index

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from fromage_model.catalogue import Item
+from fromage_model.catalogue.words import item_words
 from fromage_model.messages import Message, Part
 from jobs.finetuning import wording
 from jobs.finetuning.glosses import Glosses
@@ -92,7 +93,7 @@ class Phrases:
 
     def __init__(self, items: Sequence[Item], glosses: Glosses | None):
         self._names = [item.caption or "" for item in items]
-        self._tags = [_tags(item) for item in items]
+        self._tags = [item_words(item.attributes) for item in items]
         self._glosses = [glosses.of(name) if glosses and name else None for name in self._names]
 
     def caption(self, item: int, draw: random.Random) -> str:
@@ -243,11 +244,3 @@ class Sampler:
     def _random(self, *key: object) -> random.Random:
         digest = hashlib.sha256(repr((self._seed, *key)).encode()).digest()
         return random.Random(digest)
-
-
-def _tags(item: Item) -> list[str]:
-    """An item's words beside its name: tags of every kind, in the feed's order, each once."""
-    attributes = item.attributes
-    words = ",".join(attributes.get(key, "") for key in ("tags", "openmoji_tags", "keywords")).split(",")
-    words += [attributes.get("subgroup", "").replace("-", " ")]
-    return [word for word in dict.fromkeys(word.strip() for word in words) if word]

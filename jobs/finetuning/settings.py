@@ -47,7 +47,7 @@ class FinetuneArgs:
     picture_weight: float = 1.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0 as in the paper."""
     max_tokens_before_ret: int | None = 0
-    """Most tokens of a chat's reply before [RET]; 0 is what this job teaches, None leaves it open as in the original."""
+    """Most tokens of a chat's reply before [RET]: 0 is what this job teaches; None, as in the original, is no limit."""
     two_ret_rows: bool = True
     """Give [RET] an output row of its own even where the LM ties its embeddings."""
     system_prompt: str = DEFAULT_SYSTEM_PROMPT

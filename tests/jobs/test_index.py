@@ -3,6 +3,7 @@
 import json
 
 import numpy as np
+import pyarrow as pa
 import pytest
 import torch
 
@@ -12,7 +13,7 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch, MissingArtefact
 from fromage_model.index import RetrievalIndex
 from jobs.image_embeddings import ProjectFeatures
-from jobs.index import IndexArgs, main
+from jobs.index import IndexArgs, main, texts_of, with_texts
 from tests.jobs import tiny
 
 
@@ -66,7 +67,7 @@ def test_every_item_is_found_by_its_own_picture_and_the_bundle_opens_with_the_in
 
 
 @pytest.mark.usefixtures("ray_session")
-def test_items_are_found_by_captions_or_by_the_mean_of_both_and_without_a_caption_by_the_picture(
+def test_items_are_found_by_captions_or_by_a_weighted_sum_and_without_a_caption_by_the_picture(
     args, tiny_world, tmp_path
 ):
     tiny.write_squares(tmp_path / "uncaptioned", captions={"green": None, "blue": "  "})
@@ -76,8 +77,9 @@ def test_items_are_found_by_captions_or_by_the_mean_of_both_and_without_a_captio
     images = model.image_embeddings(torch.from_numpy(read_features(features).of(catalogue.table["id"].to_pylist())))
     captions = model.text_embeddings([f"A picture of {colour} square." for colour in tiny.COLOURS]).numpy()
     images = images.numpy()
-    mean = (images + captions) / np.linalg.norm(images + captions, axis=1, keepdims=True)
-    for vectors, expected in (("caption", captions), ("both", mean)):
+    both = 0.25 * images + 0.75 * captions
+    both /= np.linalg.norm(both, axis=1, keepdims=True)
+    for vectors, expected in (("caption", captions), ("both", both)):
         expected = expected.copy()
         expected[[1, 2]] = images[[1, 2]]
         where = str(tmp_path / vectors)
@@ -87,6 +89,44 @@ def test_items_are_found_by_captions_or_by_the_mean_of_both_and_without_a_captio
         hits = index.search(expected, top_k=1)
         assert [hit[0].id for hit in hits] == catalogue.table["id"].to_pylist()
         assert [hit[0].score for hit in hits] == pytest.approx([1.0] * 12, abs=2e-2)
+
+
+def test_an_item_is_read_by_its_caption_and_by_some_of_its_tags_beside_it():
+    items = pa.table(
+        {
+            "caption": ["red hat", "scarf", None, " "],
+            "attributes": pa.array(
+                [[("tags", "hat, sun, red, summer"), ("subgroup", "head-wear")], [], [("tags", "lost")], []],
+                type=pa.map_(pa.string(), pa.string()),
+            ),
+        }
+    )
+    assert texts_of(items, prompt="A picture of", words=3) == [
+        ["A picture of red hat.", "A picture of red hat, sun."],
+        ["A picture of scarf."],
+        [],
+        [],
+    ]
+    assert texts_of(items, prompt="", words=5)[0][1] == "red hat, sun, summer, head wear."
+    assert texts_of(items, prompt="", words=0)[0] == ["red hat."]
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_an_item_s_texts_count_as_their_mean_beside_the_picture(tiny_world):
+    model = load_bundle(str(tiny_world.bundle), vision=False, dtype=torch.float32)
+    images = model.image_embeddings(torch.randn(2, tiny.FEATURE_WIDTH)).detach().numpy()
+    texts = [["A red hat.", "A red hat, sun."], []]
+    found = with_texts(images, texts, picture_share=0.4, bundle=str(tiny_world.bundle), workers=1, threads=1)
+    told = model.text_embeddings(texts[0]).numpy().mean(axis=0)
+    expected = 0.4 * images[0] + 0.6 * told / np.linalg.norm(told)
+    np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), atol=2e-2)
+    np.testing.assert_allclose(found[1], images[1], atol=1e-6)
+
+
+@pytest.mark.parametrize(("field", "value"), [("picture_share", 1.5), ("words", -1)])
+def test_a_share_or_a_count_that_cannot_be_is_refused_by_name(field, value):
+    with pytest.raises(ConfigError, match=f"{field} is .*for example"):
+        IndexArgs(**{field: value})
 
 
 @pytest.mark.usefixtures("ray_session")
@@ -117,6 +157,25 @@ def test_another_bundle_another_state_of_the_catalogue_or_force_make_it_again(ar
     ):
         with pytest.raises(AssertionError, match="Ray was started"):
             main(args(**changes))
+
+
+@pytest.mark.usefixtures("no_ray")
+def test_captions_counted_or_read_otherwise_are_another_index(args, tiny_world, tmp_path):
+    index = RetrievalIndex.build(
+        np.eye(12, 16, dtype=np.float32),
+        Catalogue.open(tiny_world.catalogue).table,
+        fingerprint=load_projection(str(tiny_world.bundle)).fingerprint,
+        catalogue="squares",
+        catalogue_fingerprint=Catalogue.open(tiny_world.catalogue).fingerprint,
+        vectors_of="both",
+        picture_share=0.25,
+        words=4,
+    )
+    index.save(tmp_path / "index")
+    assert main(args(vectors="both")).as_dict()["skipped"]
+    for changes in ({"picture_share": 0.5}, {"words": 0}, {"vectors": "caption"}):
+        with pytest.raises(AssertionError, match="Ray was started"):
+            main(args(**({"vectors": "both"} | changes)))
 
 
 @pytest.mark.usefixtures("no_ray")
