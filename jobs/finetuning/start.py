@@ -19,7 +19,16 @@ from jobs.finetuning.settings import FinetuneArgs
 
 FIXED = ("language_model", "visual_tokens", "shared_width", "text_layers", "two_ret_rows")
 """Fields of the config on which the shape of what is trained depends."""
-FREE = ("caption_prompt", "system_prompt", "original_captions", "image_dropout", "text_dropout", "picture_weight")
+FREE = (
+    "caption_prompt",
+    "system_prompt",
+    "examples",
+    "original_captions",
+    "image_dropout",
+    "text_dropout",
+    "picture_weight",
+    "max_tokens_before_ret",
+)
 """Fields that a run may change."""
 
 

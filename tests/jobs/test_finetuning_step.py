@@ -27,6 +27,7 @@ def tiny_args(world, **settings) -> FinetuneArgs:
         "shared_width": 8,
         "text_layers": (-1,),
         "system_prompt": "",
+        "examples": (("a hat", "A hat."),),
         "epochs": 2,
         "batch_size": 4,
         "caption_batch_size": 2,
