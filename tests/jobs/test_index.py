@@ -83,7 +83,8 @@ def test_items_are_found_by_captions_or_by_a_weighted_sum_and_without_a_caption_
         expected = expected.copy()
         expected[[1, 2]] = images[[1, 2]]
         where = str(tmp_path / vectors)
-        main(args(catalogue=str(tmp_path / "uncaptioned"), features=str(features), vectors=vectors, out=where))
+        changes = {"catalogue": str(tmp_path / "uncaptioned"), "features": str(features), "out": where}
+        main(args(vectors=vectors, words=0, **changes))
         index = RetrievalIndex.load(where, fingerprint=model.fingerprint)
         assert index.info.vectors == vectors
         hits = index.search(expected, top_k=1)
