@@ -105,7 +105,8 @@ def test_a_start_has_the_bundle_s_parts_statistics_and_config(tiny_world):
     assert changed(trained(bundle), trained(worker.model)) == set()
     worker.warm_start()
     assert changed(trained(bundle), trained(worker.model)) == set()
-    assert worker.model.config == dataclasses.replace(bundle.config, system_prompt="")
+    asked = {"system_prompt": "", "examples": worker.args.examples}
+    assert worker.model.config == dataclasses.replace(bundle.config, **asked)
     assert worker.model.trained.text_head.dropout.p == worker.args.dropout
     assert all(parameter.requires_grad for parameter in worker.model.trained.parameters())
     worker.run_epoch(0, None)
