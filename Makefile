@@ -6,7 +6,7 @@ CATALOGUE ?= openmoji
 BUNDLE ?= default
 PORT ?= 8000
 PYTEST_ARGS ?=
-BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading
+BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading retrieval
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -5,16 +5,19 @@ Quality (`--queries`): wishes, other messages and pictures go through the chat e
 Ends with one JSON line on stdout; the tables before it are for people.
 
     python -m jobs.evaluate --bundle default --catalogue openmoji --split held-out
+    python -m jobs.evaluate --bundle default --catalogue openmoji --compare-vectors
     python -m jobs.evaluate --bundle default --catalogue openmoji --queries --verbose
 """
 
 import json
 import logging
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
+import numpy as np
 from tyro.constructors import PrimitiveConstructorSpec
 
 from fromage_model.artefacts import home
@@ -23,6 +26,9 @@ from fromage_model.errors import ConfigError
 from jobs.evaluation.quality_set import QualitySet, read_quality_set
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers, threads_each
+
+if TYPE_CHECKING:
+    from jobs.image_embeddings import ImageEmbeddings
 
 log = logging.getLogger(__name__)
 
@@ -52,6 +58,10 @@ class EvaluateArgs:
     """Features of the catalogue's pictures: a name or a folder. Without it, those named like the catalogue."""
     name_and_tags: bool = False
     """Also measure queries of the name and three tags; reported beside the names alone."""
+    compare_vectors: bool = False
+    """Also compare what items can be found by (picture, caption, both), asked with tags and not with their names."""
+    picture_share: float = 0.25
+    """With --compare-vectors: what the picture counts in both, from 0 to 1; the caption counts the rest."""
     queries: Annotated[str | None, OptionalFile] = None
     """Measure the chat and not recall: the messages of this file, or of the shipped set where no file is given."""
     index: str | None = None
@@ -84,6 +94,8 @@ class EvaluateArgs:
             raise ConfigError(f"workers is {self.workers}; expected 1 or more")
         if self.picture_messages < 0 or self.threads < 0:
             raise ConfigError("picture_messages and threads must be 0 or more")
+        if not 0 <= self.picture_share <= 1:
+            raise ConfigError(f"picture_share is {self.picture_share}; expected 0 to 1, for example 0.25")
 
 
 def main(args: EvaluateArgs) -> Report:
@@ -108,7 +120,6 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
     """The number of queries, and the metrics in percent."""
     from jobs.evaluation import recall
     from jobs.image_embeddings import image_embeddings
-    from jobs.text_embeddings import text_embeddings
 
     bundle = name_for_workers("bundle", args.bundle)
     with ray_session():
@@ -121,19 +132,54 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
         recalls = {}
         for wording, query in wordings.items():
             log.info("%s: %d queries", wording, len(items))
-            texts = text_embeddings(
-                [query(item) for item in items],
-                bundle=bundle,
-                workers=args.workers,
-                threads=threads_each(args.workers, threads=args.threads),
-            )
-            recalls[wording] = recall.recall_on(texts, pictures.vectors, rows)
+            recalls[wording] = recall.recall_on(_read([query(item) for item in items], args), pictures.vectors, rows)
+        compared = compare_vectors(catalogue, pictures, rows, args) if args.compare_vectors else {}
     print(recall.table_of(recalls, items=len(items), all_items=len(pictures.ids)))
     metrics = {"items": len(items), "all_items": len(pictures.ids), "split": args.split}
     metrics |= recalls["names"].to_json()
     if args.name_and_tags:
         metrics["name_and_tags"] = recalls["names and tags"].to_json()
-    return len(items), {**metrics, "fingerprint": pictures.fingerprint}
+    return len(items), {**metrics, **compared, "fingerprint": pictures.fingerprint}
+
+
+def compare_vectors(
+    catalogue: Catalogue, pictures: "ImageEmbeddings", rows: Sequence[int], args: EvaluateArgs
+) -> dict[str, Any]:
+    """Recall among all items by each kind of vector, as `vectors`; prints a table. Needs a Ray that runs.
+
+    Queries are an item's tags without its name, for an item that is found by its caption is found by its name at once.
+    Raises ConfigError where no item of the split has tags.
+    """
+    from fromage_model.bundle import bundle_config
+    from jobs.evaluation import recall
+    from jobs.index_changes import rows_of
+    from jobs.item_vectors import VECTOR_KINDS, item_vectors, read_texts, texts_of
+
+    asked = {row: query for row in rows if (query := recall.tags_query(catalogue.item(pictures.ids[row])))}
+    if not asked:
+        raise ConfigError(f"compare_vectors asks with tags, and no item of split {args.split!r} has the attribute tags")
+    texts = _read(list(asked.values()), args)
+    bundle = name_for_workers("bundle", args.bundle)
+    # Without the tags, which are what is asked with.
+    told = texts_of(rows_of(catalogue.table, pictures.ids), prompt=bundle_config(bundle).caption_prompt, words=0)
+    threads = threads_each(args.workers, threads=args.threads)
+    width = pictures.vectors.shape[1]
+    read = read_texts(told, width=width, bundle=bundle, workers=args.workers, threads=threads)
+    recalls: dict[str, recall.SplitRecall] = {}
+    for kind in VECTOR_KINDS:
+        vectors = item_vectors(pictures.vectors, read, kind=kind, picture_share=args.picture_share)
+        recalls[kind] = recall.recall_on(texts, vectors, list(asked))
+    print(recall.table_of(recalls, items=len(asked), all_items=len(pictures.ids), heading="found by"))
+    return {"vectors": {"queries": len(asked)} | {kind: found.to_json() for kind, found in recalls.items()}}
+
+
+def _read(texts: Sequence[str], args: EvaluateArgs) -> np.ndarray:
+    """(N, S) at [RET] after each text."""
+    from jobs.text_embeddings import text_embeddings
+
+    threads = threads_each(args.workers, threads=args.threads)
+    bundle = name_for_workers("bundle", args.bundle)
+    return text_embeddings(texts, bundle=bundle, workers=args.workers, threads=threads)
 
 
 def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) -> tuple[int, dict[str, Any]]:

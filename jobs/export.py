@@ -5,6 +5,9 @@
     bundle      the original's folder -> a bundle, and an index of its embeddings
     prune       the original's training checkpoint -> its pruned form
     unprune     pruned weights, laid over a training checkpoint, from which the original's training resumes
+    tsv         a catalogue -> captions and images as Conceptual Captions has them
+    parquet     an index -> items and vectors in one plain parquet file
+    dataset     a catalogue -> a folder that Hugging Face's load_dataset opens, pictures inside
 
 Each says more with --help. Files from outside are read without running anything that stands in them.
 
@@ -16,11 +19,20 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fromage_model.artefacts import check_replaceable, place, writing
+from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError
 from jobs.report import Report, Stopwatch, run
 
 log = logging.getLogger(__name__)
 MODEL_ARGS, WEIGHTS, EMBEDDINGS = "model_args.json", "pretrained_ckpt.pth.tar", "cc3m_embeddings.pkl"
+
+
+@dataclass(frozen=True)
+class Written:
+    """Rows that there were, and those of them that could not be written."""
+
+    rows: int
+    failed: int = 0
 
 
 @dataclass(frozen=True)
@@ -34,7 +46,7 @@ class Original:
     index: str | None = None
     """Index whose vectors become the catalogue embeddings."""
 
-    def write(self) -> int:
+    def write(self) -> Written:
         from fromage_model.bundle import load_bundle
         from fromage_model.interop import write_embeddings, write_model_args, write_pruned
 
@@ -46,7 +58,7 @@ class Original:
                 write_embeddings(model.index, folder / EMBEDDINGS)
         if model.lm.backbone.config.model_type != "opt":
             log.warning("the original opens OPT only; %s is for others who read its form", model.config.language_model)
-        return 0 if model.index is None else len(model.index)
+        return Written(0 if model.index is None else len(model.index))
 
 
 @dataclass(frozen=True)
@@ -58,13 +70,13 @@ class Embeddings:
     out: Path
     """File to write, by custom cc3m_embeddings.pkl."""
 
-    def write(self) -> int:
+    def write(self) -> Written:
         from fromage_model.index import RetrievalIndex
         from fromage_model.interop import write_embeddings
 
         index = RetrievalIndex.load(self.index)
         write_embeddings(index, self.out)
-        return len(index)
+        return Written(len(index))
 
 
 @dataclass(frozen=True)
@@ -78,7 +90,7 @@ class Bundle:
     index: str | None = None
     """Another name or folder for the index."""
 
-    def write(self) -> int:
+    def write(self) -> Written:
         from fromage_model.bundle import HEADER, save_bundle
         from fromage_model.index import INFO_FILE, RetrievalIndex
         from fromage_model.interop import load_original
@@ -100,7 +112,7 @@ class Bundle:
         )
         found = model.index
         if found is None:
-            return 0
+            return Written(0)
         index = RetrievalIndex.build(
             found.vectors,
             found.items,
@@ -109,7 +121,7 @@ class Bundle:
             created_by="jobs.export",
         )
         log.info("%d items indexed in %s", len(index), index.save(index_folder))
-        return len(index)
+        return Written(len(index))
 
 
 @dataclass(frozen=True)
@@ -121,11 +133,11 @@ class Prune:
     out: Path
     """File to write."""
 
-    def write(self) -> int:
+    def write(self) -> Written:
         from fromage_model.interop import prune
 
         prune(self.full, self.out)
-        return 0
+        return Written(0)
 
 
 @dataclass(frozen=True)
@@ -139,24 +151,88 @@ class Unprune:
     out: Path
     """File to write."""
 
-    def write(self) -> int:
+    def write(self) -> Written:
         from fromage_model.interop import unprune
 
         unprune(self.pruned, self.full, self.out)
-        return 0
+        return Written(0)
 
 
-ExportArgs = Original | Embeddings | Bundle | Prune | Unprune
+@dataclass(frozen=True)
+class Tsv:
+    """A catalogue -> a TSV with the columns caption and image; items without a caption are left out, and counted."""
+
+    catalogue: str
+    """Catalogue to export: a name, a folder, or a URI."""
+    out: Path
+    """File to write."""
+
+    def write(self) -> Written:
+        from fromage_model.interop import write_tsv
+
+        catalogue = Catalogue.open(self.catalogue)
+        without = write_tsv(catalogue, self.out)
+        if without:
+            log.warning("%d of %d items have no caption, the first is %s", len(without), len(catalogue), without[0])
+        return Written(len(catalogue), failed=len(without))
+
+
+@dataclass(frozen=True)
+class Parquet:
+    """An index -> one parquet file of items and vectors, which any reader of parquet opens."""
+
+    index: str
+    """Index to export: a name, a folder, or a URI."""
+    out: Path
+    """File to write."""
+
+    def write(self) -> Written:
+        from fromage_model.index import RetrievalIndex
+        from fromage_model.interop import write_parquet
+
+        index = RetrievalIndex.load(self.index)
+        write_parquet(index, self.out)
+        return Written(len(index))
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A catalogue -> a folder for `datasets.load_dataset`; items whose picture is gone are left out, and counted."""
+
+    catalogue: str
+    """Catalogue to export: a name, a folder, or a URI."""
+    out: Path
+    """Folder to write."""
+
+    def write(self) -> Written:
+        from fromage_model.interop import write_dataset
+
+        catalogue = Catalogue.open(self.catalogue)
+        missing = write_dataset(catalogue, self.out)
+        if missing:
+            log.warning("%d of %d pictures are not there, the first of %s", len(missing), len(catalogue), missing[0])
+        return Written(len(catalogue), failed=len(missing))
+
+
+ExportArgs = Original | Embeddings | Bundle | Prune | Unprune | Tsv | Parquet | Dataset
 
 
 def main(args: ExportArgs) -> Report:
     """Write one form. Raises FromageError for what the user can put right."""
     watch = Stopwatch()
-    rows = args.write()
+    written = args.write()
     output = place("bundle", args.out) if isinstance(args, Bundle) else args.out
     log.info("wrote %s", output)
     form = type(args).__name__.lower()
-    return Report("export", rows_in=rows, rows_out=rows, rows_failed=0, seconds=watch.seconds, output=output, form=form)
+    return Report(
+        "export",
+        rows_in=written.rows,
+        rows_out=written.rows - written.failed,
+        rows_failed=written.failed,
+        seconds=watch.seconds,
+        output=output,
+        form=form,
+    )
 
 
 if __name__ == "__main__":

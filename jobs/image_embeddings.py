@@ -3,6 +3,7 @@
 Shapes: N items, F feature width, S shared width.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,9 +48,15 @@ class ProjectFeatures:
 
 
 def image_embeddings(
-    catalogue: Catalogue, *, bundle: str, features: str | None = None, workers: int = 1, threads: int = 1
+    catalogue: Catalogue,
+    *,
+    bundle: str,
+    features: str | None = None,
+    ids: Sequence[str] | None = None,
+    workers: int = 1,
+    threads: int = 1,
 ) -> ImageEmbeddings:
-    """The embeddings of every item that has features. Needs a Ray that runs.
+    """The embeddings of every item that has features, or of those of `ids`. Needs a Ray that runs.
 
     Raises FingerprintMismatch where the features come from another catalogue or another encoder than the bundle's.
     """
@@ -59,14 +66,14 @@ def image_embeddings(
     projection = load_projection(bundle)
     check_features(found, catalogue=catalogue, bundle=bundle, encoder_fingerprint=projection.encoder_fingerprint)
     have = set(found.ids)
-    wanted = catalogue.table.column("id").to_pylist()
-    ids = [id for id in wanted if id in have]
-    if not ids:
+    wanted = catalogue.table.column("id").to_pylist() if ids is None else list(ids)
+    kept = [id for id in wanted if id in have]
+    if ids is None and not kept:
         raise CatalogueError(
             f"no item of the catalogue {catalogue.name} has features. `python -m jobs.embed` makes them"
         )
-    vectors = _project(ids, found.of(ids), bundle=bundle, workers=workers, threads=threads)
-    return ImageEmbeddings(ids, vectors, [id for id in wanted if id not in have], projection.fingerprint)
+    vectors = _project(kept, found.of(kept), bundle=bundle, workers=workers, threads=threads)
+    return ImageEmbeddings(kept, vectors, [id for id in wanted if id not in have], projection.fingerprint)
 
 
 def check_features(features: Features, *, catalogue: Catalogue, bundle: str, encoder_fingerprint: str) -> None:
@@ -86,7 +93,9 @@ def check_features(features: Features, *, catalogue: Catalogue, bundle: str, enc
 
 
 def _project(ids: list[str], features: np.ndarray, *, bundle: str, workers: int, threads: int) -> np.ndarray:
-    """(N, F) -> (N, S), in the order of `ids`, however Ray orders the batches."""
+    """(N, F) -> (N, S), in the order of `ids`, however Ray orders the batches; (0, 0) where there are none."""
+    if not ids:
+        return np.empty((0, 0), dtype=np.float32)
     import ray
     from ray.data import ActorPoolStrategy
 

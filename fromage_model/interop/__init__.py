@@ -1,8 +1,11 @@
 """Formats of the original FROMAGe, in and out: configs, checkpoints, catalogue embeddings, and a whole model's folder.
 
+Out only: catalogues as a TSV, as plain parquet, and as a Hugging Face dataset.
+
 Files from outside are read without running anything that stands in them.
 """
 
+from fromage_model.interop.catalogues import write_dataset, write_parquet, write_tsv
 from fromage_model.interop.checkpoints import FullCheckpoint, prune, read_full_checkpoint, read_pruned, unprune
 from fromage_model.interop.embeddings import Embeddings, read_embeddings, write_embeddings
 from fromage_model.interop.model_args import ModelArgs
@@ -19,7 +22,10 @@ __all__ = [
     "read_model_args",
     "read_pruned",
     "unprune",
+    "write_dataset",
     "write_embeddings",
     "write_model_args",
+    "write_parquet",
     "write_pruned",
+    "write_tsv",
 ]

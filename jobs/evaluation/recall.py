@@ -6,7 +6,7 @@ catalogue. Knows nothing of chats.
 Shapes: N items of the split, M items of the catalogue, S shared width.
 """
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -47,10 +47,19 @@ def name_query(item: Item) -> str:
 
 def name_and_tags_query(item: Item) -> str:
     """The name and the first three of the item's tags that don't repeat it."""
+    return f"A picture of {', '.join([item.caption or '', *_tags(item)])}."
+
+
+def tags_query(item: Item) -> str | None:
+    """The first three of the item's tags that don't repeat its name, without the name; None where it has none."""
+    tags = _tags(item)
+    return f"A picture of {', '.join(tags)}." if tags else None
+
+
+def _tags(item: Item) -> list[str]:
     tags = [tag.strip() for tag in (item.attributes or {}).get("tags", "").split(",")]
     name = (item.caption or "").casefold()
-    chosen = [tag for tag in dict.fromkeys(tags) if tag and tag.casefold() != name][:TAGS_IN_QUERY]
-    return f"A picture of {', '.join([item.caption or '', *chosen])}."
+    return [tag for tag in dict.fromkeys(tags) if tag and tag.casefold() != name][:TAGS_IN_QUERY]
 
 
 def split_rows(catalogue: Catalogue, split: str, *, embedded: Sequence[str]) -> list[int]:
@@ -75,9 +84,9 @@ def recall_on(texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int]) -> S
     )
 
 
-def table_of(recalls: dict[str, SplitRecall], *, items: int, all_items: int) -> str:
+def table_of(recalls: Mapping[str, SplitRecall], *, items: int, all_items: int, heading: str = "queries") -> str:
     """The figures as a table to read, in percent, each with its interval."""
-    lines = [f"{'queries':<16}{'direction':<26}{'candidates':>10}{'R@1':>20}{'R@5':>20}{'R@10':>20}"]
+    lines = [f"{heading:<16}{'direction':<26}{'candidates':>10}{'R@1':>20}{'R@5':>20}{'R@10':>20}"]
     for wording, recall in recalls.items():
         for direction, figures in recall.named().items():
             cells = [f"{100 * at.value:.1f} [{100 * at.low:.1f}, {100 * at.high:.1f}]" for at in figures.at.values()]

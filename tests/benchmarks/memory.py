@@ -30,12 +30,13 @@ def touch(*modules: nn.Module) -> None:
 def _measure(prepare: Prepare, arguments: tuple[Any, ...]) -> int:
     work = prepare(*arguments)
     Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew
-    before = _status_bytes("VmRSS")
+    before = status_bytes("VmRSS")
     work()
-    return _status_bytes("VmHWM") - before
+    return status_bytes("VmHWM") - before
 
 
-def _status_bytes(name: str) -> int:
+def status_bytes(name: str) -> int:
+    """A line of /proc/self/status, such as VmRSS, in bytes."""
     for line in Path("/proc/self/status").read_text().splitlines():
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024

@@ -96,6 +96,26 @@ def test_recall_equals_a_slow_computation_and_is_recorded_in_the_bundle(args, ti
     assert (recorded["catalogue"], recorded["text_to_image"]) == ("squares", figures["text_to_image"])
 
 
+def test_the_three_kinds_of_vectors_are_compared_in_one_call(args, tiny_world, capsys):
+    """Every square has the same tags, so one query is asked of all items, and each item's rank is known from it."""
+    compared = main(args(compare_vectors=True)).as_dict()["vectors"]
+    assert list(compared) == ["queries", "image", "caption", "both"]
+    model = load_bundle(str(tiny_world.bundle), vision=False)
+    items = Catalogue.open(tiny_world.catalogue).items()
+    features = read_features(tiny_world.features).of([item.id for item in items])
+    pictures = load_projection(str(tiny_world.bundle)).embed(features)
+    captions = model.text_embeddings([f"A picture of {item.caption}." for item in items]).numpy()
+    both = 0.25 * pictures + 0.75 * captions
+    both /= np.linalg.norm(both, axis=1, keepdims=True)
+    query = model.text_embeddings(["A picture of square, flat."])[0].numpy()
+    for kind, vectors in (("image", pictures), ("caption", captions), ("both", both)):
+        order = np.argsort(-(vectors @ query)).tolist()
+        ranks = [order.index(row) for row, item in enumerate(items) if item.split == "held-out"]
+        expected = {f"r_at_{k}": 100 * sum(rank < k for rank in ranks) / 4 for k in (1, 5, 10)}
+        assert compared[kind]["text_to_image_among_all"] == expected, kind
+    assert "found by" in capsys.readouterr().out
+
+
 def test_the_chat_is_asked_and_its_shares_add_up(args, queries_file, tmp_path, capsys):
     figures = main(
         args(

@@ -11,6 +11,7 @@ from jobs.export import ExportArgs, main
 from jobs.report import run
 from tests.fromage_model import tiny
 from tests.fromage_model.interop.test_original import TEXTS, write_folder
+from tests.jobs import tiny as tiny_jobs
 
 
 def ended(capsys, monkeypatch, *argv: object) -> tuple[int, dict]:
@@ -48,3 +49,18 @@ def test_the_original_comes_in_and_goes_out_unchanged(tmp_path, monkeypatch, cap
     code, report = ended(capsys, monkeypatch, "bundle", "--source", tmp_path / "lm", "--out", "x")
     assert code == 2
     assert "model_args.json is not there" in report["error"]
+
+
+def test_catalogues_and_indexes_go_out_and_what_is_left_out_is_counted(tmp_path, monkeypatch, capsys):
+    catalogue = tiny_jobs.write_squares(tmp_path / "squares", captions={"red": None})
+    index = RetrievalIndex.build(np.eye(12, dtype=np.float32), catalogue.table, fingerprint="f", catalogue="squares")
+    index.save(tmp_path / "index")
+    forms = {"tsv": ("catalogue", 11), "dataset": ("catalogue", 12), "parquet": ("index", 12)}
+    for form, (source, rows) in forms.items():
+        given = {"catalogue": catalogue.folder, "index": tmp_path / "index"}[source]
+        code, report = ended(capsys, monkeypatch, form, f"--{source}", given, "--out", tmp_path / form)
+        assert (code, report["form"], report["rows_in"], report["rows_out"]) == (0, form, 12, rows)
+        assert report["rows_in"] == report["rows_out"] + report["rows_failed"]
+        assert (tmp_path / form).exists()
+    code, report = ended(capsys, monkeypatch, "tsv", "--catalogue", tmp_path / "none", "--out", tmp_path / "x.tsv")
+    assert (code, "jobs.ingest" in report["error"]) == (2, True)

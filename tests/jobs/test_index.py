@@ -13,7 +13,8 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch, MissingArtefact
 from fromage_model.index import RetrievalIndex
 from jobs.image_embeddings import ProjectFeatures
-from jobs.index import IndexArgs, main, texts_of, with_texts
+from jobs.index import IndexArgs, main
+from jobs.item_vectors import item_vectors, read_texts, texts_of
 from tests.jobs import tiny
 
 
@@ -117,7 +118,8 @@ def test_an_item_s_texts_count_as_their_mean_beside_the_picture(tiny_world):
     model = load_bundle(str(tiny_world.bundle), vision=False, dtype=torch.float32)
     images = model.image_embeddings(torch.randn(2, tiny.FEATURE_WIDTH)).detach().numpy()
     texts = [["A red hat.", "A red hat, sun."], []]
-    found = with_texts(images, texts, picture_share=0.4, bundle=str(tiny_world.bundle), workers=1, threads=1)
+    read = read_texts(texts, width=16, bundle=str(tiny_world.bundle), workers=1, threads=1)
+    found = item_vectors(images, read, kind="both", picture_share=0.4)
     told = model.text_embeddings(texts[0]).numpy().mean(axis=0)
     expected = 0.4 * images[0] + 0.6 * told / np.linalg.norm(told)
     np.testing.assert_allclose(found[0], expected / np.linalg.norm(expected), atol=2e-2)
@@ -147,14 +149,15 @@ def test_an_index_that_is_up_to_date_is_left_alone_and_starts_no_ray(args, tmp_p
 
 
 @pytest.mark.usefixtures("no_ray", "whole_index")
-def test_another_bundle_another_state_of_the_catalogue_or_force_make_it_again(args, tiny_world, tmp_path):
+def test_another_bundle_another_caption_other_vectors_or_force_embed_again(args, tiny_world, tmp_path):
     other_bundle = tiny.write_bundle(tmp_path / "other bundle", lm=tiny_world.lm, seed=1)
-    tiny.write_squares(tmp_path / "other squares", colours=tiny.COLOURS[1:])
+    tiny.write_squares(tmp_path / "other squares", captions={"red": "a crimson square"})
     for changes in (
         {"bundle": str(other_bundle)},
         {"catalogue": str(tmp_path / "other squares")},
         {"force": True},
         {"vectors": "both"},
+        {"dtype": "float16"},
     ):
         with pytest.raises(AssertionError, match="Ray was started"):
             main(args(**changes))

@@ -1,0 +1,51 @@
+"""What a catalogue has that an index of an earlier state of it has not, and the other way round. Knows no vectors.
+
+The vector of an item depends on its picture, its caption, and its tags, which are attributes. The other columns are
+shown, and filtered on.
+"""
+
+from dataclasses import dataclass
+from typing import Any
+
+import pyarrow as pa
+
+from fromage_model.catalogue import SCHEMA
+
+EMBEDDED_COLUMNS = ("image_sha256", "caption", "attributes")
+# When something was written is not part of what an item is: a second ingest of the same feed changes these alone.
+TIMES = ("updated_at", "caption_at")
+SHOWN_COLUMNS = tuple(name for name in SCHEMA.names if name not in ("id", *EMBEDDED_COLUMNS, *TIMES))
+
+
+@dataclass(frozen=True)
+class Changes:
+    """Ids: `embed` are new or look or read otherwise, `keep` have other columns alone, `gone` are no longer there."""
+
+    embed: list[str]
+    keep: list[str]
+    gone: list[str]
+
+    def __bool__(self) -> bool:
+        return bool(self.embed or self.keep or self.gone)
+
+
+def changes_of(held: pa.Table, wanted: pa.Table) -> Changes:
+    """What to do to an index that holds some items, so that it holds the catalogue's."""
+    embedded, shown = _rows(held, EMBEDDED_COLUMNS), _rows(held, SHOWN_COLUMNS)
+    embedded_now, shown_now = _rows(wanted, EMBEDDED_COLUMNS), _rows(wanted, SHOWN_COLUMNS)
+    embed = [id for id, row in embedded_now.items() if embedded.get(id) != row]
+    again = set(embed)
+    keep = [id for id, row in shown_now.items() if id not in again and shown[id] != row]
+    return Changes(embed, keep, [id for id in embedded if id not in embedded_now])
+
+
+def rows_of(items: pa.Table, ids: list[str]) -> pa.Table:
+    """The rows of these ids, in their order."""
+    row_of = {id: row for row, id in enumerate(items["id"].to_pylist())}
+    return items.take(pa.array([row_of[id] for id in ids], pa.int64()))
+
+
+def _rows(items: pa.Table, columns: tuple[str, ...]) -> dict[str, tuple[Any, ...]]:
+    """Each id's values; an empty cell of attributes is no attributes."""
+    values = [[value or None for value in items[name].to_pylist()] for name in columns]
+    return dict(zip(items["id"].to_pylist(), zip(*values, strict=True), strict=True))

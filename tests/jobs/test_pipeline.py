@@ -1,0 +1,112 @@
+"""A pipeline runs from the feed to a pair that opens together, skips what is done, refuses what it does not know."""
+
+import json
+from pathlib import Path
+
+import pytest
+import yaml
+
+from fromage_model.bundle import load_bundle
+from fromage_model.errors import ConfigError, FromageError
+from jobs.pipeline import PipelineArgs, main
+from jobs.pipeline_config import read_pipeline
+from tests.jobs import tiny
+from tests.pictures import write_png
+
+EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "pipeline.yaml"
+
+
+@pytest.fixture
+def config(tiny_world, tmp_path, monkeypatch):
+    """The example of the documents beside a small feed, with the tiny bundle in the place of the shipped one."""
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    content = yaml.safe_load(EXAMPLE.read_text()) | {"bundle": str(tiny_world.bundle)}
+    path = tmp_path / "pipeline.yaml"
+    path.write_text(yaml.safe_dump(content))
+    feed = tmp_path / content["ingest"]["source"]
+    lines = ["image\tcaption\tbrand"]
+    for colour in tiny.COLOURS[:6]:
+        write_png(feed.parent / f"{colour}.png", colour, side_px=32)
+        lines.append(f"{colour}.png\t{colour} square\tAcme")
+    feed.write_text("\n".join(lines) + "\n")
+    return path
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_the_example_makes_a_pair_that_opens_together_and_then_has_nothing_to_do(config, tiny_world, tmp_path):
+    report = main(PipelineArgs(config=config)).as_dict()
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"], report["skipped"]) == (6, 6, 0, False)
+    assert [stage["job"] for stage in report["stages"]] == ["ingest", "embed", "index"]
+    index = load_bundle(report["bundle"], index=report["index"], vision=False).index
+    assert sorted(item["caption"] for item in index.items.to_pylist()) == sorted(
+        f"{c} square" for c in tiny.COLOURS[:6]
+    )
+    again = main(PipelineArgs(config=config, out=tmp_path / "again.json")).as_dict()
+    assert [stage["skipped"] for stage in again["stages"]] == [True, True, True]
+    assert again["skipped"]
+    written = json.loads((tmp_path / "again.json").read_text())
+    assert (written["name"], [stage["job"] for stage in written["stages"]]) == ("shop", ["ingest", "embed", "index"])
+
+
+def test_a_stage_that_fails_is_named_and_stands_in_the_report(config, tmp_path):
+    content = yaml.safe_load(config.read_text())
+    config.write_text(yaml.safe_dump(content | {"ingest": {"source": "nowhere.tsv"}}))
+    with pytest.raises(FromageError, match=r"^ingest: .*nowhere\.tsv"):
+        main(PipelineArgs(config=config))
+    (stage,) = json.loads((tmp_path / "home" / "pipelines" / "shop.json").read_text())["stages"]
+    assert stage["job"] == "ingest"
+    assert "nowhere.tsv" in stage["error"]
+
+
+def test_check_runs_nothing(config, tmp_path):
+    assert main(PipelineArgs(config=config, check=True)).as_dict()["stages"] == []
+    assert not (tmp_path / "home").exists()
+
+
+def test_the_shipped_example_says_what_it_says():
+    pipeline = read_pipeline(EXAMPLE)
+    assert (pipeline.name, pipeline.bundle, list(pipeline.stages)) == ("shop", "default", ["ingest", "embed", "index"])
+    assert pipeline.stages["index"].vectors == "both"
+    assert pipeline.stages["index"].catalogue == pipeline.stages["embed"].out == "shop"
+
+
+def test_a_section_finetune_trains_the_bundle_that_indexes(config):
+    content = yaml.safe_load(config.read_text())
+    del content["bundle"]
+    config.write_text(yaml.safe_dump(content | {"finetune": {"epochs": 1}}))
+    pipeline = read_pipeline(config)
+    assert list(pipeline.stages) == ["ingest", "embed", "finetune", "index"]
+    assert pipeline.stages["finetune"].out == pipeline.stages["index"].bundle == pipeline.bundle == "shop"
+    assert pipeline.stages["finetune"].epochs == 1
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"indx": {}}, r"unknown key 'indx'; did you mean index\?"),
+        ({"index": {"vector": "both"}}, r"index: unknown key 'vector'; did you mean vectors\?"),
+        ({"index": {"zzz": 1}}, r"index: unknown key 'zzz'; known are vectors, kind"),
+        ({"index": {"vectors": "words"}}, r"index\.vectors is 'words': Input should be 'image', 'caption' or 'both'"),
+        ({"index": {"compact_above": "much"}}, r"index\.compact_above is 'much': .*number"),
+        ({"index": {"compact_above": 3}}, r"index: compact_above is 3"),
+        ({"index": {"out": "x"}}, r"index\.out is set by the pipeline"),
+        ({"embed": ["x"]}, r"embed: expected options and values, got list"),
+        ({"name": None}, r"name is None; expected a text"),
+        ({"finetune": {}}, r"bundle goes without finetune"),
+    ],
+)
+def test_what_is_wrong_in_the_file_is_named_with_what_would_work(config, changes, message):
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | changes))
+    with pytest.raises(ConfigError, match=message):
+        read_pipeline(config)
+
+
+def test_a_file_that_is_no_yaml_or_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.yaml can't be read"):
+        read_pipeline(tmp_path / "none.yaml")
+    (tmp_path / "bad.yaml").write_text("name: [")
+    with pytest.raises(ConfigError, match=r"bad\.yaml is not YAML"):
+        read_pipeline(tmp_path / "bad.yaml")
+    (tmp_path / "list.yaml").write_text("- name")
+    with pytest.raises(ConfigError, match=r"list\.yaml: expected sections"):
+        read_pipeline(tmp_path / "list.yaml")
