@@ -6,6 +6,7 @@ CATALOGUE ?= openmoji
 BUNDLE ?= default
 PORT ?= 8000
 PYTEST_ARGS ?=
+TEST_WORKERS ?= 2
 BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading retrieval
 
 VENV := .venv
@@ -39,10 +40,11 @@ install: preflight-install $(RUNTIME)
 prepare: preflight-demo $(RUNTIME)
 	@exec $(BIN)/python -m scripts.prepare --catalogue "$(CATALOGUE)" --bundle "$(BUNDLE)"
 
-# The tests run over the embedded catalogue and bundle, whatever CATALOGUE says.
+# The tests run over the embedded catalogue and bundle, whatever CATALOGUE says. Each worker computes on one thread, or
+# those of one wait for those of the other. PYTEST_ARGS='tests/x -n 0 --pdb' runs them in one process.
 test: preflight-test $(DEV)
 	@$(BIN)/python -m scripts.prepare
-	@exec $(BIN)/python -m pytest $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 exec $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
 bench: preflight-demo $(DEV)
 	@$(BIN)/python -m scripts.prepare

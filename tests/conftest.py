@@ -13,6 +13,16 @@ TEST_CPUS = 4
 OBJECT_STORE_BYTES = 300 * 1024 * 1024
 
 
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Where several processes share the tests, a file goes to one of them whole, and all files that need Ray to one."""
+    if not config.pluginmanager.hasplugin("xdist"):
+        return
+    with_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    for item in items:
+        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else item.path.stem))
+
+
 @pytest.fixture(scope="session")
 def ray_session() -> Iterator[str]:
     """The session's Ray, and its address; a job run in a process of its own joins it through `RAY_ADDRESS`.

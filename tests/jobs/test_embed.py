@@ -3,6 +3,7 @@
 import dataclasses
 import json
 import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -141,24 +142,32 @@ def test_features_of_another_catalogue_or_encoder_are_not_up_to_date(shop, tmp_p
 
 
 def test_a_change_of_code_that_leaves_the_fingerprint_alone_is_noted_and_nothing_more(shop):
-    folder = home() / "features" / "again"
-    info = read_features("again").info
+    folder = Path(shutil.copytree(home() / "features" / "shop", home() / "features" / "older"))
+    info = read_features("older").info
     (folder / "features.json").write_text(
         json.dumps(dataclasses.asdict(info) | {"settings": info.settings | {"code": "old"}})
     )
-    assert shop.embed(out="again").extra["skipped"] is True
-    assert read_features("again").info == info
+    assert shop.embed(out="older").extra["skipped"] is True
+    assert read_features("older").info == info
     stranger = dataclasses.replace(info, encoder_fingerprint="other", settings=info.settings | {"code": "old"})
     (folder / "features.json").write_text(json.dumps(dataclasses.asdict(stranger)))
     assert up_to_date(folder, shop.catalogue, info.settings) is None
 
 
-def test_when_no_picture_can_be_read_nothing_is_replaced(shop):
-    """Last of those that share the shop: it damages every picture."""
-    for item in shop.catalogue.items():
-        shop.catalogue.image_path(item.id).write_bytes(b"damaged")
+@pytest.fixture
+def burnt_shop(shop) -> Iterator[Shop]:
+    """The shop while none of its pictures can be read."""
+    whole = {item.id: shop.catalogue.image_bytes(item.id) for item in shop.catalogue.items()}
+    for name in whole:
+        shop.catalogue.image_path(name).write_bytes(b"damaged")
+    yield shop
+    for name, picture in whole.items():
+        shop.catalogue.image_path(name).write_bytes(picture)
+
+
+def test_when_no_picture_can_be_read_nothing_is_replaced(burnt_shop):
     with pytest.raises(CatalogueError, match="none of the 7 pictures"):
-        shop.embed(force=True)
+        burnt_shop.embed(force=True)
     assert len(read_features("shop")) == 6
 
 
