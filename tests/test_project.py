@@ -89,6 +89,12 @@ def test_the_model_library_loads_without_ray_or_a_web_framework():
     assert result.stdout.strip() == "none"
 
 
+def test_where_processes_share_the_tests_a_file_stays_in_one(request):
+    """pytest-xdist reads a test's group from its id; a pytest under which it can't would spread Ray's tests."""
+    shared = request.config.getoption("loadgroup", default=False)
+    assert request.node.nodeid.endswith("@test_project") == shared
+
+
 def test_every_release_is_pinned_and_the_two_lists_agree():
     constraints = (ROOT / "constraints.txt").read_text().lower().replace("_", "-")
     extras = [pin for pins in PROJECT["optional-dependencies"].values() for pin in pins]

@@ -12,6 +12,7 @@ import dataclasses
 import json
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 import torch
 import tyro
@@ -20,21 +21,32 @@ from fromage_model import metrics
 from fromage_model.build import build_fromage, build_trained_parts, default_dtype
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
+from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
+from jobs.finetuning import wording
 from jobs.finetuning.data import TrainingItems, select_items
 from jobs.finetuning.examples import Mix, Phrases, Sampler, named
 from jobs.finetuning.glosses import DEFAULT_FOLDER, Glosses
 from jobs.finetuning.reading import Texts, read_texts
+from jobs.finetuning.replies import write_replies
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.finetuning.step import FinetuneStep, StepWeights
 from jobs.finetuning.warm_start import Material, WarmStart, read_material, train_heads
-
-LAYERS = (-1, 24)
 
 
 @dataclass(frozen=True)
 class Args:
     """Compare ways to train the heads."""
 
+    catalogue: str = "openmoji"
+    """Catalogue to train on and to measure by: a name or a folder."""
+    features: str | None = None
+    """Its features: a name or a folder; the catalogue's name by default."""
+    language_model: str = DEFAULT_LANGUAGE_MODEL
+    """LM: a name or a folder."""
+    layers: tuple[int, int] = (-1, 24)
+    """The two layers of the LM that are read."""
+    glosses: Path = DEFAULT_FOLDER
+    """Folder of WordNet's files."""
     further: tuple[str, ...] = ()
     """Further catalogues that lend pictures; their row is left out without any."""
     steps: int = 600
@@ -45,23 +57,25 @@ class Args:
     """Texts read for each item."""
     dictionary_pairs: int = 3000
     """WordNet names and definitions read."""
+    reply_tokens: int = 24
+    """Longest own reply of the LM to small talk, in tokens; some conversations begin with one."""
     threads: int = 2
     """Torch threads."""
 
 
 @dataclass(frozen=True)
 class Variant:
-    """One change to the reference: of its settings, its material, or the heads themselves."""
+    """One change to the reference: of its settings, its material, or the heads themselves, which read both layers."""
 
     name: str
     settings: dict[str, float] = dataclasses.field(default_factory=dict)
     material: Callable[[Material], Material] = lambda material: material
-    layers: tuple[int, ...] = LAYERS
+    layers: tuple[int, ...] | None = None
     width: int = 256
     dropout: float = 0.4
 
 
-def variants(*, further: bool) -> list[Variant]:
+def variants(layers: tuple[int, int], *, further: bool) -> list[Variant]:
     """The reference first."""
     own = [] if not further else [Variant("without further pictures", material=_own_alone)]
     return [
@@ -77,8 +91,7 @@ def variants(*, further: bool) -> list[Variant]:
         Variant("ten times the weight decay", settings={"weight_decay": 1.0}),
         Variant("siblings as strangers", settings={"sibling": 0.0}),
         Variant("siblings as the item itself", settings={"sibling": 1.0}),
-        Variant("last layer alone", layers=(-1,)),
-        Variant("layer 24 of 30 alone", layers=(24,)),
+        *(Variant(f"layer {layer} alone", layers=(layer,)) for layer in layers),
         Variant("shared width 64", width=64),
         Variant("shared width 1024", width=1024),
     ]
@@ -87,12 +100,12 @@ def variants(*, further: bool) -> list[Variant]:
 def main(args: Args) -> dict:
     """-> what the JSON line says."""
     torch.set_num_threads(args.threads)
-    data = select_items(FinetuneArgs(further_catalogues=args.further))
-    config = FromageConfig(text_layers=LAYERS, two_ret_rows=True)
+    data = select_items(FinetuneArgs(catalogue=args.catalogue, features=args.features, further_catalogues=args.further))
+    config = FromageConfig(language_model=args.language_model, text_layers=args.layers, two_ret_rows=True)
     model = build_fromage(config, feature_width=data.features.info.width, device="cpu", dtype=default_dtype("cpu"))
     model.trained.standardise.fit(torch.from_numpy(data.vectors))
-    glosses = Glosses(DEFAULT_FOLDER)
-    step = FinetuneStep(model, _sampler(data, glosses), StepWeights())
+    glosses = Glosses(args.glosses)
+    step = FinetuneStep(model, _sampler(model, data, glosses, reply_tokens=args.reply_tokens), StepWeights())
     held_out = [item for item in data.held_out_items if item.caption]
     names = [item.caption or "" for item in held_out]
     pairs = glosses.pairs(args.dictionary_pairs, without=names)
@@ -101,7 +114,7 @@ def main(args: Args) -> dict:
     queries = read_texts(step, [named(name) for name in names], what="queries")
     pictures = torch.from_numpy(data.features.of([item.id for item in held_out]))
     rows = []
-    for variant in variants(further=bool(args.further)):
+    for variant in variants(args.layers, further=bool(args.further)):
         runs = [_run(model, variant, material, warm, queries, pictures, seed=seed) for seed in range(args.seeds)]
         mean = {key: round(sum(run[key] for run in runs) / len(runs), 1) for key in runs[0]}
         rows.append({"variant": variant.name, **mean})
@@ -122,12 +135,14 @@ def _run(
     """Fresh heads, trained and measured."""
     torch.manual_seed(seed)
     statistics = model.trained.standardise.state_dict()
-    config = dataclasses.replace(model.config, shared_width=variant.width, text_layers=variant.layers)
-    model.lm.text_layers = variant.layers
+    read = model.config.text_layers
+    layers = variant.layers or read
+    config = dataclasses.replace(model.config, shared_width=variant.width, text_layers=layers)
+    model.lm.text_layers = layers
     fresh = build_trained_parts(config, model.lm, feature_width=pictures.shape[1], dropout=variant.dropout)
     fresh.standardise.load_state_dict(statistics)
     model.trained = fresh
-    chosen = [LAYERS.index(layer) for layer in variant.layers]
+    chosen = [read.index(layer) for layer in layers]
     settings = dataclasses.replace(warm, seed=seed, **variant.settings)
     train_heads(model, _of_layers(variant.material(material), chosen), settings)
     with torch.inference_mode():
@@ -136,15 +151,15 @@ def _run(
     return metrics.text_to_image(texts, images).to_json()
 
 
-def _sampler(data: TrainingItems, glosses: Glosses) -> Sampler:
+def _sampler(model: Fromage, data: TrainingItems, glosses: Glosses, *, reply_tokens: int) -> Sampler:
     return Sampler(
         data.items,
         data.vectors,
         own_items=data.own,
         phrases=Phrases(data.items, glosses),
-        exchanges=[],
+        exchanges=write_replies(model, wording.small_talk(), max_new_tokens=reply_tokens),
         mix=Mix(),
-        batch_size=64,
+        batch_size=min(64, data.own),
         caption_batch_size=0,
         talk_batch_size=0,
         seed=0,

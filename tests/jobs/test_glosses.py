@@ -6,30 +6,12 @@ import pytest
 
 from fromage_model.errors import MissingArtefact
 from jobs.finetuning.glosses import Glosses
-
-ARTEFACT, FOOD, ABSTRACT = 6, 13, 9
-SENSES = (
-    ("boot", ARTEFACT, 'footwear that covers the whole foot and lower leg; "she wore boots"'),
-    ("top hat", ARTEFACT, "a man's hat with a tall crown; usually covered with silk"),
-    ("scarf", ARTEFACT, "a garment worn around the head or neck"),
-    ("bread", FOOD, "food made from dough"),
-    ("hope", ABSTRACT, "a general feeling"),
-)
+from tests.jobs import tiny
 
 
 @pytest.fixture
 def wordnet(tmp_path: Path) -> Path:
-    """A WordNet of five nouns; `boot` has a second sense, which comes after its first."""
-    data, index = "", "  1 This is a licence.\n"
-    for name, file, gloss in SENSES:
-        lemma = name.replace(" ", "_")
-        offset = len(data.encode())
-        data += f"{offset:08d} {file:02d} n 01 {lemma} 0 000 | {gloss}  \n"
-        others = " 99999999" if name == "boot" else ""
-        index += f"{lemma} n 1 1 @ {1 + bool(others)} 1 {offset:08d}{others}  \n"
-    (tmp_path / "data.noun").write_text(data)
-    (tmp_path / "index.noun").write_text(index)
-    return tmp_path
+    return tiny.write_wordnet(tmp_path / "wordnet")
 
 
 def test_a_definition_comes_without_its_examples(wordnet):

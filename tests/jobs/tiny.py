@@ -25,6 +25,14 @@ from tests.pictures import write_png
 
 FEATURE_WIDTH = 1280
 COLOURS = ("red", "green", "blue", "white", "black", "navy", "teal", "olive", "gray", "pink", "gold", "lime")
+ARTEFACT, FOOD, ABSTRACT = 6, 13, 9
+SENSES = (
+    ("boot", ARTEFACT, 'footwear that covers the whole foot and lower leg; "she wore boots"'),
+    ("top hat", ARTEFACT, "a man's hat with a tall crown; usually covered with silk"),
+    ("scarf", ARTEFACT, "a garment worn around the head or neck"),
+    ("bread", FOOD, "food made from dough"),
+    ("hope", ABSTRACT, "a general feeling"),
+)
 TEMPLATE = (
     "{% for message in messages %}<|im_start|>{{ message['role'] }}\n{{ message['content'] }}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
@@ -122,4 +130,19 @@ def write_random_features(
     vectors = np.random.default_rng(1).normal(size=(len(ids), FEATURE_WIDTH)).astype(np.float32)
     with writing(folder) as scratch:
         write_features(scratch, ids=ids, vectors=vectors, info=info)
+    return folder
+
+
+def write_wordnet(folder: Path) -> Path:
+    """A WordNet of five nouns; `boot` has a second sense, which comes after its first."""
+    data, index = "", "  1 This is a licence.\n"
+    for name, file, gloss in SENSES:
+        lemma = name.replace(" ", "_")
+        offset = len(data.encode())
+        data += f"{offset:08d} {file:02d} n 01 {lemma} 0 000 | {gloss}  \n"
+        others = " 99999999" if name == "boot" else ""
+        index += f"{lemma} n 1 1 @ {1 + bool(others)} 1 {offset:08d}{others}  \n"
+    folder.mkdir(parents=True)
+    (folder / "data.noun").write_text(data)
+    (folder / "index.noun").write_text(index)
     return folder
