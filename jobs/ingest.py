@@ -1,7 +1,7 @@
-"""A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, or a TSV.
+"""A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl.
 
-Workers fetch, render and check pictures; this process writes them and the table. A row that can't be read goes to
-failures.parquet with its reason, and the job goes on. In a TSV, `image` is a path or URL, and `caption`, `item_url`,
+Workers fetch, render, check and write pictures; this process writes the table. A row that can't be read goes to
+failures.parquet with its reason, and the job goes on. In a table, `image` is a path or URL, and `caption`, `item_url`,
 `brand` and `group` (of items that must be trained on or held out together) are known; other columns become attributes.
 On a cluster, paths must mean the same on every node. Knows nothing of models.
 
@@ -24,6 +24,7 @@ from fromage_model.artefacts import place, writing
 from fromage_model.catalogue import openmoji
 from fromage_model.catalogue.assemble import Picture, assemble
 from fromage_model.catalogue.feeds import Feed
+from fromage_model.catalogue.fetch import FetchLimits
 from fromage_model.catalogue.schema import HELD_OUT, Failure
 from fromage_model.catalogue.table import (
     FAILURES_FILE,
@@ -43,7 +44,7 @@ log = logging.getLogger(__name__)
 
 # Raised whenever the same source and settings would give another catalogue.
 FORMAT = 1
-ROWS_PER_BATCH = 32
+ROWS_PER_BATCH = 256
 REASONS_SHOWN = 3
 
 
@@ -52,7 +53,10 @@ class IngestArgs:
     """Make a catalogue."""
 
     source: str = OPENMOJI
-    """Where items come from: openmoji, openclipart, a folder of pictures, or a TSV with an image column."""
+    """Where items come from: openmoji, openclipart, or a path or fsspec URI (s3://, gs://) of a folder of pictures, a
+    TSV or CSV with an image column, parquet, arrow, or the original's embeddings .pkl; with a *, of several files."""
+    encoding: str = "utf-8"
+    """How a TSV or CSV is encoded, e.g. utf-8, cp1252 or utf-16."""
     folder: str | None = None
     """Where Open Clip Art's folders png and svg are. Without it, where Debian's packages put them."""
     out: str | None = None
@@ -71,8 +75,12 @@ class IngestArgs:
     """Ray Data actors that fetch and check pictures."""
     cpus_per_worker: float = 0.5
     """CPUs that each actor reserves; fetching mostly waits."""
-    threads: int = 8
-    """Pictures that each actor fetches at the same time."""
+    per_host: int = 8
+    """Most requests that one host gets at the same time, from all actors together."""
+    at_once: int = 64
+    """Most pictures that are fetched at the same time, by all actors together."""
+    threads: int = 4
+    """Threads of each actor that read files and check pictures."""
     force: bool = False
     """Make the catalogue again even where it is up to date."""
 
@@ -84,7 +92,7 @@ def main(args: IngestArgs) -> Report:
     if not args.force and (info := _up_to_date(folder, args)) is not None:
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, watch, skipped=True)
-    feed = read_source(args.source, args.folder)
+    feed = read_source(args.source, args.folder, encoding=args.encoding)
     refuse_inside(folder, args.source)
     with writing(folder, marker=INFO_FILE) as scratch:
         info = ingest(feed, scratch, args, name=folder.name)
@@ -141,52 +149,57 @@ def _fetch_all(feed: Feed, folder: Path, args: IngestArgs) -> tuple[list[Picture
         return pictures, failures
     progress = Progress("ingest", total=len(image_of))
     with ray_session():
-        for batch in _fetched(feed, args):
+        for batch in _fetched(feed, folder, args):
             for row in batch.to_pylist():
-                if row["data"] is None:
+                if row["error"] is not None:
                     failures.append(_failure(row, image_of[row["row"]]))
                 else:
-                    pictures.append(_write_picture(row, folder))
+                    pictures.append(_picture(row))
             progress.add(batch.num_rows)
     return pictures, failures
 
 
-def _fetched(feed: Feed, args: IngestArgs) -> Iterable[pa.Table]:
+def _fetched(feed: Feed, folder: Path, args: IngestArgs) -> Iterable[pa.Table]:
     """The stage's output, in the order of the feed."""
     import ray
 
-    from jobs.stages import FetchPictures
+    from jobs.fetching import WANTED, FetchPictures
 
-    wanted = [{"row": row.row, "image": row.image, "svg": row.svg} for row in feed.rows if not row.problem]
-    schema = pa.schema([("row", pa.int64()), ("image", pa.string()), ("svg", pa.large_binary())])
+    wanted = [
+        {"row": row.row, "image": row.image, "svg": row.svg, "cell": asdict(row.cell) if row.cell else None}
+        for row in feed.rows
+        if not row.problem
+    ]
     blocks = [
-        pa.Table.from_pylist(wanted[start : start + ROWS_PER_BATCH], schema=schema)
+        pa.Table.from_pylist(wanted[start : start + ROWS_PER_BATCH], schema=WANTED)
         for start in range(0, len(wanted), ROWS_PER_BATCH)
     ]
     limits = ImageLimits(max_bytes=int(args.max_image_mib * 2**20), max_pixels=int(args.max_image_megapixels * 1e6))
+    workers = max(1, min(args.workers, args.per_host, args.at_once, len(blocks)))
+    fetching = FetchLimits(
+        max_bytes=limits.max_bytes, per_host=args.per_host // workers, at_once=args.at_once // workers
+    )
     rows = ray.data.from_arrow(blocks).map_batches(
         FetchPictures,
         fn_constructor_kwargs={
+            "folder": str(folder.resolve()),
             "side_px": args.side_px,
             "image_limits": limits,
+            "fetch_limits": fetching,
             "allow_private": args.allow_private,
             "threads": args.threads,
         },
         batch_format="pyarrow",
         batch_size=ROWS_PER_BATCH,
         num_cpus=args.cpus_per_worker,
-        compute=ray.data.ActorPoolStrategy(size=min(args.workers, len(blocks))),
+        compute=ray.data.ActorPoolStrategy(size=workers),
     )
     return rows.iter_batches(batch_format="pyarrow", batch_size=None)
 
 
-def _write_picture(row: dict[str, Any], folder: Path) -> Picture:
-    """Pictures are named by their bytes: two rows that show the same one share a file."""
-    image = f"{IMAGES_FOLDER}/{row['sha256']}.{row['extension']}"
-    if not (folder / image).exists():
-        (folder / image).write_bytes(row["data"])
+def _picture(row: dict[str, Any]) -> Picture:
     small = None if row["thumbnail"] is None else np.frombuffer(row["thumbnail"], dtype=np.uint8)
-    return Picture(row["row"], image, row["sha256"], small)
+    return Picture(row["row"], row["file"], row["sha256"], small)
 
 
 def _failure(row: dict[str, Any], image: str) -> Failure:
@@ -218,7 +231,8 @@ def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
         return None
     if not (folder / FAILURES_FILE).is_file() or not any(folder.glob(SHARD_PATTERN)):
         return None
-    return info if info.get("source_sha256") == source_sha256(args.source, args.folder) else None
+    found = source_sha256(args.source, args.folder, encoding=args.encoding)
+    return info if info.get("source_sha256") == found else None
 
 
 def _log_failures(info: dict[str, Any], folder: Path) -> None:

@@ -1,10 +1,18 @@
-"""What `jobs.ingest` can read: OpenMoji and Open Clip Art by name, a folder of pictures, or a TSV. Knows no Ray."""
+"""What `jobs.ingest` can read: OpenMoji and Open Clip Art by name, a folder of pictures, or files that list them.
 
+Paths are local or fsspec URIs. Knows no Ray.
+"""
+
+import hashlib
 import logging
 from pathlib import Path
 
+from fromage_model.artefacts import is_uri
 from fromage_model.catalogue import openclipart, openmoji
-from fromage_model.catalogue.feeds import Feed, read_folder, read_tsv
+from fromage_model.catalogue.delimited import read_delimited
+from fromage_model.catalogue.feed_tables import TABLE_SUFFIXES, read_tables
+from fromage_model.catalogue.feeds import IMAGE_SUFFIXES, Feed, read_folder, row_from
+from fromage_model.catalogue.storage import WEB_SCHEMES, explained, filesystem, scheme_of, stamp, stem_of
 from fromage_model.errors import CatalogueError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -12,12 +20,14 @@ log = logging.getLogger(__name__)
 OPENMOJI = "openmoji"
 OPENCLIPART = "openclipart"
 NAMED = (OPENMOJI, OPENCLIPART)
+EMBEDDINGS_SUFFIXES = (".pkl", ".pickle")
+EXPECTED = "expected openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
 
 
-def read_source(source: str, folder: str | None = None) -> Feed:
-    """The feed; `folder` is where Open Clip Art lies, if not where Debian puts it.
+def read_source(source: str, folder: str | None = None, *, encoding: str = "utf-8") -> Feed:
+    """The feed; `folder` is where Open Clip Art lies, if not where Debian puts it; `encoding` is that of a TSV or CSV.
 
-    Raises ConfigError, CatalogueError or MissingArtefact.
+    Raises ConfigError, CatalogueError, CheckpointError or MissingArtefact.
     """
     _check_folder(source, folder)
     if source == OPENMOJI:
@@ -25,17 +35,19 @@ def read_source(source: str, folder: str | None = None) -> Feed:
         return openmoji.read_openmoji()
     if source == OPENCLIPART:
         return openclipart.read_openclipart(_clipart_folder(folder))
-    path = Path(source).expanduser()
-    if path.is_dir():
-        return read_folder(path)
-    if path.is_file():
-        return read_tsv(path)
-    raise CatalogueError(
-        f"source {source!r}: expected openmoji, openclipart, a folder, or a tab-separated file; there is none there"
-    )
+    if (inside := _folder(source)) is not None:
+        return read_tables(inside) if inside else read_folder(source if is_uri(source) else Path(source).expanduser())
+    files = _files(source)
+    if all(file.lower().endswith(EMBEDDINGS_SUFFIXES) for file in files):
+        return _read_embeddings(files)
+    if all(file.lower().endswith(TABLE_SUFFIXES) for file in files):
+        return read_tables(files)
+    if len(files) > 1:
+        raise CatalogueError(f"source {source!r}: several files are read only where all are parquet, arrow or .pkl")
+    return read_delimited(files[0], encoding=encoding)
 
 
-def source_sha256(source: str, folder: str | None = None) -> str:
+def source_sha256(source: str, folder: str | None = None, *, encoding: str = "utf-8") -> str:
     """The hash that `read_source` would give its feed, as cheaply as it can be had. Raises as that does."""
     _check_folder(source, folder)
     if source == OPENMOJI:
@@ -43,21 +55,65 @@ def source_sha256(source: str, folder: str | None = None) -> str:
         return openmoji.ARCHIVE_SHA256
     if source == OPENCLIPART:
         return openclipart.source_sha256(_clipart_folder(folder))
-    return read_source(source).sha256
+    return read_source(source, encoding=encoding).sha256
 
 
 def default_name(source: str) -> str:
     """The catalogue's name where none is given. Raises CatalogueError where the source has no name."""
-    name = source if source in NAMED else Path(source).expanduser().resolve().stem
-    if not name:
+    name = source if source in NAMED else stem_of(source)
+    if not name or "*" in name:
         raise CatalogueError(f"source {source!r} has no name that a catalogue could have; name one with --out")
     return name
 
 
 def refuse_inside(catalogue: Path, source: str) -> None:
     """Raises CatalogueError where the catalogue would become part of its own source."""
-    if source not in NAMED and catalogue.resolve().is_relative_to(Path(source).expanduser().resolve()):
+    if source in NAMED or is_uri(source):
+        return
+    if catalogue.resolve().is_relative_to(Path(source).expanduser().resolve()):
         raise CatalogueError(f"the catalogue {catalogue} would lie inside its source {source}; choose another --out")
+
+
+def _folder(source: str) -> list[str] | None:
+    """None where `source` is no folder; the tables in it where it holds tables and no pictures, else nothing."""
+    if scheme_of(source) in WEB_SCHEMES:
+        return None
+    files, path = filesystem(source)
+    with explained(source):
+        if not files.isdir(path):
+            return None
+        inside = [name for name in sorted(files.ls(path, detail=False)) if not Path(name).name.startswith((".", "_"))]
+    pictures = any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in inside)
+    tables = [] if pictures else [name for name in inside if name.lower().endswith(TABLE_SUFFIXES)]
+    return [files.unstrip_protocol(name) if is_uri(source) else name for name in tables]
+
+
+def _files(source: str) -> list[str]:
+    """The file, or the files of a pattern with `*`, in the order of their names."""
+    files, path = filesystem(source)
+    with explained(source):
+        found = sorted(files.glob(path)) if "*" in source else [path] * files.isfile(path)
+    if not found:
+        raise CatalogueError(f"source {source!r}: {EXPECTED}; there is none there")
+    if "*" not in source:
+        return [source if is_uri(source) else path]
+    return [files.unstrip_protocol(name) if is_uri(source) else name for name in found]
+
+
+def _read_embeddings(files: list[str]) -> Feed:
+    """Paths and item URLs of the original's embeddings; the vectors are `jobs.export`'s business."""
+    from fromage_model.interop.embeddings import read_embeddings
+
+    if any(map(is_uri, files)):
+        raise CatalogueError(f"{files[0]}: embeddings are read from local files; copy it here first")
+    found = read_embeddings(files)
+    urls = found.item_urls or [None] * len(found.paths)
+    rows = [
+        row_from(number, {"image": path, "item_url": url}, base=files[0])
+        for number, (path, url) in enumerate(zip(found.paths, urls, strict=True), start=1)
+    ]
+    stamps = "\n".join(f"{file}\0{stamp(file)}" for file in files)
+    return Feed(source=stem_of(files[0]), rows=rows, sha256=hashlib.sha256(stamps.encode()).hexdigest())
 
 
 def _check_folder(source: str, folder: str | None) -> None:

@@ -1,27 +1,46 @@
-"""Feeds: where rows come from before their pictures are fetched. A folder of pictures, or a TSV.
+"""Feeds: where rows come from before their pictures are fetched, and what one row of any feed means.
 
-Knows nothing of Ray, of fetching, or of OpenMoji.
+`delimited.py` reads TSV and CSV, `feed_tables.py` parquet and arrow; a folder of pictures is read here.
+Knows nothing of Ray or of fetching.
 """
 
 import hashlib
+import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
+from datetime import date, datetime
 from pathlib import Path
+from typing import Any
 
-from fromage_model.artefacts import file_sha256
+from fromage_model.artefacts import is_uri
+from fromage_model.catalogue.storage import beside, explained, filesystem, stamp_of, stem_of
 from fromage_model.errors import CatalogueError
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
 KNOWN_COLUMNS = ("image", "caption", "item_url", "brand", "group")
+# The attribute that holds every caption of an item that has several, as a JSON list; the first is its `caption`.
+CAPTIONS = "captions"
+# What the fashion project writes where there is no caption yet.
+NO_CAPTION = "0"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
+class Cell:
+    """Where in a table file a picture's bytes stand: row group or record batch `part`, and the row in it."""
+
+    file: str
+    part: int
+    row: int
+
+
+@dataclass(frozen=True, slots=True)
 class FeedRow:
     """One row as the feed gives it. `row` counts from 1; in a TSV it is the line below the header.
 
-    `image` is a path, an http(s) URL, or only a name where `svg` holds the drawing itself. `problem` says why the row
-    can't be used, where that is known before its picture is fetched. `series` names what drawings are variants of.
+    `image` is a path, a URL, or only a name where `svg` holds the drawing itself or `cell` says where the bytes are.
+    `problem` says why the row can't be used, where that is known before its picture is fetched. `series` names what
+    drawings are variants of.
     """
 
     row: int
@@ -33,6 +52,7 @@ class FeedRow:
     group: str | None = None
     series: str | None = None
     svg: bytes | None = None
+    cell: Cell | None = None
     problem: str | None = None
 
 
@@ -47,90 +67,102 @@ class Feed:
     attribution: str | None = None
 
 
-def read_folder(folder: Path) -> Feed:
+def read_folder(folder: Path | str) -> Feed:
     """Every picture below `folder`, by file name ending, in the order of their paths; hidden folders are left out.
 
     The hash is over paths, sizes and times of change, not over bytes. Raises CatalogueError where there is no picture.
     """
     digest = hashlib.sha256()
     rows: list[FeedRow] = []
-    for path in _pictures(folder):
-        stat = path.stat()
-        digest.update(f"{path.relative_to(folder)}\0{stat.st_size}\0{stat.st_mtime_ns}\n".encode("utf-8", "replace"))
-        rows.append(_folder_row(len(rows) + 1, path))
+    for image, below, stamp in _stored(str(folder)) if is_uri(folder) else _local(Path(folder)):
+        digest.update(f"{below}\0{stamp}\n".encode("utf-8", "replace"))
+        rows.append(_folder_row(len(rows) + 1, image))
     if not rows:
         raise CatalogueError(f"{folder} holds no pictures; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
-    return Feed(source=folder.resolve().name, rows=rows, sha256=digest.hexdigest())
+    return Feed(source=stem_of(str(folder)), rows=rows, sha256=digest.hexdigest())
 
 
-def read_tsv(path: Path) -> Feed:
-    """A tab-separated file in UTF-8 with a header; only `image` is required, unknown columns become attributes.
+def row_from(
+    number: int, values: Mapping[str, Any], *, base: str, cell: Cell | None = None, problem: str | None = None
+) -> FeedRow:
+    """The row that named values mean; a picture's path is relative to the file `base`.
 
-    Quotes stand for themselves (as in Conceptual Captions), so a field can't hold a tab or a line break. Empty fields
-    are null. An image is an http(s) URL or a path, relative to the file. Raises CatalogueError, naming what is missing.
+    `caption` may be a list: its first is the caption, all of them stand in the attribute `captions` as JSON. Columns
+    that are not known become attributes. What is empty is left out, and so is a caption `0`.
     """
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError as error:
-        line = error.object.count(b"\n", 0, error.start) + 1
-        raise CatalogueError(f"{path} is not UTF-8: line {line} holds {error.object[error.start]:#04x}") from error
-    except OSError as error:
-        raise CatalogueError(f"{path} can't be read: {error}") from error
-    first, *lines = text.split("\n")
-    header = [name.strip() for name in first.split("\t")]
-    _check_header(header, path)
-    folder = path.parent.resolve()
-    rows = [_tsv_row(number, header, line, folder) for number, line in enumerate(lines, start=1) if line.strip()]
-    if not rows:
-        raise CatalogueError(f"{path} has a header and no rows")
-    return Feed(source=path.stem, rows=rows, sha256=file_sha256(path))
+    texts = {name: text for name, value in values.items() if name != "caption" and (text := text_of(value))}
+    captions = _captions(values.get("caption"))
+    image = texts.get("image", "") if cell is None else f"{cell.file}#{number}"
+    attributes = {name: text for name, text in texts.items() if name and name not in KNOWN_COLUMNS}
+    if len(captions) > 1:
+        attributes[CAPTIONS] = json.dumps(captions, ensure_ascii=False)
+    item_url = texts.get("item_url")
+    if problem is None and not image:
+        problem = "the image field is empty"
+    if problem is None and item_url and not item_url.lower().startswith(("http://", "https://")):
+        problem = f"item_url must start with http:// or https://, got {item_url[:80]}"
+    return FeedRow(
+        row=number,
+        image=beside(base, image) if image and cell is None else image,
+        caption=captions[0] if captions else None,
+        item_url=item_url,
+        brand=texts.get("brand"),
+        attributes=attributes,
+        group=texts.get("group"),
+        cell=cell,
+        problem=problem,
+    )
 
 
-def _pictures(folder: Path) -> Iterator[Path]:
+def text_of(value: Any) -> str:
+    """A value of a table as text without surrounding blanks; empty for nulls, NaN and bytes."""
+    if value is None or value != value or isinstance(value, bytes):
+        return ""
+    if isinstance(value, str):
+        return value.strip()
+    if isinstance(value, datetime | date):
+        return value.isoformat()
+    if isinstance(value, list | tuple | dict):
+        return json.dumps(value, ensure_ascii=False, default=str)
+    return str(value)
+
+
+def check_columns(names: list[str], where: str, *, hint: str = "") -> None:
+    """Raises CatalogueError where `image` is missing, or a column stands there twice."""
+    if "image" not in names:
+        raise CatalogueError(f"{where}: missing column image; found columns: {', '.join(names) or 'none'}{hint}")
+    repeated = sorted({name for name in names if names.count(name) > 1})
+    if repeated:
+        raise CatalogueError(f"{where}: column {repeated[0] or '(without a name)'} stands in the header more than once")
+
+
+def _captions(value: Any) -> list[str]:
+    found = [text_of(one) for one in value] if isinstance(value, list | tuple) else [text_of(value)]
+    return [text for text in dict.fromkeys(found) if text and text != NO_CAPTION]
+
+
+def _local(folder: Path) -> Iterator[tuple[str, str, str]]:
+    """(whole path, path below the folder, stamp) of each picture."""
     for parent, children, names in os.walk(folder):
         children[:] = sorted(child for child in children if not child.startswith("."))
         for name in sorted(names):
             path = Path(parent, name)
             if path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".") and path.is_file():
-                yield path
+                stat = path.stat()
+                yield str(path.resolve()), str(path.relative_to(folder)), f"{stat.st_size}\0{stat.st_mtime_ns}"
 
 
-def _folder_row(number: int, path: Path) -> FeedRow:
-    name = str(path.resolve())
+def _stored(folder: str) -> Iterator[tuple[str, str, str]]:
+    """The same of a folder of an object store."""
+    files, root = filesystem(folder)
+    with explained(folder):
+        found = files.find(root, detail=True)
+    for path in sorted(found):
+        below = path.removeprefix(root.rstrip("/")).lstrip("/")
+        if Path(path).suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in below.split("/")):
+            yield files.unstrip_protocol(path), below, stamp_of(found[path])
+
+
+def _folder_row(number: int, name: str) -> FeedRow:
     readable = name.encode("utf-8", "backslashreplace").decode()
     return FeedRow(row=number, image=readable, problem=None if readable == name else "the file's name is not UTF-8")
-
-
-def _check_header(header: list[str], path: Path) -> None:
-    if "image" not in header:
-        found = ", ".join(header) or "none"
-        hint = "; are its columns separated by tabs?" if len(header) == 1 and "," in header[0] else ""
-        raise CatalogueError(f"{path}: missing column image; found columns: {found}{hint}")
-    repeated = sorted({name for name in header if header.count(name) > 1})
-    if repeated:
-        raise CatalogueError(f"{path}: column {repeated[0]} stands in the header more than once")
-
-
-def _tsv_row(number: int, header: list[str], line: str, folder: Path) -> FeedRow:
-    cells = line.split("\t")
-    values = {name: cell.strip() for name, cell in zip(header, cells, strict=False) if cell.strip()}
-    problem = None
-    if len(cells) > len(header):
-        problem = f"{len(cells)} fields, but the header names {len(header)}"
-    elif "image" not in values:
-        problem = "the image field is empty"
-    elif not values.get("item_url", "http://").lower().startswith(("http://", "https://")):
-        problem = f"item_url must start with http:// or https://, got {values['item_url'][:80]}"
-    image = values.get("image", "")
-    if image and "://" not in image:
-        image = str(folder / image)
-    return FeedRow(
-        row=number,
-        image=image,
-        caption=values.get("caption"),
-        item_url=values.get("item_url"),
-        brand=values.get("brand"),
-        group=values.get("group"),
-        attributes={name: value for name, value in values.items() if name and name not in KNOWN_COLUMNS},
-        problem=problem,
-    )

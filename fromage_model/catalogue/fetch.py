@@ -1,261 +1,309 @@
-"""Bytes of a picture from a file or an http(s) URL, with limits on size, time and where a URL may lead.
+"""Bytes of pictures from files, object stores and http(s) URLs, many at a time, with limits on size, time and hosts.
 
-Private, loopback, link-local and reserved addresses are refused: a feed is written by others, and must not make this
-machine ask its own network. Knows nothing of feeds or of what is in the bytes.
+A file of before is asked for by its validators (ETag, Last-Modified), so that what did not change is not sent again.
+Knows nothing of feeds or of what is in the bytes.
 """
 
-import ipaddress
+import asyncio
 import os
-import socket
+import ssl
 import stat
-import time
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Any
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, replace
+from typing import TypeVar
+from urllib.parse import urljoin, urlsplit
 
-import httpcore
+import aiohttp
+from yarl import URL
 
-from fromage_model.errors import InvalidInput
+from fromage_model.artefacts import is_uri
+from fromage_model.catalogue.addresses import AddressError, Resolver, check_host, sendable
+from fromage_model.catalogue.hosts import Hosts, Patience, retry_after_s
+from fromage_model.catalogue.storage import PICTURE_SCHEMES, filesystem, scheme_of
+from fromage_model.errors import CatalogueError, InvalidInput
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 WORTH_ANOTHER_TRY = frozenset((408, 425, 429, 500, 502, 503, 504))
-USER_AGENT = b"fromage-chat/0.1"
-NAT64 = ipaddress.ip_network("64:ff9b::/96")
+NOT_MODIFIED = 304
+# Servers that don't know a file's type send one of these; any other type but image/* is no picture.
+UNTYPED = frozenset(("", "application/octet-stream", "binary/octet-stream", "application/x-download"))
+BLOCK_BYTES = 1 << 16
+HEADERS = {"User-Agent": "fromage-chat/0.1", "Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
+
+T = TypeVar("T")
 
 
 class FetchError(InvalidInput):
-    """A picture that could not be fetched; `again` says whether another try may help."""
+    """A picture that could not be fetched."""
 
-    def __init__(self, message: str, *, again: bool = False):
+
+class DeadLink(FetchError):
+    """The server answered, and there is no picture at this URL: asking again will not help."""
+
+
+class Unreachable(FetchError):
+    """The server did not answer, or not now: another try may help. `retry_after_s` is the pause it asks for."""
+
+    def __init__(self, message: str, *, retry_after_s: float | None = None):
         super().__init__(message)
-        self.again = again
+        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True)
 class FetchLimits:
-    """`max_bytes` of a picture; `connect_s` and `read_s` of one wait, `total_s` of one try; redirects; pauses in s."""
+    """`max_bytes` of a picture; `connect_s` and `read_s` of one wait, `total_s` of one try; redirects; pauses.
+
+    `per_host` requests go to one host at a time, `at_once` in all.
+    """
 
     max_bytes: int = 20 * 1024 * 1024
     connect_s: float = 10.0
     read_s: float = 20.0
     total_s: float = 60.0
     max_redirects: int = 5
-    pauses_s: tuple[float, ...] = (0.5, 2.0)
+    patience: Patience = Patience()
+    per_host: int = 8
+    at_once: int = 64
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A path or URL, and the validators with which its bytes came before."""
+
+    image: str
+    etag: str | None = None
+    last_modified: str | None = None
 
 
 @dataclass(frozen=True)
 class Fetched:
-    """What came: `data`, or the `error` of the last of `attempts`."""
+    """What came: `data`, or `unchanged` where the server says that it is what it was, or the last `error`."""
 
     data: bytes | None
     error: Exception | None
     attempts: int
+    unchanged: bool = False
+    etag: str | None = None
+    last_modified: str | None = None
 
 
 class Fetcher:
-    """Fetches one picture at a time, reusing connections. One of these for each thread."""
+    """Fetches pictures over one set of connections, from a thread of its own; any thread may ask it."""
 
-    def __init__(self, *, limits: FetchLimits = FetchLimits(), allow_private: bool = False):
+    def __init__(self, *, limits: FetchLimits = FetchLimits(), allow_private: bool = False, threads: int = 4):
         self.limits = limits
-        self._deadline = Deadline()
-        backend = PublicNetwork(self._deadline, allow_private=allow_private)
-        self._pool = httpcore.ConnectionPool(max_connections=4, keepalive_expiry=15.0, network_backend=backend)
+        self._allow_private = allow_private
+        self._hosts = Hosts(limits.per_host)
+        self._places = asyncio.Semaphore(limits.at_once)
+        self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
+        self._session: aiohttp.ClientSession | None = None
+        self._loop = asyncio.new_event_loop()
+        threading.Thread(target=self._loop.run_forever, daemon=True, name="fetcher").start()
 
     def close(self) -> None:
-        self._pool.close()
+        """Close connections and end the thread."""
+        if self._session is not None:
+            asyncio.run_coroutine_threadsafe(self._session.close(), self._loop).result()
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._threads.shutdown()
 
     def fetch(self, image: str) -> Fetched:
         """The bytes behind a path or URL; never raises for what a feed can get wrong."""
-        if "://" not in image:
-            return self._read(image)
-        for attempt, pause_s in enumerate((*self.limits.pauses_s, None), start=1):
+        return self.each([Wanted(image)], lambda number, fetched: fetched)[0]
+
+    def each(self, wanted: Sequence[Wanted | None], then: Callable[[int, Fetched | None], T]) -> list[T]:
+        """`then(number, what came)` for every one, in their order; the bytes of a picture live until `then` is done.
+
+        `then` runs in a thread, as soon as its picture is there; for None it is called with None. What it raises is
+        raised here.
+        """
+        return asyncio.run_coroutine_threadsafe(self._each(wanted, then), self._loop).result()
+
+    async def _each(self, wanted: Sequence[Wanted | None], then: Callable[[int, Fetched | None], T]) -> list[T]:
+        async def one(number: int, asked: Wanted | None) -> T:
+            place = Place(self._places)
             try:
-                return Fetched(self._download(image), None, attempt)
-            except FetchError as error:
-                if not error.again or pause_s is None:
+                fetched = None if asked is None else await self._fetch(asked, place)
+                return await self._loop.run_in_executor(self._threads, then, number, fetched)
+            finally:
+                place.leave()
+
+        tasks = [asyncio.ensure_future(one(number, asked)) for number, asked in enumerate(wanted)]
+        try:
+            return await asyncio.gather(*tasks)
+        finally:
+            for task in tasks:
+                task.cancel()
+
+    async def _fetch(self, wanted: Wanted, place: "Place") -> Fetched:
+        if _is_stored(wanted.image):
+            await place.take()
+            return await self._loop.run_in_executor(self._threads, self._read, wanted.image)
+        attempt = 1
+        while True:
+            try:
+                found = await self._download(wanted, place)
+                return replace(found, attempts=attempt)
+            except Unreachable as error:
+                pause_s = self.limits.patience.pause_s(attempt, asked_s=error.retry_after_s)
+                if pause_s is None:
                     return Fetched(None, error, attempt)
-            time.sleep(pause_s)
-        raise AssertionError("the last attempt returns")
+            except (FetchError, AddressError) as error:
+                return Fetched(None, error, attempt)
+            place.leave()
+            await asyncio.sleep(pause_s)
+            attempt += 1
 
-    def _read(self, path: str) -> Fetched:
+    async def _download(self, wanted: Wanted, place: "Place") -> Fetched:
+        """One try, redirects followed. Raises FetchError or AddressError."""
+        url, seen = sendable(wanted.image), set[str]()
         try:
-            found = os.stat(path)
-            if not stat.S_ISREG(found.st_mode):
-                raise FetchError("not a file")
-            if found.st_size > self.limits.max_bytes:
-                raise _too_large(found.st_size, self.limits)
-            with open(path, "rb") as file:
-                return Fetched(file.read(), None, 1)
-        except FetchError as error:
-            return Fetched(None, error, 1)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            return Fetched(None, FetchError(f"the file can't be read: {reason}"), 1)
+            async with asyncio.timeout(None) as clock:
+                while len(seen) <= self.limits.max_redirects:
+                    seen.add(url)
+                    found = await self._request(url, wanted, place, clock)
+                    if isinstance(found, Fetched):
+                        return found
+                    url = sendable(urljoin(url, found))
+                    if url in seen:
+                        raise DeadLink(f"its redirects go in a circle: {url} came again")
+        except TimeoutError as error:
+            raise Unreachable(f"no answer in time: {self.limits.total_s:g} s went by") from error
+        raise DeadLink(f"more than {self.limits.max_redirects} redirects")
 
-    def _download(self, url: str) -> bytes:
-        """One try, redirects followed. Raises FetchError."""
-        self._deadline.start(self.limits.total_s)
-        for _ in range(self.limits.max_redirects + 1):
-            found = self._request(_checked(url))
-            if isinstance(found, bytes):
-                return found
-            url = urljoin(url, found)
-        raise FetchError(f"more than {self.limits.max_redirects} redirects")
-
-    def _request(self, url: str) -> bytes | str:
-        """The body, or the address that a redirect names."""
-        waits = {"connect": self.limits.connect_s, "read": self.limits.read_s, "write": self.limits.read_s}
-        headers = [(b"User-Agent", USER_AGENT), (b"Accept", b"image/*"), (b"Accept-Encoding", b"identity")]
+    async def _request(self, url: str, wanted: Wanted, place: "Place", clock: asyncio.Timeout) -> Fetched | str:
+        """What came, or the address that a redirect names."""
+        check_host(url, allow_private=self._allow_private)
+        headers = {"If-None-Match": wanted.etag, "If-Modified-Since": wanted.last_modified}
+        sent = {name: value for name, value in headers.items() if value}
+        host = urlsplit(url).netloc
         try:
-            with self._pool.stream("GET", url, headers=headers, extensions={"timeout": waits}) as response:
-                named = {key.lower(): value.decode("latin-1") for key, value in response.headers}
-                if response.status in REDIRECTS and b"location" in named:
-                    return named[b"location"]
-                if response.status != 200:
-                    raise FetchError(f"HTTP status {response.status}", again=response.status in WORTH_ANOTHER_TRY)
-                return self._body(response, named.get(b"content-length", ""))
-        except httpcore.TimeoutException as error:
-            raise FetchError(f"no answer in time ({type(error).__name__})", again=True) from error
-        except (httpcore.NetworkError, httpcore.ProtocolError) as error:
-            raise FetchError(f"the connection failed: {error or type(error).__name__}", again=True) from error
-        except (httpcore.UnsupportedProtocol, ValueError, OSError) as error:
+            # Places are waited for with a turn in hand, never turns with a place: a slow host blocks no other.
+            place.leave()
+            async with self._hosts.turn(host):
+                await place.take()
+                # Time runs from the host's turn on: waiting for it is no fault of the host.
+                if clock.when() is None:
+                    clock.reschedule(self._loop.time() + self.limits.total_s)
+                async with self._http().get(URL(url, encoded=True), headers=sent, allow_redirects=False) as response:
+                    return await self._answer(response, host)
+        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError) as error:
+            raise Unreachable(f"no answer in time ({type(error).__name__})") from error
+        except (aiohttp.InvalidURL, ValueError) as error:
             raise FetchError(f"the URL can't be asked for: {error}") from error
+        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
+            raise FetchError(f"the connection is not secure: {error}") from error
+        except (aiohttp.ClientError, OSError) as error:
+            if isinstance(error, TimeoutError):
+                raise
+            raise Unreachable(f"the connection failed: {error or type(error).__name__}") from error
 
-    def _body(self, response: Any, declared: str) -> bytes:
-        if declared.isdecimal() and int(declared) > self.limits.max_bytes:
-            raise _too_large(int(declared), self.limits)
+    async def _answer(self, response: aiohttp.ClientResponse, host: str) -> Fetched | str:
+        named = response.headers
+        if response.status in REDIRECTS and "Location" in named:
+            return named["Location"]
+        asked = response.request_info.headers
+        if response.status == NOT_MODIFIED and ("If-None-Match" in asked or "If-Modified-Since" in asked):
+            return Fetched(None, None, 1, unchanged=True)
+        if response.status != 200:
+            raise self._refusal(response, host)
+        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
+        if kind not in UNTYPED and not kind.startswith("image/"):
+            raise DeadLink(f"expected a picture, the server sent {kind[:80]}")
+        if (packed := named.get("Content-Encoding", "identity")) != "identity":
+            raise DeadLink(f"the server packed the picture ({packed[:80]}), although asked not to")
+        body = await self._body(response)
+        return Fetched(body, None, 1, etag=named.get("ETag"), last_modified=named.get("Last-Modified"))
+
+    def _refusal(self, response: aiohttp.ClientResponse, host: str) -> FetchError:
+        """The error of any status that brings no picture; where the server asks for a pause, the host gets it."""
+        if response.status not in WORTH_ANOTHER_TRY:
+            return DeadLink(f"HTTP status {response.status}")
+        asked_s = retry_after_s(response.headers.get("Retry-After"))
+        if asked_s is not None and asked_s <= self.limits.patience.longest_pause_s:
+            self._hosts.hold(host, asked_s)
+        told = "" if asked_s is None else f", which asks to wait {asked_s:.0f} s"
+        return Unreachable(f"HTTP status {response.status}{told}", retry_after_s=asked_s)
+
+    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
+        if (declared := response.content_length or 0) > self.limits.max_bytes:
+            raise _too_large(declared, self.limits)
         body = bytearray()
-        for block in response.iter_stream():
+        async for block in response.content.iter_chunked(BLOCK_BYTES):
             body += block
             if len(body) > self.limits.max_bytes:
                 raise _too_large(len(body), self.limits)
         return bytes(body)
 
+    def _http(self) -> aiohttp.ClientSession:
+        """Made in the loop's own thread, on first use."""
+        if self._session is None:
+            waits = aiohttp.ClientTimeout(
+                total=None, connect=None, sock_connect=self.limits.connect_s, sock_read=self.limits.read_s
+            )
+            connector = aiohttp.TCPConnector(
+                limit=0, resolver=Resolver(allow_private=self._allow_private), keepalive_timeout=15.0
+            )
+            self._session = aiohttp.ClientSession(
+                connector=connector,
+                timeout=waits,
+                headers=HEADERS,
+                cookie_jar=aiohttp.DummyCookieJar(),
+                auto_decompress=False,
+            )
+        return self._session
 
-class Deadline:
-    """When the current try must end: a server that sends a byte now and then must not hold a worker for ever."""
-
-    def __init__(self) -> None:
-        self._ends_s = float("inf")
-
-    def start(self, total_s: float) -> None:
-        self._ends_s = time.monotonic() + total_s
-
-    def cut(self, timeout: float | None) -> float:
-        """`timeout`, or what is left if that is less. Raises httpcore.ReadTimeout when nothing is left."""
-        left = self._ends_s - time.monotonic()
-        if left <= 0:
-            raise httpcore.ReadTimeout("out of time")
-        return left if timeout is None else min(left, timeout)
-
-
-class PublicNetwork(httpcore.NetworkBackend):
-    """Resolves a host, refuses addresses that are not public, and connects to the very address that it checked.
-
-    The name is resolved once, so an answer that changes between check and connection (DNS rebinding) changes nothing.
-    """
-
-    def __init__(self, deadline: Deadline, *, allow_private: bool):
-        self._deadline = deadline
-        self._allow_private = allow_private
-        self._tcp = httpcore.SyncBackend()
-
-    def connect_tcp(
-        self,
-        host: str,
-        port: int,
-        timeout: float | None = None,
-        local_address: str | None = None,
-        socket_options: Iterable[Any] | None = None,
-    ) -> httpcore.NetworkStream:
-        failed: Exception = httpcore.ConnectError(f"{host} has no address")
-        for address in self._addresses(host, port):
-            try:
-                stream = self._tcp.connect_tcp(
-                    address, port, self._deadline.cut(timeout), local_address, socket_options
-                )
-                return TimedStream(stream, self._deadline)
-            except (httpcore.ConnectError, httpcore.ConnectTimeout) as error:
-                failed = error
-        raise failed
-
-    def connect_unix_socket(self, *args: Any, **kwargs: Any) -> httpcore.NetworkStream:
-        raise httpcore.UnsupportedProtocol("unix sockets are not asked for pictures")
-
-    def _addresses(self, host: str, port: int) -> list[str]:
+    def _read(self, image: str) -> Fetched:
+        """A file, or an object of a store."""
         try:
-            answers = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        except (OSError, UnicodeError) as error:
-            raise httpcore.ConnectError(f"{host} does not resolve: {error}") from error
-        addresses = list(dict.fromkeys(str(answer[4][0]) for answer in answers))
-        refused = [address for address in addresses if not self._allow_private and not is_public(address)]
-        if refused:
-            raise FetchError(f"{host} is at the private address {refused[0]}; --allow-private would let it through")
-        return addresses
+            data = self._read_stored(image) if is_uri(image) else self._read_file(image)
+            return Fetched(data, None, 1)
+        except (FetchError, CatalogueError) as error:
+            return Fetched(None, error if isinstance(error, FetchError) else FetchError(str(error)), 1)
+        except (OSError, ValueError) as error:
+            reason = getattr(error, "strerror", None) or str(error)
+            return Fetched(None, FetchError(f"the file can't be read: {reason}"), 1)
+        except Exception as error:  # stores raise their libraries' own types: no credentials, no bucket
+            return Fetched(None, Unreachable(f"the store failed: {type(error).__name__}: {error}"), 1)
+
+    def _read_file(self, path: str) -> bytes:
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise FetchError("not a file")
+        if found.st_size > self.limits.max_bytes:
+            raise _too_large(found.st_size, self.limits)
+        with open(path, "rb") as file:
+            return file.read()
+
+    def _read_stored(self, uri: str) -> bytes:
+        files, path = filesystem(uri)
+        if (size := files.info(path).get("size") or 0) > self.limits.max_bytes:
+            raise _too_large(size, self.limits)
+        return files.cat_file(path)
 
 
-class TimedStream(httpcore.NetworkStream):
-    """A stream whose every wait ends with the deadline."""
+class Place:
+    """One of the places that pictures in memory take; leaving it twice is leaving it once."""
 
-    def __init__(self, stream: httpcore.NetworkStream, deadline: Deadline):
-        self._stream = stream
-        self._deadline = deadline
+    def __init__(self, places: asyncio.Semaphore):
+        self._places = places
+        self._held = False
 
-    def read(self, max_bytes: int, timeout: float | None = None) -> bytes:
-        return self._stream.read(max_bytes, self._deadline.cut(timeout))
+    async def take(self) -> None:
+        await self._places.acquire()
+        self._held = True
 
-    def write(self, buffer: bytes, timeout: float | None = None) -> None:
-        self._stream.write(buffer, self._deadline.cut(timeout))
-
-    def close(self) -> None:
-        self._stream.close()
-
-    def start_tls(self, ssl_context: Any, server_hostname: str | None = None, timeout: float | None = None) -> Any:
-        secure = self._stream.start_tls(ssl_context, server_hostname, self._deadline.cut(timeout))
-        return TimedStream(secure, self._deadline)
-
-    def get_extra_info(self, info: str) -> Any:
-        return self._stream.get_extra_info(info)
+    def leave(self) -> None:
+        if self._held:
+            self._held = False
+            self._places.release()
 
 
-def is_public(address: str) -> bool:
-    """Whether anyone on the internet can reach `address`; an IPv4 address inside an IPv6 one is looked at as itself."""
-    ip = ipaddress.ip_address(address.partition("%")[0])
-    if isinstance(ip, ipaddress.IPv6Address):
-        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
-        if inner is None and ip in NAT64:
-            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
-        if inner is not None:
-            return is_public(str(inner))
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
-
-
-def _checked(url: str) -> str:
-    """`url` in the form in which it is sent. Raises FetchError where it is not http(s) or has no host."""
-    try:
-        parts = urlsplit(url)
-        port = parts.port
-    except ValueError as error:
-        raise FetchError(f"not a URL: {error}") from error
-    if parts.scheme.lower() not in ("http", "https"):
-        raise FetchError(f"expected http:// or https://, got {parts.scheme}://")
-    if not parts.hostname:
-        raise FetchError("the URL names no host")
-    return _ascii(parts, port)
-
-
-def _ascii(parts: SplitResult, port: int | None) -> str:
-    """Host as IDNA, other characters percent-encoded; the user name, if any, and the fragment are left out."""
-    try:
-        name = parts.hostname or ""
-        host = f"[{name}]" if ":" in name else name.encode("idna").decode()
-    except UnicodeError as error:
-        raise FetchError(f"not a host name: {error}") from error
-    authority = host if port is None else f"{host}:{port}"
-    path = quote(parts.path or "/", safe="/%:@!$&'()*+,;=~-._")
-    query = "?" + quote(parts.query, safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
-    return f"{parts.scheme.lower()}://{authority}{path}{query}"
+def _is_stored(image: str) -> bool:
+    """Whether a file or object store holds it; anything else is told apart as a URL, by `sendable`."""
+    return not is_uri(image) or (scheme_of(image) in PICTURE_SCHEMES and "::" not in image)
 
 
 def _too_large(size_bytes: int, limits: FetchLimits) -> FetchError:

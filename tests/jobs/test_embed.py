@@ -24,7 +24,7 @@ from jobs.embed import EmbedArgs, main, up_to_date
 from jobs.ingest import IngestArgs
 from jobs.ingest import main as ingest
 from jobs.report import Report
-from jobs.stages import EmbedPictures, FetchPictures
+from jobs.stages import EmbedPictures
 from tests.pictures import write_png
 
 COLOURS = ("red", "green", "blue", "white", "black", "gold", "pink")
@@ -171,14 +171,6 @@ def test_when_no_picture_can_be_read_nothing_is_replaced(burnt_shop):
     assert len(read_features("shop")) == 6
 
 
-@pytest.mark.parametrize(("stage", "columns"), [(FetchPictures, "row, image, svg"), (EmbedPictures, "id, image")])
-def test_a_stage_says_which_column_is_missing(stage, columns, tiny_clip):
-    options = {"side_px": 8} if stage is FetchPictures else {"encoder": tiny_clip, "device": "cpu", "threads": 1}
-    with pytest.raises(CatalogueError, match=f"{stage.__name__}: missing columns {columns}; found picture"):
-        stage(**options)(pa.table({"picture": ["a.png"]}))
-
-
-def test_a_drawing_that_is_no_drawing_is_a_failed_row():
-    batch = pa.table({"row": [1], "image": ["a.svg"], "svg": pa.array([b"<p>no drawing</p>"], pa.large_binary())})
-    (row,) = FetchPictures(side_px=8)(batch).to_pylist()
-    assert (row["data"], row["stage"], row["error"]) == (None, "render", "ValueError")
+def test_the_stage_says_which_column_is_missing(tiny_clip):
+    with pytest.raises(CatalogueError, match="EmbedPictures: missing columns id, image; found picture"):
+        EmbedPictures(encoder=tiny_clip, device="cpu", threads=1)(pa.table({"picture": ["a.png"]}))

@@ -103,7 +103,7 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
     failures = pq.read_table(home() / "catalogues" / "feed" / "failures.parquet").to_pylist()
     assert [(row["row"], row["stage"]) for row in failures] == [
         (3, "fetch"),
-        (4, "decode"),
+        (4, "fetch"),
         (5, "fetch"),
         (6, "feed"),
         (7, "id"),
@@ -113,7 +113,7 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
     reasons = [row["message"] for row in failures]
     for message, part in zip(
         reasons,
-        ("404", "not an image", "No such file", "empty", "row 1", "s3://", "too many pixels"),
+        ("404", "server sent text/html", "No such file", "empty", "row 1", "s3fs", "too many pixels"),
         strict=True,
     ):
         assert part in message
@@ -177,7 +177,7 @@ def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path):
 
 
 def test_a_source_that_is_nowhere_is_refused(tmp_path):
-    with pytest.raises(CatalogueError, match="expected openmoji, openclipart, a folder, or a tab-separated file"):
+    with pytest.raises(CatalogueError, match="expected openmoji, openclipart, a folder of pictures, TSV"):
         ingest(tmp_path / "absent.tsv")
 
 

@@ -4,14 +4,18 @@ import os
 import subprocess
 import sys
 
+import fsspec
+import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import ConfigError
+from fromage_model.errors import CatalogueError, CheckpointError, ConfigError
+from fromage_model.interop.embeddings import Embeddings, write_embeddings
 from jobs.ingest import IngestArgs, main
-from jobs.sources import read_source, source_sha256
+from jobs.sources import default_name, read_source, source_sha256
 from tests.fromage_model.catalogue.clipart import write_clipart
 from tests.pictures import write_png
 
@@ -68,3 +72,62 @@ def test_a_sources_hash_is_that_of_its_feed(tmp_path):
     assert source_sha256(str(tmp_path / "shop")) == read_source(str(tmp_path / "shop")).sha256
     folder = str(tmp_path / "clipart")
     assert source_sha256("openclipart", folder) == read_source("openclipart", folder).sha256
+
+
+def test_the_originals_embeddings_become_rows_one_file_after_the_other(tmp_path):
+    for part in range(2):
+        paths = [f"{part}.jpg", f"https://cdn.example/{part}.jpg"]
+        urls = [f"https://shop.example/{part}", None]
+        write_embeddings(Embeddings(paths, np.ones((2, 4), dtype=np.float32), urls), tmp_path / f"cc3m_{part}.pkl")
+    rows = read_source(str(tmp_path / "cc3m_*.pkl")).rows
+    assert [row.image for row in rows] == [
+        str(tmp_path / "0.jpg"), "https://cdn.example/0.jpg", str(tmp_path / "1.jpg"), "https://cdn.example/1.jpg",
+    ]  # fmt: skip
+    assert [row.item_url for row in rows] == ["https://shop.example/0", None, "https://shop.example/1", None]
+    (tmp_path / "cc3m_2.pkl").write_bytes(b"no pickle")
+    with pytest.raises(CheckpointError, match=r"cc3m_2\.pkl"):
+        read_source(str(tmp_path / "cc3m_*.pkl"))
+
+
+def test_a_folder_of_tables_is_read_as_tables_and_one_with_pictures_as_pictures(tmp_path):
+    for name in ("part-1.parquet", "part-0.parquet", "_SUCCESS", ".hidden.parquet"):
+        pq.write_table(pa.table({"image": [f"{name}.png"]}), tmp_path / name)
+    rows = read_source(str(tmp_path)).rows
+    assert [row.image for row in rows] == [str(tmp_path / f"part-{part}.parquet.png") for part in (0, 1)]
+    write_png(tmp_path / "a.png")
+    assert [row.image for row in read_source(str(tmp_path)).rows] == [str(tmp_path / "a.png")]
+
+
+def test_a_feed_and_its_pictures_may_lie_in_an_object_store():
+    store = fsspec.filesystem("memory")
+    store.pipe({"/bucket/feed.csv": b"image\npics/a.png\n", "/bucket/pics/a.png": b"x", "/bucket/t.parquet": b""})
+    assert [row.image for row in read_source("memory://bucket/feed.csv").rows] == ["memory://bucket/pics/a.png"]
+    assert [row.image for row in read_source("memory://bucket/pics").rows] == ["memory:///bucket/pics/a.png"]
+    with pytest.raises(CatalogueError, match=r"memory://bucket/absent\.tsv.*there is none there"):
+        read_source("memory://bucket/absent.tsv")
+
+
+def test_several_feeds_at_once_are_refused(tmp_path):
+    for name in "ab":
+        (tmp_path / f"{name}.tsv").write_text("image\na.png\n")
+    with pytest.raises(CatalogueError, match="several files are read only where all are parquet"):
+        read_source(str(tmp_path / "*.tsv"))
+
+
+@pytest.mark.parametrize(
+    ("source", "name"),
+    [
+        ("openmoji", "openmoji"),
+        ("/a/shop.tsv", "shop"),
+        ("s3://bucket/b/shop.csv.gz", "shop"),
+        ("gs://bucket/pics/", "pics"),
+    ],
+)
+def test_a_catalogue_is_called_what_its_source_is_called(source, name):
+    assert default_name(source) == name
+
+
+@pytest.mark.parametrize("source", ["/", "/a/*.parquet"])
+def test_a_source_without_a_name_asks_for_one(source):
+    with pytest.raises(CatalogueError, match="--out"):
+        default_name(source)

@@ -1,22 +1,15 @@
-"""A folder or a TSV becomes rows; what can't be read at all is refused by name, what can't be used says why."""
+"""A folder becomes rows, and a row of any feed means the same."""
 
+import json
 import os
+from datetime import date
 
+import fsspec
 import pytest
 
-from fromage_model.catalogue.feeds import read_folder, read_tsv
+from fromage_model.catalogue.feeds import read_folder, row_from
 from fromage_model.errors import CatalogueError
 from tests.pictures import write_png
-
-
-@pytest.fixture
-def feed(tmp_path):
-    def write(text: str | bytes):
-        path = tmp_path / "shop.tsv"
-        path.write_bytes(text if isinstance(text, bytes) else text.encode())
-        return path
-
-    return write
 
 
 def test_a_folder_gives_its_pictures_in_the_order_of_their_paths(tmp_path):
@@ -52,61 +45,44 @@ def test_a_file_name_that_is_not_utf8_is_a_bad_row(tmp_path):
     assert [row.problem for row in read_folder(tmp_path).rows] == [None, "the file's name is not UTF-8"]
 
 
-def test_a_tsv_needs_only_the_image_column(feed, tmp_path):
-    rows = read_tsv(feed("image\npics/a.png\nhttps://shop.example/b.png\n")).rows
-    assert [row.image for row in rows] == [str(tmp_path / "pics/a.png"), "https://shop.example/b.png"]
-    assert {(row.caption, row.item_url, row.brand, row.group, row.problem) for row in rows} == {(None,) * 5}
-
-
-def test_known_columns_are_read_and_others_become_attributes(feed):
-    header = "colour\timage\tcaption\titem_url\tbrand\tgroup\tsize\n"
-    (row,) = read_tsv(feed(header + "red\ta.png\tA dress\thttps://shop.example/1\tAcme\tdresses\t\n")).rows
-    assert (row.caption, row.item_url, row.brand, row.group) == ("A dress", "https://shop.example/1", "Acme", "dresses")
-    assert row.attributes == {"colour": "red"}
-
-
-@pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("mark", [b"", b"\xef\xbb\xbf"])
-def test_a_byte_order_mark_and_windows_line_ends_are_read(feed, newline, mark):
-    text = newline.join(["image\tcaption", "a.png\tKleid für Gäste", ""])
-    (row,) = read_tsv(feed(mark + text.encode())).rows
-    assert row.caption == "Kleid für Gäste"
-
-
-def test_quotes_and_odd_separators_stand_for_themselves(feed):
-    rows = read_tsv(feed('image\tcaption\na.png\t"Slim" 5" heel\nb.png\t"\nc.png\tone\u2028two\x0bthree\n')).rows
-    assert [row.caption for row in rows] == ['"Slim" 5" heel', '"', "one\u2028two\x0bthree"]
-
-
-def test_short_rows_lack_their_last_fields_and_blank_lines_are_passed_over(feed):
-    rows = read_tsv(feed("image\tcaption\na.png\n\n  \t \nb.png\tB\n")).rows
-    assert [(row.row, row.caption) for row in rows] == [(1, None), (4, "B")]
+def test_a_folder_of_an_object_store_gives_its_pictures(tmp_path):
+    store = fsspec.filesystem("memory")
+    store.pipe({"/wardrobe/b/2.PNG": b"x", "/wardrobe/a.jpg": b"y", "/wardrobe/.c/3.png": b"z", "/wardrobe/n.txt": b""})
+    found = read_folder("memory://wardrobe")
+    assert [row.image for row in found.rows] == ["memory:///wardrobe/a.jpg", "memory:///wardrobe/b/2.PNG"]
+    assert found.source == "wardrobe"
+    store.pipe({"/wardrobe/a.jpg": b"yy"})
+    assert read_folder("memory://wardrobe").sha256 != found.sha256
 
 
 @pytest.mark.parametrize(
-    ("line", "problem"),
+    ("base", "image", "expected"),
     [
-        ("\tA dress", "image field is empty"),
-        ("a.png\tA\thttps://a.example\tmore", "4 fields, but the header names 3"),
-        ("a.png\tA\tjavascript:alert(1)", "item_url must start with http"),
+        ("/feeds/shop.tsv", "pics/a b.png", "/feeds/pics/a b.png"),
+        ("/feeds/shop.tsv", "/pics/a.png", "/pics/a.png"),
+        ("/feeds/shop.tsv", "https://shop.example/a.png", "https://shop.example/a.png"),
+        ("s3://bucket/feeds/shop.tsv", "pics/a.png", "s3://bucket/feeds/pics/a.png"),
+        ("s3://bucket/feeds/shop.tsv", "gs://other/a.png", "gs://other/a.png"),
+        ("https://shop.example/feeds/shop.tsv", "../a.png", "https://shop.example/a.png"),
     ],
 )
-def test_a_row_that_can_not_be_used_says_why(feed, line, problem):
-    (row,) = read_tsv(feed(f"image\tcaption\titem_url\n{line}\n")).rows
-    assert problem in row.problem
+def test_a_picture_is_relative_to_its_feed_wherever_that_lies(base, image, expected):
+    assert row_from(1, {"image": image}, base=base).image == expected
 
 
-@pytest.mark.parametrize(
-    ("text", "reason"),
-    [
-        ("picture\tcaption\na.png\tA\n", "missing column image; found columns: picture, caption"),
-        ("image,caption\na.png,A\n", "separated by tabs"),
-        ("", "missing column image"),
-        ("image\tcaption\timage\na\tb\tc\n", "image stands in the header more than once"),
-        ("image\tcaption\n\n", "no rows"),
-        ("image\tcaption\na.png\tGr\xfcn\n".encode("latin-1"), "not UTF-8: line 2 holds 0xfc"),
-    ],
-)
-def test_a_tsv_that_can_not_be_read_is_refused_with_the_reason(feed, text, reason):
-    with pytest.raises(CatalogueError, match=reason):
-        read_tsv(feed(text))
+def test_all_captions_of_a_row_are_kept():
+    row = row_from(1, {"image": "a.png", "caption": ["A hat", "", "0", "Ein Hut", "A hat"]}, base="/f")
+    assert (row.caption, json.loads(row.attributes["captions"])) == ("A hat", ["A hat", "Ein Hut"])
+    alone = row_from(1, {"image": "a.png", "caption": ["A hat"]}, base="/f")
+    assert (alone.caption, alone.attributes) == ("A hat", {})
+
+
+@pytest.mark.parametrize("caption", ["0", "", "  ", None, float("nan"), [], ["0"]])
+def test_what_stands_for_no_caption_is_none(caption):
+    assert row_from(1, {"image": "a.png", "caption": caption}, base="/f").caption is None
+
+
+def test_values_of_any_type_become_attributes():
+    values = {"n": 3, "x": 0.5, "on": date(2026, 1, 2), "tags": ["a", "ü"], "none": None, "raw": b"bytes", "ok": True}
+    row = row_from(1, {"image": "a.png"} | values, base="/f")
+    assert row.attributes == {"n": "3", "x": "0.5", "on": "2026-01-02", "tags": '["a", "ü"]', "ok": "True"}

@@ -5,22 +5,30 @@ import socket
 import threading
 import time
 from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
-import httpcore
+import aiohappyeyeballs
+import fsspec
 import pytest
 
-from fromage_model.catalogue import fetch
-from fromage_model.catalogue.fetch import Fetcher, FetchLimits, is_public
+from fromage_model.catalogue import addresses
+from fromage_model.catalogue.addresses import AddressError
+from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
+from fromage_model.catalogue.hosts import Patience
 
-QUICK = FetchLimits(max_bytes=1000, connect_s=2, read_s=2, total_s=2, pauses_s=(0.01, 0.01))
+SOON = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=1.5)
+QUICK = FetchLimits(max_bytes=1000, connect_s=20, read_s=20, total_s=20, patience=SOON)
+ONCE = Patience(attempts=1)
+LONG_AGO = "Sat, 01 Jan 2000 00:00:00 GMT"
 
 
 class Shop(BaseHTTPRequestHandler):
     """Answers by path; `asked` lists the paths that were asked for."""
 
     asked: list[str]
-    flaky = 0
+    flaky = now = most = 0
 
     def do_GET(self):
         type(self).asked.append(self.path)
@@ -53,6 +61,40 @@ class Shop(BaseHTTPRequestHandler):
     def away(self):
         self.answer(301, Location=self.path.partition("?")[2])
 
+    def circle(self):
+        self.answer(302, Location="/circle/again" if self.path == "/circle" else "/circle")
+
+    def come(self):
+        """Refuses the first request to each path, and says when to come back."""
+        wait_s = float(self.path.rpartition("/")[2].partition("?")[0])
+        if self.asked.count(self.path) > 1:
+            self.answer(200, b"at last")
+        elif self.path.endswith("?date"):
+            self.answer(503, Retry_After=format_datetime(datetime.now(UTC) + timedelta(seconds=wait_s), usegmt=True))
+        else:
+            self.answer(429, Retry_After=f"{wait_s:.0f}")
+
+    def known(self):
+        """Knows its picture by tag and by date."""
+        known = self.headers["If-None-Match"] == '"v1"' or self.headers["If-Modified-Since"] == LONG_AGO
+        self.answer(304 if known else 200, b"" if known else b"picture", ETag='"v1"', Last_Modified=LONG_AGO)
+
+    def page(self):
+        self.answer(200, b"<p>sold out</p>", Content_Type="text/html; charset=utf-8")
+
+    def untyped(self):
+        self.answer(200, b"picture", Content_Type="application/octet-stream")
+
+    def packed(self):
+        self.answer(200, b"picture", Content_Type="image/png", Content_Encoding="gzip")
+
+    def slow(self):
+        type(self).now += 1
+        type(self).most = max(self.now, self.most)
+        time.sleep(0.05)
+        type(self).now -= 1
+        self.answer(200, b"picture")
+
     def huge(self):
         self.answer(200, b"x" * 2000)
 
@@ -83,7 +125,7 @@ class Shop(BaseHTTPRequestHandler):
 def shop() -> Iterator[ThreadingHTTPServer]:
     handler = type("ThisShop", (Shop,), {"asked": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        threading.Thread(target=server.serve_forever, daemon=True).start()
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
         server.url = f"http://127.0.0.1:{server.server_address[1]}"
         yield server
         server.shutdown()
@@ -128,6 +170,10 @@ def test_what_is_no_readable_file_is_an_error_with_its_reason(tmp_path, fetcher)
         ("missing", "status 404", 1),
         ("broken", "status 500", 3),
         ("huge", "2,000 bytes", 1),
+        ("page", "expected a picture, the server sent text/html", 1),
+        ("packed", r"packed the picture (gzip)", 1),
+        ("circle", "redirects go in a circle", 1),
+        ("come/3600", "status 429, which asks to wait 3600 s", 1),
         ("endless", "at most 1,000", 1),
         ("away?ftp://example.org/a.png", "got ftp://", 1),
         ("away?file:///etc/passwd", "got file://", 1),
@@ -145,13 +191,97 @@ def test_a_busy_server_is_asked_again(shop, fetcher):
     assert (found.data, found.attempts) == (b"at last", 3)
 
 
+@pytest.mark.parametrize("path", ["come/1", "come/1?date"])
+def test_a_pause_that_a_server_asks_for_is_kept(shop, fetcher, path):
+    start_s = time.monotonic()
+    found = fetcher.fetch(f"{shop.url}/{path}")
+    assert (found.data, found.attempts) == (b"at last", 2)
+    # A date has no fractions of seconds, and so may name a moment up to a second too early.
+    assert time.monotonic() - start_s >= (0.9 if path == "come/1" else 0)
+
+
+def test_the_whole_host_gets_the_pause_that_it_asks_for(shop, fetcher):
+    start_s = time.monotonic()
+    late = threading.Thread(target=fetcher.fetch, args=(f"{shop.url}/come/1?again",))
+    late.start()
+    while "/come/1?again" not in shop.RequestHandlerClass.asked:
+        time.sleep(0.01)
+    time.sleep(0.1)
+    assert fetcher.fetch(f"{shop.url}/picture").data == b"picture"
+    assert time.monotonic() - start_s >= 0.9
+    late.join()
+
+
+def test_what_did_not_change_is_not_sent_again(shop, fetcher):
+    first = fetcher.fetch(f"{shop.url}/known")
+    assert (first.data, first.etag, first.last_modified) == (b"picture", '"v1"', LONG_AGO)
+    asks = [Wanted(f"{shop.url}/known", etag='"v1"'), Wanted(f"{shop.url}/known", last_modified=LONG_AGO)]
+    asks.append(Wanted(f"{shop.url}/known", etag='"v0"'))
+    found = fetcher.each(asks, lambda number, found: found)
+    assert [(one.data, one.unchanged) for one in found] == [(None, True), (None, True), (b"picture", False)]
+
+
+def test_a_file_whose_type_the_server_does_not_know_is_read(shop, fetcher):
+    assert fetcher.fetch(f"{shop.url}/untyped").data == b"picture"
+
+
+@pytest.mark.parametrize(("limits", "most"), [({"per_host": 3}, 3), ({"per_host": 9, "at_once": 2}, 2)])
+def test_no_more_requests_run_at_a_time_than_are_allowed(shop, limits, most):
+    fetcher = Fetcher(limits=FetchLimits(**limits), allow_private=True)
+    found = fetcher.each([Wanted(f"{shop.url}/slow")] * 12, lambda number, found: found.data)
+    assert found == [b"picture"] * 12
+    assert shop.RequestHandlerClass.most == most
+
+
+def test_a_host_that_is_silent_keeps_no_other_waiting(shop):
+    """Its requests wait for their turns without holding places."""
+    with socket.create_server(("127.0.0.1", 0), backlog=50) as silent:
+        limits = FetchLimits(read_s=0.3, total_s=0.3, patience=ONCE, per_host=1, at_once=2)
+        fetcher = Fetcher(limits=limits, allow_private=True)
+        wanted = [Wanted(f"http://127.0.0.1:{silent.getsockname()[1]}/{number}") for number in range(3)]
+        ended: list[str] = []
+
+        def note(number: int, found: Fetched | None) -> str:
+            ended.append(str(found.error or found.data))
+            return ended[-1]
+
+        fetcher.each([*wanted, Wanted(f"{shop.url}/picture")], note)
+    assert ended[0] == "b'picture'"
+    assert all("in time" in error for error in ended[1:])
+    assert len(ended) == 4
+
+
+def test_what_goes_wrong_with_a_picture_is_raised_to_who_asked(shop, fetcher):
+    def fail(number: int, found: Fetched | None) -> None:
+        raise OSError(28, "No space left on device")
+
+    with pytest.raises(OSError, match="No space left"):
+        fetcher.each([Wanted(f"{shop.url}/picture")] * 3, fail)
+
+
+def test_a_picture_comes_from_an_object_store(fetcher):
+    fsspec.filesystem("memory").pipe({"/shop/a.png": b"picture", "/shop/large": b"x" * 1001})
+    assert fetcher.fetch("memory://shop/a.png").data == b"picture"
+    assert "1,001 bytes" in str(fetcher.fetch("memory://shop/large").error)
+    assert "can't be read" in str(fetcher.fetch("memory://shop/absent").error)
+
+
+@pytest.mark.parametrize(
+    "image", ["simplecache::http://127.0.0.1/a", "memory://a::http://127.0.0.1/a", "sftp://10.0.0.1/a"]
+)
+def test_no_store_leads_around_the_rules_for_urls(fetcher, image):
+    found = fetcher.fetch(image)
+    assert found.data is None
+    assert isinstance(found.error, AddressError)
+
+
 def test_five_redirects_are_followed_and_no_more(shop, fetcher):
     assert fetcher.fetch(f"{shop.url}/hop/4").data == b"picture"
     assert "more than 5 redirects" in str(fetcher.fetch(f"{shop.url}/hop/5").error)
 
 
 def test_a_server_that_drips_is_left_when_time_is_up(shop):
-    limits = FetchLimits(read_s=5, total_s=0.5, pauses_s=())
+    limits = FetchLimits(read_s=5, total_s=0.5, patience=ONCE)
     start_s = time.monotonic()
     found = Fetcher(limits=limits, allow_private=True).fetch(f"{shop.url}/drip")
     assert "in time" in str(found.error)
@@ -186,27 +316,8 @@ def test_this_machine_is_refused_however_it_is_written(shop, host):
     assert shop.RequestHandlerClass.asked == []
 
 
-@pytest.mark.parametrize(
-    "address",
-    [
-        "10.0.0.1", "172.16.0.1", "192.168.1.1", "100.64.0.1", "169.254.169.254", "127.8.8.8", "0.0.0.0", "224.0.0.1",
-        "240.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::", "::1", "fe80::1", "fe80::1%eth0", "fc00::1",
-        "ff02::1", "2001:db8::1", "::ffff:10.0.0.1", "64:ff9b::a00:1", "2002:a00:1::",
-    ],
-)  # fmt: skip
-def test_addresses_that_are_not_public_are_known(address):
-    assert not is_public(address)
-
-
-@pytest.mark.parametrize(
-    "address", ["93.184.216.34", "8.8.8.8", "2606:4700::1111", "64:ff9b::808:808", "::ffff:8.8.8.8"]
-)
-def test_public_addresses_are_known(address):
-    assert is_public(address)
-
-
 def test_a_redirect_to_a_private_address_is_refused_at_its_hop(shop, monkeypatch):
-    monkeypatch.setattr(fetch, "is_public", lambda address: address == "127.0.0.1")
+    monkeypatch.setattr(addresses, "is_public", lambda address: address == "127.0.0.1")
     port = shop.server_address[1]
     found = Fetcher(limits=QUICK).fetch(f"{shop.url}/away?http://127.0.0.2:{port}/picture")
     assert "private address 127.0.0.2" in str(found.error)
@@ -215,7 +326,7 @@ def test_a_redirect_to_a_private_address_is_refused_at_its_hop(shop, monkeypatch
 
 def test_a_host_with_one_private_address_among_public_ones_is_refused(monkeypatch):
     answers = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80)) for address in ("8.8.8.8", "10.0.0.1")]
-    monkeypatch.setattr(fetch.socket, "getaddrinfo", lambda *args, **kwargs: answers)
+    monkeypatch.setattr(socket, "getaddrinfo", lambda *args, **kwargs: answers)
     assert "private address 10.0.0.1" in str(Fetcher(limits=QUICK).fetch("http://shop.test/a.png").error)
 
 
@@ -228,18 +339,19 @@ def test_the_address_that_was_checked_is_the_one_connected_to(monkeypatch):
         address = "93.184.216.34" if len(asked) == 1 else "127.0.0.1"
         return [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (address, 80))]
 
-    def connect(self, host, *args, **kwargs):
-        connected.append(host)
-        raise httpcore.ConnectError("far away")
+    async def connect(addr_infos, **kwargs):
+        connected.extend(info[4][0] for info in addr_infos)
+        raise OSError(113, "far away")
 
-    monkeypatch.setattr(fetch.socket, "getaddrinfo", resolve)
-    monkeypatch.setattr(httpcore.SyncBackend, "connect_tcp", connect)
-    limits = FetchLimits(pauses_s=())
-    assert "far away" in str(Fetcher(limits=limits).fetch("http://shop.test/a.png").error)
+    monkeypatch.setattr(socket, "getaddrinfo", resolve)
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", connect)
+    assert "far away" in str(Fetcher(limits=FetchLimits(patience=ONCE)).fetch("http://shop.test/a.png").error)
     assert (asked, connected) == (["shop.test"], ["93.184.216.34"])
 
 
 def test_a_url_with_other_letters_and_a_secret_is_sent_clean(shop, fetcher):
     port = shop.server_address[1]
     assert fetcher.fetch(f"http://me:secret@127.0.0.1:{port}/picture/Kleid für Gäste?grün=1#teil").data == b"picture"
-    assert shop.RequestHandlerClass.asked == ["/picture/Kleid%20f%C3%BCr%20G%C3%A4ste?gr%C3%BCn=1"]
+    assert fetcher.fetch(f"http://127.0.0.1:{port}/picture/50% off%20now.png ").data == b"picture"
+    asked = ["/picture/Kleid%20f%C3%BCr%20G%C3%A4ste?gr%C3%BCn=1", "/picture/50%25%20off%20now.png"]
+    assert shop.RequestHandlerClass.asked == asked

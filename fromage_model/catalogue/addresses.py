@@ -1,0 +1,113 @@
+"""Where a URL may lead, and the form in which it is sent. Knows nothing of connections or of what comes back.
+
+Private, loopback, link-local and reserved addresses are refused: a feed is written by others, and must not make this
+machine ask its own network.
+"""
+
+import ipaddress
+import re
+import socket
+from urllib.parse import SplitResult, quote, urlsplit
+
+import aiohttp
+from aiohttp.abc import AbstractResolver, ResolveResult
+
+from fromage_model.errors import InvalidInput
+
+NAT64 = ipaddress.ip_network("64:ff9b::/96")
+# A percent sign that begins no escape stands for itself.
+BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
+
+
+class AddressError(InvalidInput):
+    """A URL that can't be asked for, or that leads where it may not."""
+
+
+class Resolver(AbstractResolver):
+    """Resolves a host and refuses it where an address is not public.
+
+    The connection goes to the very addresses that were checked, so an answer that changes between check and connection
+    (DNS rebinding) changes nothing. A host that is an address is never asked about: `check_host` looks at it.
+    """
+
+    def __init__(self, *, allow_private: bool):
+        self._allow_private = allow_private
+        self._system = aiohttp.ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        found = await self._system.resolve(host, port, family)
+        if not self._allow_private:
+            for answer in found:
+                _refuse_private(host, answer["host"])
+        return found
+
+    async def close(self) -> None:
+        await self._system.close()
+
+
+def check_host(url: str, *, allow_private: bool) -> None:
+    """Raises AddressError where the host of a `sendable` URL is itself an address that is not public."""
+    host = urlsplit(url).hostname or ""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return
+    if not allow_private:
+        _refuse_private(host, host)
+
+
+def is_public(address: str) -> bool:
+    """Whether anyone on the internet can reach `address`; an IPv4 address inside an IPv6 one is looked at as itself."""
+    ip = ipaddress.ip_address(address.partition("%")[0])
+    if isinstance(ip, ipaddress.IPv6Address):
+        inner = ip.ipv4_mapped or ip.sixtofour or (ip.teredo or (None, None))[1]
+        if inner is None and ip in NAT64:
+            inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+
+
+def sendable(url: str) -> str:
+    """`url` in the form in which it is sent: blanks and other letters encoded, no user name, no fragment.
+
+    Raises AddressError where it is not http(s) or has no host.
+    """
+    try:
+        parts = urlsplit(url.strip())
+        port = parts.port
+    except ValueError as error:
+        raise AddressError(f"not a URL: {error}") from error
+    if parts.scheme.lower() not in ("http", "https"):
+        raise AddressError(f"expected http:// or https://, got {parts.scheme}://")
+    if not parts.hostname:
+        raise AddressError("the URL names no host")
+    try:
+        return _ascii(parts, port)
+    except UnicodeError as error:
+        raise AddressError(f"not a URL: {error}") from error
+
+
+def _ascii(parts: SplitResult, port: int | None) -> str:
+    host = _host(parts.hostname or "")
+    authority = host if port is None else f"{host}:{port}"
+    path = quote(BARE_PERCENT.sub("%25", parts.path or "/"), safe="/%:@!$&'()*+,;=~-._")
+    query = "?" + quote(BARE_PERCENT.sub("%25", parts.query), safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
+    return f"{parts.scheme.lower()}://{authority}{path}{query}"
+
+
+def _host(name: str) -> str:
+    """A host name as IDNA; numbers that a resolver would take for an IPv4 address, as that address."""
+    if ":" in name:
+        return f"[{name}]"
+    try:
+        return socket.inet_ntoa(socket.inet_aton(name))
+    except (OSError, UnicodeError):
+        return name.encode("idna").decode()
+
+
+def _refuse_private(host: str, address: str) -> None:
+    if not is_public(address):
+        raise AddressError(f"{host} is at the private address {address}; --allow-private would let it through")

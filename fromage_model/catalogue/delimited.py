@@ -1,0 +1,154 @@
+"""TSV and CSV files as feeds. A record that can't be read is a bad row with its line; the others are read.
+
+The header decides what separates fields: a tab, a comma or a semicolon. Knows nothing of where pictures are.
+"""
+
+import csv
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from fromage_model.catalogue.feeds import Feed, FeedRow, check_columns, row_from
+from fromage_model.catalogue.storage import read_bytes, stem_of
+from fromage_model.errors import CatalogueError
+
+TAB = "\t"
+SEPARATORS = (TAB, ",", ";")
+# Conceptual Captions is published without a header.
+CONCEPTUAL_CAPTIONS = ("caption", "image")
+# A quote that is never closed must not swallow the rest of the file.
+MAX_LINES_PER_RECORD = 100
+# More bad lines than this share, and the file as a whole is of another encoding.
+MAX_BAD_LINES = 0.01
+UNDECODED = re.compile("[\udc80-\udcff]")
+QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+
+
+@dataclass(frozen=True)
+class Record:
+    """The fields of a record that begins on `line` (the first of the file is 1), or why it has none."""
+
+    line: int
+    fields: list[str]
+    problem: str | None = None
+
+
+def read_delimited(path: str, *, encoding: str = "utf-8") -> Feed:
+    """A TSV or CSV with a header; only `image` is required, unknown columns become attributes, empty fields are null.
+
+    In a TSV quotes stand for themselves (as in Conceptual Captions), but for fields quoted as pandas does it. In a CSV
+    a field that holds a separator, a quote or a line break stands in quotes, quotes inside it doubled (RFC 4180).
+    Raises CatalogueError, which names the line and what would work.
+    """
+    data = read_bytes(path)
+    lines = _lines(data, path, encoding)
+    columns, separator, first = _header(lines, path)
+    rows = [
+        _row(number, record, columns, path)
+        for number, record in _numbered(_records(lines, first, separator), first)
+        if record.problem or any(field.strip() for field in record.fields)
+    ]
+    if not rows:
+        raise CatalogueError(f"{path} has a header and no rows")
+    return Feed(source=stem_of(path), rows=rows, sha256=hashlib.sha256(data).hexdigest())
+
+
+def _lines(data: bytes, path: str, encoding: str) -> list[str]:
+    """The file's lines; bytes that are not of the encoding stand in them as lone surrogates."""
+    try:
+        text = data.decode(encoding, errors="surrogateescape")
+    except LookupError as error:
+        raise CatalogueError(f"{path}: no encoding is called {encoding!r}; utf-8, latin-1 and cp1252 are") from error
+    except UnicodeError as error:
+        raise CatalogueError(f"{path} is not {encoding}: {error}") from error
+    lines = text.removeprefix("\ufeff").split("\n")
+    bad = [number for number, line in enumerate(lines, start=1) if UNDECODED.search(line)]
+    if bad and (bad[0] == 1 or len(bad) > MAX_BAD_LINES * len(lines)):
+        raise CatalogueError(
+            f"{path} is not {encoding.upper()}: line {bad[0]} holds {_bad_byte(lines[bad[0] - 1])}, and {len(bad)} of "
+            f"{len(lines)} lines are like it; save it as UTF-8, or name what it is, e.g. --encoding {_likely(data)}"
+        )
+    return lines
+
+
+def _likely(data: bytes) -> str:
+    """What a file that is no UTF-8 most likely is."""
+    return "utf-16" if data[:2] in (b"\xff\xfe", b"\xfe\xff") or b"\0" in data[:64] else "cp1252"
+
+
+def _bad_byte(line: str) -> str:
+    found = UNDECODED.search(line)
+    return f"{ord(found[0]) - 0xDC00:#04x}" if found else ""
+
+
+def _header(lines: list[str], path: str) -> tuple[list[str], str, int]:
+    """The columns, what separates them, and the index of the first line of rows."""
+    first = lines[0].rstrip("\r")
+    pair = first.split(TAB)
+    if len(pair) == 2 and pair[1].strip().lower().startswith(("http://", "https://")):
+        return list(CONCEPTUAL_CAPTIONS), TAB, 0
+    separator = max(SEPARATORS, key=first.count)
+    record = next(_records(lines, 0, separator))
+    columns = [name.strip() for name in record.fields]
+    hint = "; only a TSV of caption and URL may come without a header" if len(columns) > 1 else ""
+    check_columns(columns, path, hint=hint)
+    return columns, separator, 1
+
+
+def _records(lines: list[str], start: int, separator: str) -> Iterator[Record]:
+    if separator == TAB:
+        for index in range(start, len(lines)):
+            yield Record(index + 1, [_unquoted(cell) for cell in lines[index].rstrip("\r").split(TAB)])
+        return
+    index = start
+    while index < len(lines):
+        fed = _Fed(lines, index)
+        try:
+            fields = next(csv.reader(fed, delimiter=separator, strict=True), [])
+            yield Record(index + 1, fields)
+            index += max(fed.count, 1)
+        except csv.Error as error:
+            reason = "a quote opens a field and is never closed" if fed.count > 1 else f"its quotes are wrong: {error}"
+            yield Record(index + 1, [], f"line {index + 1}: {reason}; inside a quoted field a quote is written twice")
+            index += 1
+
+
+class _Fed:
+    """Lines for one record of csv.reader, which stops asking when the record is whole."""
+
+    def __init__(self, lines: list[str], start: int):
+        self._lines = lines
+        self._start = start
+        self.count = 0
+
+    def __iter__(self) -> "_Fed":
+        return self
+
+    def __next__(self) -> str:
+        index = self._start + self.count
+        if index >= len(self._lines) or self.count >= MAX_LINES_PER_RECORD:
+            raise StopIteration
+        self.count += 1
+        return self._lines[index].removesuffix("\r") + "\n"
+
+
+def _unquoted(cell: str) -> str:
+    """`"5"" heel"`, which pandas writes for `5" heel`; other quotes stand for themselves."""
+    return cell[1:-1].replace('""', '"') if cell.startswith('"') and QUOTED.fullmatch(cell) else cell
+
+
+def _numbered(records: Iterator[Record], first: int) -> Iterator[tuple[int, Record]]:
+    """Rows count by the lines on which they begin, from 1 below the header."""
+    return ((record.line - first, record) for record in records)
+
+
+def _row(number: int, record: Record, columns: list[str], path: str) -> FeedRow:
+    problem = record.problem
+    text = " ".join(record.fields)
+    if problem is None and UNDECODED.search(text):
+        problem = f"line {record.line} holds {_bad_byte(text)}, which is not of the file's encoding"
+    elif problem is None and len(record.fields) > len(columns):
+        problem = f"line {record.line}: {len(record.fields)} fields, but the header names {len(columns)}"
+    fields = [field.encode("utf-8", "replace").decode() for field in record.fields]
+    return row_from(number, dict(zip(columns, fields, strict=False)), base=path, problem=problem)

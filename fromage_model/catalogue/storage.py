@@ -1,0 +1,101 @@
+"""Files wherever fsspec reaches: local, s3, gs and their kind. Knows nothing of what is in them.
+
+`http://` is not read here: pictures behind URLs have limits of their own, in `fetch.py`.
+"""
+
+import io
+import posixpath
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Any
+from urllib.parse import urljoin
+
+from fromage_model.artefacts import is_uri
+from fromage_model.errors import CatalogueError
+
+# What a feed may name. Others (http inside `simplecache::`, ssh, github) could reach what `fetch.py` refuses.
+PICTURE_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory", "file", "local"))
+WEB_SCHEMES = frozenset(("http", "https"))
+
+
+def scheme_of(name: str) -> str:
+    """`s3` of `s3://bucket/a.png`, empty for a plain path."""
+    return name.partition("://")[0].lower() if is_uri(name) else ""
+
+
+def beside(base: str, name: str) -> str:
+    """A name as a file at `base` gives it: a URL or whole path stays as it is, others are relative to its folder."""
+    if is_uri(name):
+        return name
+    scheme = scheme_of(base)
+    if scheme in WEB_SCHEMES:
+        return urljoin(base, name)
+    if scheme:
+        return f"{base.rpartition('/')[0]}/{name.lstrip('/')}"
+    return str(Path(base).parent.resolve() / name)
+
+
+def stem_of(name: str) -> str:
+    """The name of a file or folder without its endings `.tsv`, `.csv.gz`: what a catalogue made from it is called."""
+    last = posixpath.basename(name.rstrip("/")) if is_uri(name) else Path(name).expanduser().resolve().name
+    stem = Path(last).stem
+    return Path(stem).stem if Path(last).suffix in (".gz", ".bz2", ".xz", ".zst") else stem
+
+
+def filesystem(name: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a path or URI, and the path in it. Raises CatalogueError, e.g. where s3fs is missing."""
+    import fsspec
+
+    try:
+        return fsspec.core.url_to_fs(name if is_uri(name) else str(Path(name).expanduser()))
+    except (ImportError, ValueError) as error:
+        raise CatalogueError(f"{name} can't be reached: {error}") from error
+
+
+@contextmanager
+def reading(name: str) -> Iterator[IO[bytes]]:
+    """An open file. Raises CatalogueError with the reason where there is none."""
+    files, path = filesystem(name)
+    with explained(name), files.open(path, "rb") as file:
+        yield file
+
+
+def read_bytes(name: str) -> bytes:
+    """A whole file, unpacked where its name ends in .gz, .bz2 or .xz. Raises CatalogueError."""
+    import fsspec
+
+    with reading(name) as file, explained(name):
+        compression = fsspec.utils.infer_compression(name)
+        if compression is None:
+            return file.read()
+        with fsspec.compression.compr[compression](io.BytesIO(file.read()), mode="rb") as unpacked:
+            return unpacked.read()
+
+
+def stamp(name: str) -> str:
+    """What changes when a file does: its size, and its time of change or the store's tag. Raises CatalogueError."""
+    files, path = filesystem(name)
+    with explained(name):
+        return stamp_of(files.info(path))
+
+
+def stamp_of(info: dict[str, Any]) -> str:
+    """`stamp` of what fsspec's `info` or `find(detail=True)` gave."""
+    changed = [info.get(key) for key in ("mtime", "ETag", "etag", "md5Hash", "LastModified", "updated", "created")]
+    return f"{info.get('size')} {next((str(value) for value in changed if value), '')}"
+
+
+@contextmanager
+def explained(name: str) -> Iterator[None]:
+    """Turns what storage raises into a CatalogueError that names the file."""
+    try:
+        yield
+    except CatalogueError:
+        raise
+    except FileNotFoundError as error:
+        raise CatalogueError(f"{name} is not there") from error
+    except (OSError, EOFError, ValueError, ImportError) as error:
+        raise CatalogueError(f"{name} can't be read: {getattr(error, 'strerror', None) or error}") from error
+    except Exception as error:  # stores raise their libraries' own types: no credentials, no bucket
+        raise CatalogueError(f"{name} can't be read: {type(error).__name__}: {error}") from error

@@ -1,0 +1,168 @@
+"""The stage of `jobs.ingest` that fetches, checks and keeps pictures. Knows nothing of where rows come from.
+
+A picture that is read is decoded once, which is its check, and written by the worker under the sha256 of its bytes: it
+goes neither through Ray nor through the driver.
+"""
+
+import hashlib
+import os
+import uuid
+from pathlib import Path
+from threading import local
+from typing import Any
+
+import pyarrow as pa
+from PIL import Image
+
+from fromage_model.catalogue.feed_tables import CellReader
+from fromage_model.catalogue.feeds import Cell
+from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
+from fromage_model.catalogue.perceptual import signature
+from fromage_model.catalogue.siblings import thumbnail
+from fromage_model.catalogue.table import IMAGES_FOLDER
+from fromage_model.errors import CatalogueError, InvalidInput
+from fromage_model.images import ImageLimits, decode_image, image_format
+from jobs.stages import failed, require_columns
+
+# A JPEG is checked at this size: every byte is still read, few pixels are made.
+CHECKED_AT_PX = 224
+EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
+
+CELL = pa.struct([("file", pa.string()), ("part", pa.int64()), ("row", pa.int64())])
+# What is known of a picture that came before: where it lies in the catalogue, what it is, and its validators.
+BEFORE = pa.struct(
+    [
+        ("file", pa.string()),
+        ("sha256", pa.string()),
+        ("signature", pa.binary()),
+        ("etag", pa.string()),
+        ("last_modified", pa.string()),
+    ]
+)
+WANTED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("image", pa.string()),
+        ("svg", pa.large_binary()),
+        ("cell", CELL),
+        ("before", BEFORE),
+    ]
+)
+FETCHED = pa.schema(
+    [
+        ("row", pa.int64()),
+        ("file", pa.string()),
+        ("sha256", pa.string()),
+        ("signature", pa.binary()),
+        ("thumbnail", pa.binary()),
+        ("etag", pa.string()),
+        ("last_modified", pa.string()),
+        ("unchanged", pa.bool_()),
+        ("stage", pa.string()),
+        ("error", pa.string()),
+        ("message", pa.string()),
+        ("attempts", pa.int32()),
+    ]
+)
+
+
+class FetchPictures:
+    """WANTED -> FETCHED: each picture in `folder`/images, checked by decoding it, or why it is not there.
+
+    `svg` holds a drawing, which is rasterised on white; `cell` says where in a table bytes stand; where both are null,
+    `image` is a path or URL. A picture that the server says is unchanged is as it was `before`, and not written.
+    Raises CatalogueError where pictures can't be written.
+    """
+
+    columns = tuple(WANTED.names)
+
+    def __init__(
+        self,
+        *,
+        folder: str,
+        side_px: int,
+        image_limits: ImageLimits = ImageLimits(),
+        fetch_limits: FetchLimits = FetchLimits(),
+        allow_private: bool = False,
+        threads: int = 4,
+    ):
+        self.images = Path(folder, IMAGES_FOLDER)
+        self.side_px = side_px
+        self.image_limits = image_limits
+        self._fetcher = Fetcher(limits=fetch_limits, allow_private=allow_private, threads=threads)
+        self._mine = local()
+
+    def __call__(self, batch: pa.Table) -> pa.Table:
+        require_columns(batch, self.columns, stage="FetchPictures")
+        rows = batch.to_pylist()
+        results = self._fetcher.each(
+            [_wanted(row) for row in rows], lambda number, fetched: self._one(rows[number], fetched)
+        )
+        return pa.Table.from_pylist(results, schema=FETCHED)
+
+    def _one(self, row: dict[str, Any], fetched: Fetched | None) -> dict[str, Any]:
+        result = {"row": row["row"], "attempts": fetched.attempts if fetched else 1, "unchanged": False}
+        if fetched is not None and fetched.unchanged:
+            return result | row["before"] | {"unchanged": True}
+        if fetched is not None and fetched.data is None:
+            return result | failed("fetch", fetched.error)
+        stage = "render" if row["svg"] is not None else "read" if fetched is None else "decode"
+        try:
+            data = fetched.data if fetched and fetched.data is not None else self._own(row)
+            stage = "decode" if stage == "read" else stage
+            picture = decode_image(data, limits=self.image_limits, target_px=CHECKED_AT_PX)
+            found = image_format(data, limits=self.image_limits)
+        except (InvalidInput, ValueError) as error:
+            return result | failed(stage, error)
+        if fetched is not None:
+            result |= {"etag": fetched.etag, "last_modified": fetched.last_modified}
+        return result | self._kept(row, picture, data, EXTENSIONS.get(found, found.lower()))
+
+    def _kept(self, row: dict[str, Any], picture: Image.Image, data: bytes, extension: str) -> dict[str, Any]:
+        """Write the picture under the hash of its bytes: two rows that show the same one share a file."""
+        sha256 = hashlib.sha256(data).hexdigest()
+        name = f"{sha256}.{extension}"
+        write_picture(self.images / name, data)
+        small = thumbnail(picture).tobytes() if row["svg"] is not None else None
+        file = f"{IMAGES_FOLDER}/{name}"
+        return {"file": file, "sha256": sha256, "signature": signature(picture), "thumbnail": small}
+
+    def _own(self, row: dict[str, Any]) -> bytes:
+        """The bytes of a picture that nobody need fetch."""
+        if row["svg"] is not None:
+            return self._render(row["svg"])
+        if not hasattr(self._mine, "cells"):
+            self._mine.cells = CellReader()
+        return self._mine.cells.read(Cell(**row["cell"]))
+
+    def _render(self, svg: bytes) -> bytes:
+        """System fonts are left alone, so that every machine draws the same bytes."""
+        import resvg_py
+
+        return resvg_py.svg_to_bytes(
+            svg_string=svg.decode(),
+            width=self.side_px,
+            height=self.side_px,
+            background="white",
+            skip_system_fonts=True,
+        )
+
+
+def write_picture(path: Path, data: bytes) -> None:
+    """Write a file whole or not at all, unless it is there. Raises CatalogueError where the target can't be written."""
+    if path.exists():
+        return
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
+    try:
+        partial.write_bytes(data)
+        os.replace(partial, path)
+    except OSError as error:
+        partial.unlink(missing_ok=True)
+        raise CatalogueError(f"pictures can't be written to {path.parent}: {error.strerror or error}") from error
+
+
+def _wanted(row: dict[str, Any]) -> Wanted | None:
+    if row["svg"] is not None or row["cell"] is not None:
+        return None
+    before = row["before"] or {}
+    return Wanted(row["image"], etag=before.get("etag"), last_modified=before.get("last_modified"))
