@@ -20,7 +20,7 @@ from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
 from fromage_model.catalogue.perceptual import signature
 from fromage_model.catalogue.siblings import thumbnail
 from fromage_model.catalogue.table import IMAGES_FOLDER
-from fromage_model.errors import CatalogueError, InvalidInput
+from fromage_model.errors import InvalidInput, WriteError
 from fromage_model.images import ImageLimits, decode_image, image_format
 from jobs.stages import failed, require_columns
 
@@ -71,7 +71,7 @@ class FetchPictures:
 
     `svg` holds a drawing, which is rasterised on white; `cell` says where in a table bytes stand; where both are null,
     `image` is a path or URL. A picture that the server says is unchanged is as it was `before`, and not written.
-    Raises CatalogueError where pictures can't be written.
+    Raises WriteError where pictures can't be written.
     """
 
     columns = tuple(WANTED.names)
@@ -149,7 +149,7 @@ class FetchPictures:
 
 
 def write_picture(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, unless it is there. Raises CatalogueError where the target can't be written."""
+    """Write a file whole or not at all, unless it is there. Raises WriteError where the target can't be written."""
     if path.exists():
         return
     partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
@@ -158,7 +158,7 @@ def write_picture(path: Path, data: bytes) -> None:
         os.replace(partial, path)
     except OSError as error:
         partial.unlink(missing_ok=True)
-        raise CatalogueError(f"pictures can't be written to {path.parent}: {error.strerror or error}") from error
+        raise WriteError(f"pictures can't be written to {path.parent}: {error.strerror or error}") from error
 
 
 def _wanted(row: dict[str, Any]) -> Wanted | None:

@@ -1,9 +1,10 @@
 """A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl.
 
-Workers fetch, render, check and write pictures; this process writes the table. A row that can't be read goes to
-failures.parquet with its reason, and the job goes on. In a table, `image` is a path or URL, and `caption`, `item_url`,
-`brand` and `group` (of items that must be trained on or held out together) are known; other columns become attributes.
-On a cluster, paths must mean the same on every node. Knows nothing of models.
+In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `group` (of items that must be trained on
+or held out together) are known; other columns become attributes. Workers fetch, render, check and write pictures; what
+is fetched is kept if the job is killed, and the same command goes on with it. A row that can't be read goes to
+failures.parquet with its reason. Over a catalogue that is there, only what changed is changed, and what the feed no
+longer names is deleted. On a cluster, paths must mean the same on every node. Knows nothing of models.
 
     python -m jobs.ingest --source openmoji --out openmoji
 """
@@ -11,46 +12,48 @@ On a cluster, paths must mean the same on every node. Knows nothing of models.
 import json
 import logging
 from collections import Counter
-from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-
-from fromage_model.artefacts import place, writing
+from fromage_model.artefacts import check_replaceable, place, writing
 from fromage_model.catalogue import openmoji
-from fromage_model.catalogue.assemble import Picture, assemble
+from fromage_model.catalogue.assemble import Assembled, assemble
 from fromage_model.catalogue.feeds import Feed
 from fromage_model.catalogue.fetch import FetchLimits
-from fromage_model.catalogue.schema import HELD_OUT, Failure
-from fromage_model.catalogue.table import (
-    FAILURES_FILE,
-    IMAGES_FOLDER,
-    INFO_FILE,
-    SHARD_PATTERN,
-    fingerprint,
-    read_info,
-    write_catalogue,
-)
-from fromage_model.errors import CatalogueError
+from fromage_model.catalogue.hosts import Patience
+from fromage_model.catalogue.schema import HELD_OUT
+from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE, fingerprint, is_catalogue, read_info
+from fromage_model.catalogue.upsert import Upserted, upsert
+from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.images import ImageLimits
+from jobs.durable import DurableRun, Stage, work_folder
+from jobs.fetching import FetchPictures
+from jobs.ingesting import Known, Outcome, collect, wanted, write
 from jobs.report import Progress, Report, Stopwatch, ray_session, run
 from jobs.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
 
 log = logging.getLogger(__name__)
 
 # Raised whenever the same source and settings would give another catalogue.
-FORMAT = 1
-ROWS_PER_BATCH = 256
-REASONS_SHOWN = 3
+FORMAT = 2
+SHARD_ROWS = 256
+# What decides the content of a catalogue, beside the source.
+SETTINGS = (
+    "held_out",
+    "side_px",
+    "max_image_mib",
+    "max_image_megapixels",
+    "allow_private",
+    "encoding",
+    "drop_near_duplicates",
+)
 
 
 @dataclass(frozen=True)
 class IngestArgs:
-    """Make a catalogue."""
+    """Make a catalogue, or bring one up to date."""
 
     source: str = OPENMOJI
     """Where items come from: openmoji, openclipart, or a path or fsspec URI (s3://, gs://) of a folder of pictures, a
@@ -63,6 +66,8 @@ class IngestArgs:
     """Name or folder of the catalogue. Without it, the name of the source."""
     held_out: int | None = None
     """Least number of items to hold out of training. Without it, 300 for openmoji and a tenth of any other source."""
+    drop_near_duplicates: bool = False
+    """Drop an item whose picture is nearly that of an earlier one. near_duplicates.parquet names them either way."""
     side_px: int = 224
     """Width and height in pixels at which drawings (SVG) are rasterised."""
     max_image_mib: float = 20.0
@@ -71,49 +76,155 @@ class IngestArgs:
     """Most pixels of a picture that is read, in millions; a larger one is a failed row."""
     allow_private: bool = False
     """Fetch from private, loopback and link-local addresses too. Only for a feed that you wrote yourself."""
-    workers: int = 2
-    """Ray Data actors that fetch and check pictures."""
-    cpus_per_worker: float = 0.5
-    """CPUs that each actor reserves; fetching mostly waits."""
     per_host: int = 8
     """Most requests that one host gets at the same time, from all actors together."""
     at_once: int = 64
     """Most pictures that are fetched at the same time, by all actors together."""
+    attempts: int = 3
+    """Tries of a URL whose server does not answer, or not now; pauses between them double from half a second."""
+    connect_timeout_s: float = 10.0
+    """Seconds to wait for a connection."""
+    read_timeout_s: float = 20.0
+    """Seconds to wait for the next bytes."""
+    total_timeout_s: float = 60.0
+    """Seconds that one try may take in all."""
+    retry_dead_after_days: float = 7.0
+    """Days before a link is asked again of which the server said that there is no picture."""
+    max_failed: float = 0.01
+    """Largest share of rows that may fail; with more the job ends with exit code 1, and what succeeded is kept."""
+    retry_failed: bool = False
+    """Ask again now: rows that failed, and dead links."""
+    allow_shrink: bool = False
+    """Accept a feed, or a catalogue, that lost half of its rows or more."""
+    workers: int = 2
+    """Ray Data actors that fetch and check pictures."""
+    cpus_per_worker: float = 0.5
+    """CPUs that each actor reserves; fetching mostly waits."""
     threads: int = 4
     """Threads of each actor that read files and check pictures."""
     force: bool = False
-    """Make the catalogue again even where it is up to date."""
+    """Look at every picture again even where the catalogue is up to date, and drop what a killed run left."""
+
+    def __post_init__(self) -> None:
+        for name in ("per_host", "at_once", "attempts", "workers", "threads", "side_px"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
 
 def main(args: IngestArgs) -> Report:
     """Make the catalogue, or find it up to date. Raises FromageError for what the user can put right."""
     watch = Stopwatch()
     folder = place("catalogue", args.out or default_name(args.source))
-    if not args.force and (info := _up_to_date(folder, args)) is not None:
+    if not (args.force or args.retry_failed) and (info := _up_to_date(folder, args)) is not None:
+        DurableRun.forget(work_folder(folder))
         log.info("%s is up to date; --force makes it again", folder)
-        return _report(info, folder, watch, skipped=True)
+        return _report(info, folder, args, watch, skipped=True)
     feed = read_source(args.source, args.folder, encoding=args.encoding)
     refuse_inside(folder, args.source)
-    with writing(folder, marker=INFO_FILE) as scratch:
-        info = ingest(feed, scratch, args, name=folder.name)
-    _log_failures(info, folder)
-    return _report(info, folder, watch, skipped=False)
+    check_replaceable(folder, marker=INFO_FILE)
+    info = ingest(feed, folder, args)
+    if info["counts"]["failed"]:
+        counts = info["counts"]
+        log.warning("%d of %d rows failed; %s tells why", counts["failed"], counts["rows"], folder / FAILURES_FILE)
+    return _report(info, folder, args, watch, skipped=False)
 
 
-def ingest(feed: Feed, folder: Path, args: IngestArgs, *, name: str) -> dict[str, Any]:
-    """Fetch every picture of the feed and write the catalogue into `folder`; returns what its catalogue.json says.
+def ingest(feed: Feed, folder: Path, args: IngestArgs) -> dict[str, Any]:
+    """Fetch every picture of the feed and put the catalogue in its place; returns what its catalogue.json says.
 
-    Raises CatalogueError when not one row could be read.
+    Raises CatalogueError when not one row could be read, or too much would be gone.
     """
-    pictures, failures = _fetch_all(feed, folder, args)
-    if not pictures:
-        raise CatalogueError(f"none of the {len(feed.rows)} rows of {args.source} could be read: {_reasons(failures)}")
-    held_out = openmoji.HELD_OUT_ITEMS if args.held_out is None and feed.source == OPENMOJI else args.held_out
-    assembled = assemble(feed, pictures, held_out=held_out)
-    failures += assembled.failures
-    table = assembled.table
-    info = {
-        "name": name,
+    known = _known(folder, args)
+    if not args.allow_shrink:
+        known.refuse_shrinking("feed", len(feed.rows), known.info.get("counts", {}).get("rows"))
+    work = _fetch(feed, known, args)
+    outcome = collect(feed, known, work)
+    if not outcome.pictures:
+        work.remove()
+        raise CatalogueError(f"none of the {len(feed.rows)} rows of {args.source} could be read: {outcome.reasons()}")
+    now = datetime.now(UTC)
+    same_share = known.info.get("settings", {}).get("held_out") == args.held_out
+    assembled = assemble(
+        feed,
+        outcome.pictures,
+        held_out=openmoji.HELD_OUT_ITEMS if args.held_out is None and feed.source == OPENMOJI else args.held_out,
+        drop_near=args.drop_near_duplicates,
+        settled=known.before.splits if known.before and same_share else None,
+        now=now,
+    )
+    upserted = upsert(assembled.table, known.before, now=now)
+    if not args.allow_shrink and known.before:
+        known.refuse_shrinking("catalogue", upserted.table.num_rows, len(known.before.records))
+    info = _info(feed, folder, args, outcome, assembled, upserted)
+    with writing(folder, marker=INFO_FILE) as scratch:
+        write(scratch, outcome, assembled, upserted, known=known, work=Path(work_folder(folder)), info=info)
+    work.remove()
+    return info
+
+
+def _known(folder: Path, args: IngestArgs) -> Known:
+    """What the catalogue that is there knows. Raises CatalogueError where it is damaged, unless `force` gives it up."""
+    try:
+        return Known.read(folder)
+    except CatalogueError as error:
+        if not args.force:
+            raise CatalogueError(f"{error}. To make the catalogue anew, without its captions: --force") from error
+        log.warning("%s; it is made anew", error)
+        return Known(folder)
+
+
+def _fetch(feed: Feed, known: Known, args: IngestArgs) -> DurableRun:
+    """The finished run: every row to be fetched is, in this run or in one that was killed."""
+    work = DurableRun.open(
+        work_folder(known.folder),
+        job="ingest",
+        settings=_settings(args),
+        source=feed.sha256,
+        rows=wanted(feed, known, retry_dead_after_days=args.retry_dead_after_days, retry_failed=args.retry_failed),
+        shard_rows=SHARD_ROWS,
+        force=args.force,
+        retry_failed=args.retry_failed,
+    )
+    Path(work.files.root, IMAGES_FOLDER).mkdir(exist_ok=True)
+    if work.rows_done < work.rows:
+        progress = Progress("ingest", total=work.rows)
+        progress.add(work.rows_done)
+        with ray_session():
+            work.process([_stage(work, args)], on_shard=lambda done: progress.add(done.rows))
+    return work
+
+
+def _stage(work: DurableRun, args: IngestArgs) -> Stage:
+    """Workers share the limits on requests evenly, so that together they hold them."""
+    limits = ImageLimits(max_bytes=int(args.max_image_mib * 2**20), max_pixels=int(args.max_image_megapixels * 1e6))
+    workers = min(args.workers, args.per_host, args.at_once, work.shards)
+    fetching = FetchLimits(
+        max_bytes=limits.max_bytes,
+        connect_s=args.connect_timeout_s,
+        read_s=args.read_timeout_s,
+        total_s=args.total_timeout_s,
+        patience=Patience(attempts=args.attempts),
+        per_host=args.per_host // workers,
+        at_once=args.at_once // workers,
+    )
+    options = {
+        "folder": work.files.root,
+        "side_px": args.side_px,
+        "image_limits": limits,
+        "fetch_limits": fetching,
+        "allow_private": args.allow_private,
+        "threads": args.threads,
+    }
+    return Stage(FetchPictures, options, num_cpus=args.cpus_per_worker, workers=(workers, workers))
+
+
+def _info(
+    feed: Feed, folder: Path, args: IngestArgs, outcome: Outcome, assembled: Assembled, upserted: Upserted
+) -> dict[str, Any]:
+    """What catalogue.json says. `rows` are `items`, `doubles` and `failed` together."""
+    table, failures = upserted.table, outcome.failures + assembled.failures
+    return {
+        "name": folder.name,
         "source": feed.source,
         "source_sha256": feed.sha256,
         "licence": feed.licence,
@@ -123,102 +234,25 @@ def ingest(feed: Feed, folder: Path, args: IngestArgs, *, name: str) -> dict[str
         "counts": {
             "rows": len(feed.rows),
             "items": table.num_rows,
+            "doubles": len(assembled.doubles),
             "failed": len(failures),
             "failed_by_reason": dict(Counter(failure.error for failure in failures)),
+            "near_duplicates": len(assembled.near),
             "groups": len(set(table["group"].to_pylist())),
             "held_out": table["split"].to_pylist().count(HELD_OUT),
+            "added": upserted.added,
+            "changed": upserted.changed,
+            "unchanged": upserted.unchanged,
+            "deleted": upserted.deleted,
+            "pictures_not_sent_again": outcome.unchanged,
+            "pictures_kept_because_unreachable": outcome.stale,
         },
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
-    write_catalogue(folder, table=table, failures=failures, info=info)
-    return info
-
-
-def _fetch_all(feed: Feed, folder: Path, args: IngestArgs) -> tuple[list[Picture], list[Failure]]:
-    """Write the pictures below `folder`; rows whose picture can't be had, or that are bad anyway, are failures."""
-    now = datetime.now(UTC)
-    failures = [
-        Failure(row.row, None, row.image or None, "feed", "BadRow", row.problem, 0, now)
-        for row in feed.rows
-        if row.problem
-    ]
-    (folder / IMAGES_FOLDER).mkdir()
-    image_of = {row.row: row.image for row in feed.rows if not row.problem}
-    pictures: list[Picture] = []
-    if not image_of:
-        return pictures, failures
-    progress = Progress("ingest", total=len(image_of))
-    with ray_session():
-        for batch in _fetched(feed, folder, args):
-            for row in batch.to_pylist():
-                if row["error"] is not None:
-                    failures.append(_failure(row, image_of[row["row"]]))
-                else:
-                    pictures.append(_picture(row))
-            progress.add(batch.num_rows)
-    return pictures, failures
-
-
-def _fetched(feed: Feed, folder: Path, args: IngestArgs) -> Iterable[pa.Table]:
-    """The stage's output, in the order of the feed."""
-    import ray
-
-    from jobs.fetching import WANTED, FetchPictures
-
-    wanted = [
-        {"row": row.row, "image": row.image, "svg": row.svg, "cell": asdict(row.cell) if row.cell else None}
-        for row in feed.rows
-        if not row.problem
-    ]
-    blocks = [
-        pa.Table.from_pylist(wanted[start : start + ROWS_PER_BATCH], schema=WANTED)
-        for start in range(0, len(wanted), ROWS_PER_BATCH)
-    ]
-    limits = ImageLimits(max_bytes=int(args.max_image_mib * 2**20), max_pixels=int(args.max_image_megapixels * 1e6))
-    workers = max(1, min(args.workers, args.per_host, args.at_once, len(blocks)))
-    fetching = FetchLimits(
-        max_bytes=limits.max_bytes, per_host=args.per_host // workers, at_once=args.at_once // workers
-    )
-    rows = ray.data.from_arrow(blocks).map_batches(
-        FetchPictures,
-        fn_constructor_kwargs={
-            "folder": str(folder.resolve()),
-            "side_px": args.side_px,
-            "image_limits": limits,
-            "fetch_limits": fetching,
-            "allow_private": args.allow_private,
-            "threads": args.threads,
-        },
-        batch_format="pyarrow",
-        batch_size=ROWS_PER_BATCH,
-        num_cpus=args.cpus_per_worker,
-        compute=ray.data.ActorPoolStrategy(size=workers),
-    )
-    return rows.iter_batches(batch_format="pyarrow", batch_size=None)
-
-
-def _picture(row: dict[str, Any]) -> Picture:
-    small = None if row["thumbnail"] is None else np.frombuffer(row["thumbnail"], dtype=np.uint8)
-    return Picture(row["row"], row["file"], row["sha256"], small)
-
-
-def _failure(row: dict[str, Any], image: str) -> Failure:
-    return Failure(
-        row=row["row"],
-        id=None,
-        image=image,
-        stage=row["stage"],
-        error=row["error"],
-        message=row["message"],
-        attempts=row["attempts"],
-        failed_at=datetime.now(UTC),
-    )
 
 
 def _settings(args: IngestArgs) -> dict[str, Any]:
-    """What decides the content of the catalogue, beside the source."""
-    names = ("held_out", "side_px", "max_image_mib", "max_image_megapixels", "allow_private")
-    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in names}
+    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS}
 
 
 def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
@@ -229,34 +263,24 @@ def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
         return None
     if info is None or info.get("settings") != json.loads(json.dumps(_settings(args))):
         return None
-    if not (folder / FAILURES_FILE).is_file() or not any(folder.glob(SHARD_PATTERN)):
+    if not (folder / FAILURES_FILE).is_file() or not is_catalogue(folder):
         return None
     found = source_sha256(args.source, args.folder, encoding=args.encoding)
     return info if info.get("source_sha256") == found else None
 
 
-def _log_failures(info: dict[str, Any], folder: Path) -> None:
+def _report(info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwatch, *, skipped: bool) -> Report:
     counts = info["counts"]
-    if counts["failed"]:
-        log.warning("%d of %d rows failed; %s tells why", counts["failed"], counts["rows"], folder / FAILURES_FILE)
-
-
-def _reasons(failures: list[Failure]) -> str:
-    counts = Counter(f"{failure.stage}: {failure.message}" for failure in failures)
-    return "; ".join(f"{reason} ({count}x)" for reason, count in counts.most_common(REASONS_SHOWN))
-
-
-def _report(info: dict[str, Any], folder: Path, watch: Stopwatch, *, skipped: bool) -> Report:
-    counts = info["counts"]
+    told = ("items", "doubles", "near_duplicates", "added", "changed", "unchanged", "deleted", "groups", "held_out")
     return Report(
         "ingest",
         rows_in=counts["rows"],
-        rows_out=counts["items"],
+        rows_out=counts["items"] + counts["doubles"],
         rows_failed=counts["failed"],
         seconds=watch.seconds,
         output=folder,
-        groups=counts["groups"],
-        held_out=counts["held_out"],
+        max_failed=args.max_failed,
+        **{name: counts[name] for name in told},
         fingerprint=info["fingerprint"],
         skipped=skipped,
     )

@@ -75,7 +75,9 @@ def choose(catalogue: str) -> Choice:
 def steps(choice: Choice, *, bundle: str) -> list[Step]:
     """The jobs in the order in which they build on one another."""
     job = (sys.executable, "-m")
-    ingest = Step("catalogue", (*job, "jobs.ingest", "--source", str(choice.source), "--out", choice.name))
+    ingest = Step(
+        "catalogue", (*job, "jobs.ingest", "--source", str(choice.source), "--out", choice.name, "--max-failed", "1")
+    )
     return [
         Step("weights", (*job, "fromage_model.pretrained")),
         *([ingest] if choice.source else []),

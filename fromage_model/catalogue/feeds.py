@@ -19,8 +19,6 @@ from fromage_model.errors import CatalogueError
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
 KNOWN_COLUMNS = ("image", "caption", "item_url", "brand", "group")
-# The attribute that holds every caption of an item that has several, as a JSON list; the first is its `caption`.
-CAPTIONS = "captions"
 # What the fashion project writes where there is no caption yet.
 NO_CAPTION = "0"
 
@@ -39,13 +37,14 @@ class FeedRow:
     """One row as the feed gives it. `row` counts from 1; in a TSV it is the line below the header.
 
     `image` is a path, a URL, or only a name where `svg` holds the drawing itself or `cell` says where the bytes are.
-    `problem` says why the row can't be used, where that is known before its picture is fetched. `series` names what
-    drawings are variants of.
+    `captions` are all of a row that has several, `caption` among them. `problem` says why the row can't be used, where
+    that is known before its picture is fetched. `series` names what drawings are variants of.
     """
 
     row: int
     image: str
     caption: str | None = None
+    captions: tuple[str, ...] = ()
     item_url: str | None = None
     brand: str | None = None
     attributes: dict[str, str] = field(default_factory=dict)
@@ -87,15 +86,13 @@ def row_from(
 ) -> FeedRow:
     """The row that named values mean; a picture's path is relative to the file `base`.
 
-    `caption` may be a list: its first is the caption, all of them stand in the attribute `captions` as JSON. Columns
-    that are not known become attributes. What is empty is left out, and so is a caption `0`.
+    `caption` may be a list, whose first is then the caption. Columns that are not known become attributes. What is
+    empty is left out, and so is a caption `0`.
     """
     texts = {name: text for name, value in values.items() if name != "caption" and (text := text_of(value))}
     captions = _captions(values.get("caption"))
     image = texts.get("image", "") if cell is None else f"{cell.file}#{number}"
     attributes = {name: text for name, text in texts.items() if name and name not in KNOWN_COLUMNS}
-    if len(captions) > 1:
-        attributes[CAPTIONS] = json.dumps(captions, ensure_ascii=False)
     item_url = texts.get("item_url")
     if problem is None and not image:
         problem = "the image field is empty"
@@ -105,6 +102,7 @@ def row_from(
         row=number,
         image=beside(base, image) if image and cell is None else image,
         caption=captions[0] if captions else None,
+        captions=tuple(captions) if len(captions) > 1 else (),
         item_url=item_url,
         brand=texts.get("brand"),
         attributes=attributes,

@@ -111,7 +111,9 @@ class Fetcher:
 
     def fetch(self, image: str) -> Fetched:
         """The bytes behind a path or URL; never raises for what a feed can get wrong."""
-        return self.each([Wanted(image)], lambda number, fetched: fetched)[0]
+        (found,) = self.each([Wanted(image)], lambda number, fetched: fetched)
+        assert found is not None
+        return found
 
     def each(self, wanted: Sequence[Wanted | None], then: Callable[[int, Fetched | None], T]) -> list[T]:
         """`then(number, what came)` for every one, in their order; the bytes of a picture live until `then` is done.

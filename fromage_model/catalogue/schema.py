@@ -9,6 +9,7 @@ import pyarrow as pa
 ID_DIGITS = 32
 TRAIN = "train"
 HELD_OUT = "held-out"
+CAPTION_BY_FEED = "feed"
 
 TIMESTAMP = pa.timestamp("us", tz="UTC")
 SCHEMA = pa.schema(
@@ -38,6 +39,27 @@ FAILURES_SCHEMA = pa.schema(
         pa.field("message", pa.string(), nullable=False),
         pa.field("attempts", pa.int32(), nullable=False),
         pa.field("failed_at", TIMESTAMP, nullable=False),
+    ]
+)
+
+DOUBLES_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("image", pa.string(), nullable=False),
+        pa.field("of_row", pa.int64(), nullable=False),
+        pa.field("same", pa.string(), nullable=False),
+    ]
+)
+NEAR_SCHEMA = pa.schema(
+    [
+        pa.field("row", pa.int64(), nullable=False),
+        pa.field("id", pa.string(), nullable=False),
+        pa.field("other_row", pa.int64(), nullable=False),
+        pa.field("other_id", pa.string(), nullable=False),
+        pa.field("same_bytes", pa.bool_(), nullable=False),
+        pa.field("bits", pa.int32(), nullable=False),
+        pa.field("dropped", pa.bool_(), nullable=False),
     ]
 )
 
@@ -73,6 +95,33 @@ class Failure:
     message: str
     attempts: int
     failed_at: datetime
+
+
+@dataclass(frozen=True)
+class Double:
+    """A row that came to an item which is there, that of row `of_row`: by the `same` item_url or picture."""
+
+    row: int
+    id: str
+    image: str
+    of_row: int
+    same: str
+
+
+@dataclass(frozen=True)
+class NearPair:
+    """Two items whose pictures are the same (`same_bytes`) or nearly: of 256 `bits` of a hash so many differ.
+
+    The later one comes first; `dropped` says that it became a double of the other.
+    """
+
+    row: int
+    id: str
+    other_row: int
+    other_id: str
+    same_bytes: bool
+    bits: int
+    dropped: bool
 
 
 def item_id(*, item_url: str | None, image_sha256: str) -> str:

@@ -15,11 +15,22 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fromage_model.artefacts import is_uri, locate
-from fromage_model.catalogue.schema import FAILURES_SCHEMA, SCHEMA, Failure, Item
+from fromage_model.catalogue.schema import (
+    DOUBLES_SCHEMA,
+    FAILURES_SCHEMA,
+    NEAR_SCHEMA,
+    SCHEMA,
+    Double,
+    Failure,
+    Item,
+    NearPair,
+)
 from fromage_model.errors import CatalogueError, InvalidInput
 
 INFO_FILE = "catalogue.json"
 FAILURES_FILE = "failures.parquet"
+DOUBLES_FILE = "doubles.parquet"
+NEAR_FILE = "near_duplicates.parquet"
 IMAGES_FOLDER = "images"
 SHARD_PATTERN = "items-*.parquet"
 ROWS_PER_SHARD = 10_000
@@ -101,6 +112,11 @@ def fingerprint(table: pa.Table) -> str:
     return digest.hexdigest()[:32]
 
 
+def is_catalogue(folder: Path) -> bool:
+    """Whether items lie in `folder`."""
+    return any(folder.glob(SHARD_PATTERN))
+
+
 def read_info(folder: Path) -> dict[str, Any] | None:
     """What `catalogue.json` says, or None where there is none. Raises CatalogueError where it is no JSON object."""
     path = folder / INFO_FILE
@@ -117,17 +133,28 @@ def read_info(folder: Path) -> dict[str, Any] | None:
 
 def write_catalogue(folder: Path, *, table: pa.Table, failures: Sequence[Failure], info: dict[str, Any]) -> None:
     """Write all but the pictures into `folder`, which `artefacts.writing` gave."""
+    write_items(folder, table)
+    write_failures(folder, failures)
+    (folder / INFO_FILE).write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
+
+
+def write_items(folder: Path, table: pa.Table) -> None:
+    """The shards of the table, over those of the same name."""
     table = table.cast(SCHEMA)
     for shard, start in enumerate(range(0, max(table.num_rows, 1), ROWS_PER_SHARD)):
         pq.write_table(table.slice(start, ROWS_PER_SHARD), folder / f"items-{shard:05d}.parquet")
-    write_failures(folder, failures)
-    (folder / INFO_FILE).write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
 
 
 def write_failures(folder: Path, failures: Sequence[Failure]) -> None:
     """Rows that failed, in the order of the feed; the file is there, empty, when none did."""
     rows = [vars(failure) for failure in sorted(failures, key=lambda failure: failure.row)]
     pq.write_table(pa.Table.from_pylist(rows, schema=FAILURES_SCHEMA), folder / FAILURES_FILE)
+
+
+def write_doubles(folder: Path, doubles: Sequence[Double], near: Sequence[NearPair]) -> None:
+    """Rows that came to items which are there, and pairs of items with pictures that are the same or nearly."""
+    pq.write_table(pa.Table.from_pylist([vars(double) for double in doubles], DOUBLES_SCHEMA), folder / DOUBLES_FILE)
+    pq.write_table(pa.Table.from_pylist([vars(pair) for pair in near], NEAR_SCHEMA), folder / NEAR_FILE)
 
 
 def _read_shard(path: Path) -> pa.Table:

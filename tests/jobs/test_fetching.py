@@ -3,6 +3,7 @@
 import hashlib
 import io
 import os
+import subprocess
 from pathlib import Path
 
 import numpy as np
@@ -12,7 +13,7 @@ import pytest
 from PIL import Image
 
 from fromage_model.catalogue.perceptual import SIGNATURE_BYTES
-from fromage_model.errors import CatalogueError
+from fromage_model.errors import CatalogueError, WriteError
 from fromage_model.images import ImageLimits
 from jobs.fetching import FETCHED, WANTED, FetchPictures
 from tests.pictures import encoded, png
@@ -114,7 +115,7 @@ def test_the_stage_says_which_column_is_missing(tmp_path):
 def test_a_target_that_can_not_be_written_stops_the_job(tmp_path):
     stage = FetchPictures(folder=str(tmp_path / "absent"), side_px=8, threads=1)
     picture = write(tmp_path, "a.png", png())
-    with pytest.raises(CatalogueError, match=r"pictures can't be written to .*absent/images: No such file"):
+    with pytest.raises(WriteError, match=r"pictures can't be written to .*absent/images: No such file"):
         stage(pa.Table.from_pylist([{"row": 1, "image": str(picture)}], schema=WANTED))
 
 
@@ -122,3 +123,20 @@ def test_two_rows_with_one_picture_share_a_file(tmp_path, fetch):
     first, second = fetch(write(tmp_path, "a.png", png()), write(tmp_path, "b.png", png()))
     assert first["file"] == second["file"]
     assert Image.open(io.BytesIO((tmp_path / "out" / first["file"]).read_bytes())).size == (8, 8)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can mount a small disk")
+def test_a_full_disk_stops_the_stage_with_its_reason(tmp_path):
+    disk = tmp_path / "disk"
+    disk.mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=16k", "tmpfs", str(disk)], check=True)
+    try:
+        (disk / "images").mkdir()
+        picture = write(tmp_path, "a.png", encoded(Image.effect_noise((300, 300), 80)))
+        with pytest.raises(WriteError, match=r"pictures can't be written.*: No space left on device"):
+            FetchPictures(folder=str(disk), side_px=8)(
+                pa.Table.from_pylist([{"row": 1, "image": str(picture)}], WANTED)
+            )
+        assert list((disk / "images").iterdir()) == []
+    finally:
+        subprocess.run(["umount", "--lazy", str(disk)], check=True)

@@ -16,7 +16,7 @@ from PIL import Image
 
 from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.errors import CatalogueError, ConfigError, WriteError
 from jobs.ingest import IngestArgs, main
 from tests.pictures import encoded, write_png
 
@@ -62,7 +62,8 @@ def test_a_folder_becomes_a_catalogue_of_its_own_bytes(tmp_path):
     (tmp_path / "shop" / "no.png").write_bytes(b"no picture")
     (tmp_path / "shop" / "photo.jpg").write_bytes(encoded(Image.new("RGB", (900, 700)), "JPEG"))
     report = ingest(tmp_path / "shop")
-    assert (report.rows_in, report.rows_out, report.rows_failed) == (14, 12, 2)
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (14, 13, 1)
+    assert (report.extra["items"], report.extra["doubles"]) == (12, 1)
     catalogue = Catalogue.open("shop")
     assert catalogue.folder == home() / "catalogues" / "shop"
     first = catalogue.items()[0]
@@ -73,7 +74,6 @@ def test_a_folder_becomes_a_catalogue_of_its_own_bytes(tmp_path):
     assert len(catalogue.items("held-out")) == 1
     failures = pq.read_table(catalogue.folder / "failures.parquet").to_pylist()
     assert [(Path(row["image"]).name, row["stage"], row["error"]) for row in failures] == [
-        ("copy.png", "id", "Duplicate"),
         ("no.png", "decode", "ImageError"),
     ]
 
@@ -92,12 +92,12 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
         f"{shop_url}/page.html\tPage\thttps://shop.example/4",
         "pictures/none.png\tNone\thttps://shop.example/5",
         "\tNo image\thttps://shop.example/6",
-        "pictures/hat.png\tAgain\thttps://shop.example/1",
+        "pictures/hat.png\tAgain\thttps://shop.example/2",
         "s3://bucket/a.png\tBucket\thttps://shop.example/8",
         "pictures/big.png\tBig\thttps://shop.example/9",
     )
     report = ingest(source, allow_private=True, max_image_megapixels=0.001)
-    assert (report.rows_in, report.rows_out, report.rows_failed) == (9, 2, 7)
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (9, 3, 6)
     dress, hat = Catalogue.open("feed").items()
     assert (dress.caption, dress.attributes, hat.caption) == ("Red dress", {"colour": "red"}, None)
     failures = pq.read_table(home() / "catalogues" / "feed" / "failures.parquet").to_pylist()
@@ -106,18 +106,20 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
         (4, "fetch"),
         (5, "fetch"),
         (6, "feed"),
-        (7, "id"),
         (8, "fetch"),
         (9, "decode"),
     ]
     reasons = [row["message"] for row in failures]
     for message, part in zip(
         reasons,
-        ("404", "server sent text/html", "No such file", "empty", "row 1", "s3fs", "too many pixels"),
+        ("404", "server sent text/html", "No such file", "empty", "s3fs", "too many pixels"),
         strict=True,
     ):
         assert part in message
     assert failures[0]["image"] == f"{shop_url}/absent.png"
+    (double,) = pq.read_table(home() / "catalogues" / "feed" / "doubles.parquet").to_pylist()
+    assert (double["row"], double["of_row"], double["id"], double["same"]) == (7, 2, hat.id, "item_url")
+    assert hat.attributes == {}
 
 
 def test_private_addresses_are_refused_unless_allowed(tmp_path, shop_url):
@@ -179,6 +181,13 @@ def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path):
 def test_a_source_that_is_nowhere_is_refused(tmp_path):
     with pytest.raises(CatalogueError, match="expected openmoji, openclipart, a folder of pictures, TSV"):
         ingest(tmp_path / "absent.tsv")
+
+
+def test_a_target_that_can_not_be_written_is_named(tmp_path):
+    write_png(tmp_path / "shop" / "a.png")
+    (tmp_path / "file").write_text("not a folder")
+    with pytest.raises(WriteError, match=r"file/.shop.work can't be written: Not a directory"):
+        ingest(tmp_path / "shop", out=str(tmp_path / "file" / "shop"))
 
 
 def run_job(*options: str) -> subprocess.CompletedProcess:

@@ -1,6 +1,7 @@
 """A feed and its pictures become a table: ids, duplicates, groups and the split."""
 
 import hashlib
+from dataclasses import replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -10,6 +11,7 @@ from fromage_model.catalogue import SCHEMA
 from fromage_model.catalogue import assemble as module
 from fromage_model.catalogue.assemble import Picture, assemble
 from fromage_model.catalogue.feeds import Feed, FeedRow
+from fromage_model.catalogue.perceptual import SIGNATURE_BYTES
 from fromage_model.catalogue.split import held_out_groups
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)
@@ -51,10 +53,66 @@ def test_of_rows_with_the_same_id_the_first_is_kept_and_the_others_are_reported(
     rows = feed(FeedRow(1, "a", item_url=url), FeedRow(2, "b", item_url=url), FeedRow(3, "c"), FeedRow(4, "d"))
     done = assemble(rows, [picture(1), picture(2), picture(3, "same"), picture(4, "same")], held_out=0, now=NOW)
     assert done.table.num_rows == 2
-    assert [(failure.row, failure.error, failure.message) for failure in done.failures] == [
-        (2, "Duplicate", "the same item_url as row 1, which was kept"),
-        (4, "Duplicate", "the same picture as row 3, which was kept"),
+    assert [(double.row, double.of_row, double.same) for double in done.doubles] == [
+        (2, 1, "item_url"),
+        (4, 3, "picture"),
     ]
+    assert [double.id for double in done.doubles] == done.table["id"].to_pylist()
+    assert done.failures == []
+
+
+def test_an_item_keeps_the_captions_of_all_its_rows():
+    rows = feed(
+        FeedRow(1, "a", caption="A hat"),
+        FeedRow(2, "b", caption="A straw hat", captions=("A straw hat", "A hat", "Ein Hut")),
+        FeedRow(3, "c", caption="A shoe"),
+    )
+    pictures = [picture(1, "same"), picture(2, "same"), picture(3)]
+    hat, shoe = assemble(rows, pictures, held_out=0, now=NOW).table.to_pylist()
+    assert hat["caption"] == "A hat"
+    assert hat["attributes"] == [("captions", '["A hat", "A straw hat", "Ein Hut"]')]
+    assert shoe["attributes"] == []
+
+
+def signed(row: int, *, bits: int = 0, data: str = "") -> Picture:
+    """A picture of one colour whose hash differs from that of the others by its first `bits`."""
+    hash = np.packbits(np.arange(256) < bits)
+    known = np.concatenate([hash, np.zeros(SIGNATURE_BYTES - len(hash), dtype=np.uint8)])
+    return replace(picture(row, data), signature=known.tobytes())
+
+
+LINKED = [FeedRow(row, f"{row}.png", item_url=f"https://shop.example/{row}", caption=f"c{row}") for row in range(1, 6)]
+# Row 2 is row 1's picture, row 3 nearly; row 4 is near row 3 alone, and row 5 near none.
+ALIKE = [signed(1, data="x"), signed(2, data="x"), signed(3, bits=8), signed(4, bits=20), signed(5, bits=200)]
+
+
+def test_the_same_and_nearly_the_same_picture_under_different_links_are_reported():
+    done = assemble(feed(*LINKED), ALIKE, held_out=0, now=NOW)
+    assert done.table.num_rows == 5
+    assert [(pair.other_row, pair.row, pair.same_bytes, pair.bits, pair.dropped) for pair in done.near] == [
+        (1, 2, True, 0, False),
+        (1, 3, False, 8, False),
+        (2, 3, False, 8, False),
+        (3, 4, False, 12, False),
+    ]
+    ids = dict(zip(range(1, 6), done.table["id"].to_pylist(), strict=True))
+    assert all((pair.id, pair.other_id) == (ids[pair.row], ids[pair.other_row]) for pair in done.near)
+
+
+def test_near_duplicates_are_dropped_when_asked_for_and_become_doubles_of_the_one_that_stays():
+    again = FeedRow(6, "6.png", item_url="https://shop.example/3", caption="c6")
+    done = assemble(feed(*LINKED, again), [*ALIKE, picture(6)], held_out=0, drop_near=True, now=NOW)
+    stayed = done.table.to_pylist()
+    assert [record["item_url"] for record in stayed] == [f"https://shop.example/{row}" for row in (1, 4, 5)]
+    assert [(double.row, double.of_row, double.same) for double in done.doubles] == [
+        (2, 1, "near-identical"),
+        (3, 1, "near-identical"),
+        (6, 1, "item_url"),
+    ]
+    assert {double.id for double in done.doubles} == {stayed[0]["id"]}
+    assert stayed[0]["attributes"] == [("captions", '["c1", "c2", "c3", "c6"]')]
+    assert [pair.dropped for pair in done.near] == [True, True, False, False]
+    assert done.table.num_rows + len(done.doubles) == 6
 
 
 def test_two_urls_with_one_id_are_reported_as_a_collision(monkeypatch):
@@ -97,6 +155,17 @@ def test_the_split_does_not_depend_on_the_order_of_items():
 @pytest.mark.parametrize(("items", "expected"), [(100, 10), (5, 0), (0, 0)])
 def test_a_tenth_is_held_out_by_default(items, expected):
     assert len(held_out_groups([str(item) for item in range(items)])) == expected
+
+
+def test_what_is_settled_keeps_its_split_when_the_catalogue_grows():
+    before = [f"g{item}" for item in range(50)]
+    held_out = held_out_groups(before, at_least=5)
+    settled = {group: "held-out" if group in held_out else "train" for group in before}
+    grown = [*before, *(f"new{item}" for item in range(50))]
+    chosen = held_out_groups(grown, at_least=10, settled=settled)
+    assert len(chosen) == 10
+    assert chosen & set(before) == held_out
+    assert held_out_groups(grown, at_least=10) != chosen
 
 
 def test_nothing_is_held_out_when_nothing_is_asked_for():

@@ -1,0 +1,187 @@
+"""What `jobs.ingest` does between a feed and a catalogue: which rows to fetch, what came, and what is written.
+
+Knows nothing of command lines, and of Ray only that `DurableRun` takes it.
+"""
+
+import os
+import shutil
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from fromage_model.catalogue.assemble import Assembled, Picture
+from fromage_model.catalogue.feeds import Feed, FeedRow
+from fromage_model.catalogue.fetch import DeadLink as NoPicture
+from fromage_model.catalogue.fetch import Unreachable
+from fromage_model.catalogue.links import DeadLink, Link, failed_again, read_dead_links, read_links, write_links
+from fromage_model.catalogue.schema import Failure
+from fromage_model.catalogue.storage import WEB_SCHEMES, scheme_of
+from fromage_model.catalogue.table import (
+    IMAGES_FOLDER,
+    Catalogue,
+    is_catalogue,
+    write_catalogue,
+    write_doubles,
+)
+from fromage_model.catalogue.upsert import Before, Upserted, read_origins, write_origins
+from fromage_model.errors import CatalogueError, WriteError
+from jobs.durable import DurableRun
+from jobs.fetching import WANTED
+
+ROWS_PER_TABLE = 4096
+REASONS_SHOWN = 3
+
+
+@dataclass(frozen=True)
+class Known:
+    """What the catalogue that is there knows: its items, its links by URL, its dead links."""
+
+    folder: Path
+    info: dict[str, Any] = field(default_factory=dict)
+    before: Before | None = None
+    links: dict[str, Link] = field(default_factory=dict)
+    dead: dict[str, DeadLink] = field(default_factory=dict)
+
+    @classmethod
+    def read(cls, folder: Path) -> "Known":
+        """Of nothing, nothing. Raises CatalogueError where a table is of another form."""
+        if not is_catalogue(folder):
+            return cls(folder)
+        catalogue = Catalogue.open(folder)
+        before = Before.of(catalogue.table, read_origins(folder))
+        return cls(folder, catalogue.info, before, read_links(folder), read_dead_links(folder))
+
+    def refuse_shrinking(self, what: str, now: int, before: int | None) -> None:
+        """Raises CatalogueError where half or more would be gone."""
+        if before and now * 2 <= before:
+            raise CatalogueError(
+                f"the {what} of {self.folder} would shrink from {before:,} to {now:,}; nothing was changed. "
+                "If that is meant: --allow-shrink"
+            )
+
+
+@dataclass
+class Outcome:
+    """What came of every row of a feed: a picture or a failure, and what is remembered of links."""
+
+    pictures: list[Picture] = field(default_factory=list)
+    failures: list[Failure] = field(default_factory=list)
+    links: dict[str, Link] = field(default_factory=dict)
+    dead: dict[str, DeadLink] = field(default_factory=dict)
+    unchanged: int = 0
+    stale: int = 0
+
+    def reasons(self) -> str:
+        """The most frequent reasons of failures, in words."""
+        counts = Counter(f"{failure.stage}: {failure.message}" for failure in self.failures)
+        return "; ".join(f"{reason} ({count}x)" for reason, count in counts.most_common(REASONS_SHOWN))
+
+
+def wanted(feed: Feed, known: Known, *, retry_dead_after_days: float, retry_failed: bool) -> Iterator[pa.Table]:
+    """The rows to fetch, WANTED, with what is known of their pictures; not those that are bad, nor dead links."""
+    now = datetime.now(UTC)
+    rows = []
+    for row in feed.rows:
+        rests = row.image in known.dead and known.dead[row.image].rests(now, retry_dead_after_days)
+        if row.problem is None and (retry_failed or not rests):
+            rows.append(_wanted_row(row, known))
+        if len(rows) == ROWS_PER_TABLE:
+            yield pa.Table.from_pylist(rows, schema=WANTED)
+            rows = []
+    yield pa.Table.from_pylist(rows, schema=WANTED)
+
+
+def collect(feed: Feed, known: Known, run: DurableRun) -> Outcome:
+    """What a finished run, and what is known, say of every row of the feed."""
+    outcome = Outcome()
+    by_number = {row.row: row for row in feed.rows}
+    for table in run.tables():
+        for came in table.to_pylist():
+            _add_picture(outcome, by_number[came["row"]], came)
+    failures = [Failure(**row) for table in run.failures() for row in table.to_pylist()]
+    for failure in failures:
+        _add_failure(outcome, by_number[failure.row], failure, known)
+    accounted = {picture.row for picture in outcome.pictures} | {failure.row for failure in outcome.failures}
+    for number, row in by_number.items():
+        if number not in accounted:
+            outcome.failures.append(_not_fetched(row, known))
+            if row.image in known.dead:
+                outcome.dead[row.image] = known.dead[row.image]
+    return outcome
+
+
+def write(
+    scratch: Path, outcome: Outcome, assembled: Assembled, upserted: Upserted, *, known: Known, work: Path, info: dict
+) -> None:
+    """All files of the catalogue into `scratch`: pictures are linked from where they were fetched, or were before."""
+    (scratch / IMAGES_FOLDER).mkdir()
+    shown = set(upserted.table["image"].to_pylist())
+    links = [link for link in outcome.links.values() if link.file in shown]
+    for file in shown:
+        fetched = work / file
+        _link(fetched if fetched.is_file() else known.folder / file, scratch / file)
+    write_catalogue(scratch, table=upserted.table, failures=outcome.failures + assembled.failures, info=info)
+    write_doubles(scratch, assembled.doubles, assembled.near)
+    write_origins(scratch, upserted.origins)
+    write_links(scratch, links, outcome.dead.values())
+
+
+def _wanted_row(row: FeedRow, known: Known) -> dict[str, Any]:
+    link = known.links.get(row.image)
+    before = None
+    if link is not None:
+        before = {name: value for name, value in vars(link).items() if name != "url"}
+    cell = None if row.cell is None else asdict(row.cell)
+    return {"row": row.row, "image": row.image, "svg": row.svg, "cell": cell, "before": before}
+
+
+def _add_picture(outcome: Outcome, row: FeedRow, came: dict[str, Any]) -> None:
+    small = None if came["thumbnail"] is None else np.frombuffer(came["thumbnail"], dtype=np.uint8)
+    outcome.pictures.append(Picture(row.row, came["file"], came["sha256"], small, came["signature"]))
+    outcome.unchanged += came["unchanged"]
+    if scheme_of(row.image) in WEB_SCHEMES:
+        names = ("file", "sha256", "signature", "etag", "last_modified")
+        outcome.links[row.image] = Link(url=row.image, **{name: came[name] for name in names})
+
+
+def _add_failure(outcome: Outcome, row: FeedRow, failure: Failure, known: Known) -> None:
+    """A failure; but where a server is only away, the picture that it gave before stays."""
+    if failure.error in (Unreachable.__name__, NoPicture.__name__) and scheme_of(row.image) in WEB_SCHEMES:
+        dead = failure.error == NoPicture.__name__
+        at = failure.failed_at
+        newest = DeadLink(row.image, failure.message, dead, failure.attempts, at, at)
+        outcome.dead[row.image] = failed_again(known.dead.get(row.image), newest)
+    link = known.links.get(row.image)
+    if failure.error == Unreachable.__name__ and link is not None:
+        outcome.stale += 1
+        outcome.links[row.image] = link
+        outcome.pictures.append(Picture(row.row, link.file, link.sha256, None, link.signature))
+    else:
+        outcome.failures.append(failure)
+
+
+def _not_fetched(row: FeedRow, known: Known) -> Failure:
+    """Why a row was not even tried: it is bad, or its link is dead."""
+    now = datetime.now(UTC)
+    if row.problem is not None:
+        return Failure(row.row, None, row.image or None, "feed", "BadRow", row.problem, 0, now)
+    link = known.dead[row.image]
+    message = f"{link.status} on {link.last_failed_at:%Y-%m-%d}; not asked again yet, --retry-failed does"
+    return Failure(row.row, None, row.image, "fetch", NoPicture.__name__, message, 0, now)
+
+
+def _link(source: Path, target: Path) -> None:
+    """A hard link, or a copy where the file system has none. Raises WriteError where neither can be made."""
+    try:
+        try:
+            os.link(source, target)
+        except OSError:
+            shutil.copyfile(source, target)
+    except OSError as error:
+        raise WriteError(f"{target} can't be written: {error.strerror or error}") from error
