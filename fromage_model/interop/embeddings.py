@@ -25,7 +25,8 @@ from fromage_model.catalogue.schema import TRAIN, item_id
 from fromage_model.errors import CheckpointError
 from fromage_model.index import RetrievalIndex
 from fromage_model.interop.files import replacing
-from fromage_model.interop.restricted_pickle import ArrayRecord, TensorRecord, load
+from fromage_model.interop.pickled_arrays import ArrayRecord
+from fromage_model.interop.restricted_pickle import TensorRecord, load
 
 
 @dataclass(frozen=True)

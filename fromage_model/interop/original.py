@@ -41,8 +41,11 @@ def load_original(
 
     `dtype` is the frozen LM's (the original's is bfloat16); the trained parts are float32. Statistics are the identity,
     [RET] has one row, prompts are the original's: no system prompt, and `input_prompt` before captions. A hit's score
-    is the cosine; the original's is `trained.log_scale.exp()` times that. Raises MissingArtefact, ConfigError for a
-    model_args.json that can't work, CheckpointError for weights or embeddings that don't fit it.
+    is the cosine; the original's is `trained.log_scale.exp()` times that. Training goes on as the original's would,
+    with its dropouts, and its captions where the tokenizer puts a start token before a text, as OPT's does.
+
+    Raises MissingArtefact, ConfigError for a model_args.json that can't work, CheckpointError for weights or embeddings
+    that don't fit it.
     """
     folder = Path(model_dir)
     paths = {name: folder / name for name in (MODEL_ARGS, WEIGHTS)}
@@ -50,14 +53,12 @@ def load_original(
         if not path.is_file():
             raise MissingArtefact(f"{path} is not there; expected a folder with {MODEL_ARGS} and {WEIGHTS}")
     args = load_model_args(paths[MODEL_ARGS])
-    if args.shared_emb_dim is None:
-        raise ConfigError("model_args shared_emb_dim is null, which our model can't build yet; 256 works")
-    config = _config(args, shared_width=args.shared_emb_dim)
     weights = read_pruned(paths[WEIGHTS])
     device = device or default_device()
     encoder = load_vision_encoder(args.visual_encoder, device=device)
     located = locate_language_model(args.opt_version)
     tokens = _tokens(located)
+    config = _config(args, tokens)
     lm = load_language_model(
         located.path,
         vocabulary=tokens.vocabulary,
@@ -117,15 +118,19 @@ def write_pruned(model: Fromage, path: str | Path, *, dtype: torch.dtype = torch
     save_pruned(to_original(model.trained, dtype=dtype), path)
 
 
-def _config(args: ModelArgs, *, shared_width: int) -> FromageConfig:
+def _config(args: ModelArgs, tokens: Tokens) -> FromageConfig:
+    """The original has no map for its text dropout to follow where there is no shared width, and ignores it then."""
     return FromageConfig(
         language_model=args.opt_version,
         vision_encoder=args.visual_encoder,
         visual_tokens=args.n_visual_tokens,
-        shared_width=shared_width,
+        shared_width=args.shared_emb_dim,
         text_layers=args.text_emb_layers,
         caption_prompt=args.input_prompt,
         system_prompt="",
+        original_captions=bool(tokens.start_ids),
+        image_dropout=args.image_embed_dropout_prob,
+        text_dropout=0.0 if args.shared_emb_dim is None else args.text_embed_dropout_prob,
     )
 
 
@@ -134,6 +139,8 @@ def _args(model: Fromage) -> ModelArgs:
     config = model.config
     read: dict[str, Any] = model.lineage.get(_LINEAGE, {})
     others = ModelArgs.from_dict(read).others if read else {"input_prompt": config.caption_prompt or None}
+    unmapped = config.shared_width is None
+    text_dropout = read.get("text_embed_dropout_prob", 0.0) if unmapped else config.text_dropout
     return ModelArgs(
         opt_version=config.language_model,
         visual_encoder=config.vision_encoder,
@@ -141,6 +148,8 @@ def _args(model: Fromage) -> ModelArgs:
         shared_emb_dim=config.shared_width,
         text_emb_layers=config.text_layers,
         retrieval_token_idx=read.get("retrieval_token_idx", _original_ret_id(model.tokens)),
+        image_embed_dropout_prob=config.image_dropout,
+        text_embed_dropout_prob=text_dropout,
         others=others,
     )
 

@@ -5,17 +5,15 @@ stands for a builder of ours from a short list, a torch dtype, or an inert `Reco
 """
 
 import io
-import math
 import pickle
-import re
 from collections.abc import Callable
 from typing import IO, Any
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from fromage_model.errors import CheckpointError
+from fromage_model.interop.pickled_arrays import ArrayRecord, DtypeRecord, array_from_bytes
 
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -30,7 +28,6 @@ _STORAGES = {
     "BoolStorage": torch.bool,
     "UntypedStorage": torch.uint8,
 }
-_DTYPE = re.compile(r"[<>=|]?(f[248]|[iu][1248]|b1)")
 _LEGACY_MAGIC = 0x1950A86A20F9469CFC6C
 
 
@@ -88,19 +85,6 @@ class TensorRecord:
 
     def __setstate__(self, state: Any) -> None:
         raise pickle.UnpicklingError("a tensor takes no state")
-
-
-class ArrayRecord:
-    """A numpy array of numbers, made from its bytes by us and not by numpy's own way of restoring one."""
-
-    __slots__ = ("array",)
-
-    def __init__(self, array: np.ndarray | None = None):
-        self.array = array
-
-    def __setstate__(self, state: Any) -> None:
-        _, shape, dtype, fortran_order, data = state
-        self.array = _array(data, shape, dtype, order="F" if fortran_order else "C")
 
 
 class RestrictedUnpickler(pickle.Unpickler):
@@ -161,22 +145,6 @@ class _Mapping(dict):
 
     def __setstate__(self, state: Any) -> None:
         pass
-
-
-class _Dtype:
-    """A numpy dtype by its code; the byte order comes as state."""
-
-    __slots__ = ("code", "order")
-
-    def __init__(self, code: str):
-        self.code = code
-        self.order = ""
-
-    def __setstate__(self, state: Any) -> None:
-        self.order = state[1] if state[1] in ("<", ">", "|", "=") else ""
-
-    def __str__(self) -> str:
-        return self.code if self.code[0] in "<>=|" else self.order + self.code
 
 
 class _Builder:
@@ -256,18 +224,6 @@ def _storage_from_bytes(data: Any) -> Storage:
     return Storage(torch.frombuffer(bytearray(content), dtype=dtype) if numel else torch.empty(0, dtype=dtype))
 
 
-def _array(data: Any, shape: Any, dtype: Any, *, order: str = "C") -> np.ndarray:
-    code = str(dtype)
-    if not _DTYPE.fullmatch(code):
-        raise pickle.UnpicklingError(f"expected an array of numbers, got dtype {code!r}")
-    if not isinstance(data, bytes | bytearray) or any(not isinstance(n, int) or n < 0 for n in shape):
-        raise pickle.UnpicklingError(f"expected an array's bytes and shape, got {type(data).__name__} and {shape}")
-    wanted = np.dtype(code)
-    if math.prod(shape) * wanted.itemsize != len(data):
-        raise pickle.UnpicklingError(f"an array of shape {shape} and dtype {code} can't have {len(data)} bytes")
-    return np.frombuffer(data, dtype=wanted).reshape(shape, order="F" if order == "F" else "C")
-
-
 def _encode(text: Any, encoding: Any) -> bytes:
     """Bytes, as protocol 2 has them."""
     if encoding != "latin1":
@@ -290,12 +246,12 @@ _FUNCTIONS: dict[tuple[str, str], Callable[..., Any]] = {
     ("torch._utils", "_rebuild_tensor_v3"): _tensor_of_dtype,
     ("torch._utils", "_rebuild_parameter"): _parameter,
     ("torch.storage", "_load_from_bytes"): _storage_from_bytes,
-    ("numpy", "dtype"): lambda code, *_: _Dtype(str(code)),
-    ("numpy", "ndarray"): lambda shape, dtype, data: ArrayRecord(_array(data, shape, dtype)),
+    ("numpy", "dtype"): lambda code, *_: DtypeRecord(str(code)),
+    ("numpy", "ndarray"): lambda shape, dtype, data: ArrayRecord(array_from_bytes(data, shape, dtype)),
     ("numpy.core.multiarray", "_reconstruct"): lambda *_: ArrayRecord(),
-    ("numpy.core.multiarray", "scalar"): lambda dtype, data: _array(data, (), dtype).item(),
+    ("numpy.core.multiarray", "scalar"): lambda dtype, data: array_from_bytes(data, (), dtype).item(),
     ("numpy.core.numeric", "_frombuffer"): lambda data, dtype, shape, order: ArrayRecord(
-        _array(data, shape, dtype, order=order)
+        array_from_bytes(data, shape, dtype, order=order)
     ),
     ("_codecs", "encode"): _encode,
     **{(module, name): _bytes for module in ("builtins", "__builtin__") for name in ("bytes", "bytearray")},

@@ -6,6 +6,7 @@ None of our code takes part. Shapes: D LM width, F feature width, S shared width
 import json
 import pickle
 from collections import OrderedDict
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -28,18 +29,26 @@ class GradualWarmupScheduler:
 
 
 def trained(
-    *, lm: int = 8, features: int = 6, shared: int | None = 4, visual: int = 2, layers: int = 1, seed: int = 0
+    *,
+    lm: int = 8,
+    features: int = 6,
+    shared: int | None = 4,
+    visual: int = 2,
+    layers: int = 1,
+    widths: Sequence[int] = (),
+    seed: int = 0,
 ) -> dict[str, Tensor]:
-    """The pruned release's tensors, drawn at random."""
+    """The pruned release's tensors, drawn at random; `widths` are those of the layers' states, where they differ."""
     generator = torch.Generator().manual_seed(seed)
 
     def draw(*shape: int) -> Tensor:
         return torch.randn(shape, generator=generator)
 
-    out = shared or lm
+    widths = widths or [lm] * layers
+    out = shared or widths[0]
     tensors = {"model.logit_scale": draw() + 2}
-    for layer in range(layers if shared else 0):
-        tensors[f"model.text_hidden_fcs.{layer}.0.weight"] = draw(out, lm)
+    for layer, width in enumerate(widths if shared else ()):
+        tensors[f"model.text_hidden_fcs.{layer}.0.weight"] = draw(out, width)
         tensors[f"model.text_hidden_fcs.{layer}.0.bias"] = draw(out)
     tensors["model.visual_embeddings.weight"] = draw(lm * visual, features)
     tensors["model.visual_embeddings.bias"] = draw(lm * visual)

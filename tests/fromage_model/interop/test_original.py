@@ -59,6 +59,9 @@ class Slow:
         )
 
     def linear(self, name: str, x: Tensor) -> Tensor:
+        """The map; where the weights have none, as without a shared_emb_dim, nothing happens."""
+        if f"{name}.weight" not in self.weights:
+            return x
         return x @ self.weights[f"{name}.weight"].T + self.weights[f"{name}.bias"]
 
     @torch.no_grad()
@@ -83,12 +86,16 @@ class Slow:
         assert ids[0] == self.tokenizer.bos_token_id
         embeddings = torch.cat([table[ids], row])[None]
         output = self.lm(inputs_embeds=embeddings, use_cache=False, output_hidden_states=True)
+        last = self.lm.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state[0, -1]
+        depth = self.lm.config.num_hidden_layers
         states = [
-            self.linear(f"model.text_hidden_fcs.{place}.0", output.hidden_states[layer][0, -1])
+            self.linear(
+                f"model.text_hidden_fcs.{place}.0",
+                last if layer in (-1, depth) else output.hidden_states[layer][0, -1],
+            )
             for place, layer in enumerate(self.layers)
         ]
         total = torch.stack(states).sum(dim=0)
-        last = self.lm.model(inputs_embeds=embeddings, use_cache=False).last_hidden_state[0, -1]
         rows = torch.cat([table[: len(self.tokenizer) + 1], row])
         return total / total.norm(), rows @ last
 
@@ -100,11 +107,14 @@ def write_folder(
     *,
     layers: tuple[int, ...] = (-1,),
     dtype: torch.dtype = torch.float32,
+    shared: int | None = 8,
+    table_width: int = 32,
     **changes,
 ) -> dict[str, Tensor]:
     """The original's folder, with 5 catalogue embeddings in two files -> the trained tensors as they are rounded."""
     folder.mkdir(exist_ok=True)
-    tensors = originals.trained(lm=32, features=tiny.FEATURE_WIDTH, shared=8, visual=2, layers=len(layers))
+    widths = [table_width if layer == -1 else 32 for layer in layers]
+    tensors = originals.trained(lm=table_width, features=tiny.FEATURE_WIDTH, shared=shared, visual=2, widths=widths)
     originals.write_pruned(folder / "pretrained_ckpt.pth.tar", tensors, dtype=dtype)
     originals.write_args(
         folder / "model_args.json",
@@ -113,13 +123,13 @@ def write_folder(
             "opt_version": str(lm),
             "visual_encoder": str(clip),
             "n_visual_tokens": 2,
-            "shared_emb_dim": 8,
+            "shared_emb_dim": shared,
             "text_emb_layers": list(layers),
             "colour": "unknown to us",
         }
         | changes,
     )
-    vectors = torch.randn(5, 8, generator=torch.Generator().manual_seed(5)) * 3
+    vectors = torch.randn(5, shared or widths[0], generator=torch.Generator().manual_seed(5)) * 3
     originals.write_embeddings(folder / "cc3m_embeddings_1.pkl", vectors[:3].bfloat16(), form="tensors")
     originals.write_embeddings(folder / "cc3m_embeddings_2.pkl", vectors[3:], form="array")
     return {name: tensor.to(dtype).float() for name, tensor in tensors.items()}
@@ -129,12 +139,25 @@ def opened(folder: Path) -> Fromage:
     return load_original(folder, device="cpu", dtype=torch.float32)
 
 
-@pytest.mark.parametrize(("layers", "dtype"), [((-1,), torch.bfloat16), ((1, -1), torch.float32)])
+@pytest.mark.parametrize(
+    ("layers", "dtype", "shared", "table_width"),
+    [
+        ((-1,), torch.bfloat16, 8, 32),
+        ((1, -1), torch.float32, 8, 32),
+        ((1, -1), torch.float32, None, 32),
+        ((1, -1), torch.float32, 8, 24),  # the last layer's state is as wide as the token table, as in OPT-350m
+        ((-1,), torch.float32, None, 24),
+        ((1,), torch.float32, None, 24),
+    ],
+)
 def test_the_original_s_folder_gives_the_original_s_numbers(
-    layers, dtype, lms: LanguageModels, clip, own_home, tmp_path
+    layers, dtype, shared, table_width, lms: LanguageModels, clip, own_home, tmp_path
 ):
-    weights = write_folder(tmp_path / "m", lms.opt, clip, layers=layers, dtype=dtype)
-    slow = Slow.over(lms.opt, clip, weights, layers)
+    opt = lms.opt if table_width == 32 else tiny.write_opt(tmp_path / "lm", padding_rows=5, embedding_width=table_width)
+    weights = write_folder(
+        tmp_path / "m", opt, clip, layers=layers, dtype=dtype, shared=shared, table_width=table_width
+    )
+    slow = Slow.over(opt, clip, weights, layers)
     model = opened(tmp_path / "m")
     wanted = torch.stack([slow.read(text)[0] for text in TEXTS])
     torch.testing.assert_close(model.text_embeddings(TEXTS), wanted, rtol=0, atol=1e-4)
@@ -184,6 +207,39 @@ def test_prompts_are_the_original_s(lms, clip, own_home, tmp_path):
     write_folder(tmp_path / "m", lms.opt, clip, input_prompt=None)
     config = opened(tmp_path / "m").config
     assert (config.caption_prompt, config.system_prompt) == ("", "")
+
+
+def test_training_goes_on_with_the_original_s_dropout_and_captions(lms, clip, own_home, tmp_path):
+    write_folder(tmp_path / "m", lms.opt, clip, image_embed_dropout_prob=0.1, text_embed_dropout_prob=0.2)
+    model = opened(tmp_path / "m")
+    assert (model.config.image_dropout, model.config.text_dropout, model.config.original_captions) == (0.1, 0.2, True)
+    trained = model.trained
+    assert (trained.prefix.dropout.p, trained.image_head.output_dropout.p) == (0.1, 0.1)
+    assert trained.text_head.output_dropout.p == 0.2
+    write_model_args(model, tmp_path / "a.json")
+    assert json.loads((tmp_path / "a.json").read_text()) == json.loads((tmp_path / "m" / "model_args.json").read_text())
+
+
+def test_text_dropout_means_nothing_without_a_shared_width(lms, clip, own_home, tmp_path):
+    write_folder(tmp_path / "m", lms.opt, clip, shared=None, text_embed_dropout_prob=0.2)
+    model = opened(tmp_path / "m")
+    assert model.config.text_dropout == 0.0
+    write_model_args(model, tmp_path / "a.json")
+    assert read_model_args(tmp_path / "a.json").text_embed_dropout_prob == 0.2
+
+
+def test_layers_that_can_t_be_summed_are_named(clip, own_home, tmp_path):
+    lm = tiny.write_opt(tmp_path / "lm", embedding_width=24)
+    write_folder(tmp_path / "m", lm, clip, layers=(1, -1), shared=None, table_width=24)
+    with pytest.raises(ConfigError, match=r"text_layers \(1, -1\) are \[32, 24\] wide"):
+        opened(tmp_path / "m")
+
+
+def test_dropout_of_a_model_of_ours_goes_out(lms, own_home, tmp_path):
+    model = tiny.build(lms.opt, image_dropout=0.3, text_dropout=0.4)
+    write_model_args(model, tmp_path / "a.json")
+    args = read_model_args(tmp_path / "a.json")
+    assert (args.image_embed_dropout_prob, args.text_embed_dropout_prob) == (0.3, 0.4)
 
 
 def test_a_model_of_ours_goes_out_with_its_statistics_in_the_maps(lms, clip, own_home, tmp_path):
