@@ -217,7 +217,7 @@ def _pretrained_resnet(name: str, folder: Path) -> ResNetMaps:
             f"vision_encoder {name!r} is a {found!r} model, from which we take no feature map; a ResNet or "
             f"{DEFAULT_VISION_ENCODER!r} works"
         )
-    backbone, report = ResNetModel.from_pretrained(folder, use_safetensors=True, output_loading_info=True)
+    backbone, report = ResNetModel.from_pretrained(folder, weights_only=True, output_loading_info=True)
     if report["missing_keys"] or report["mismatched_keys"]:
         wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
         raise BundleError(f"{folder} does not fit its config: missing or of another shape: {', '.join(wrong)}")

@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fromage_model import few_rows
 from fromage_model.errors import ConfigError
+from fromage_model.pretrained import load_pretrained
 
 
 @dataclass(frozen=True)
@@ -185,8 +186,8 @@ def load_language_model(
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> LanguageModel:
-    """A folder as `save_pretrained` writes it -> the frozen LM. Weights are safetensors; no code of it is run."""
+    """A folder as `save_pretrained` writes it -> the frozen LM. Raises what `load_pretrained` raises."""
     from transformers import AutoModelForCausalLM
 
-    backbone = AutoModelForCausalLM.from_pretrained(folder, dtype=dtype, trust_remote_code=False, use_safetensors=True)
+    backbone = load_pretrained(AutoModelForCausalLM, folder, dtype=dtype)
     return LanguageModel(backbone.to(device), vocabulary=vocabulary, text_layers=text_layers)

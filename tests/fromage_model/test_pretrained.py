@@ -1,13 +1,24 @@
 """A name leads to weights and to a hash over all that decides what they compute."""
 
+import json
 import os
+import shutil
+from fnmatch import fnmatch
+from pathlib import Path
 
+import huggingface_hub
+import numpy as np
 import pytest
+import torch
+from PIL import Image
+from safetensors.torch import load_file, save_file
 
 from fromage_model import pretrained
 from fromage_model.artefacts import file_sha256
-from fromage_model.errors import MissingArtefact
+from fromage_model.errors import CheckpointError, MissingArtefact
+from fromage_model.language import load_language_model
 from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, cached_sha256, locate_language_model, locate_vision_encoder
+from fromage_model.vision import load_vision_encoder
 from tests.fromage_model import tiny
 
 
@@ -72,3 +83,97 @@ def test_the_embedded_lm_opens_with_its_chat_template_and_stop_token():
     assert tokens.stop_ids == set(tokens.encode_template("<|im_end|>"))
     assert "<|im_start|>assistant" in tokens.render_chat([{"role": "user", "content": "hi"}])
     assert not set(tokens.encode("<|im_start|>[RET]<|im_end|>")) & set(tokens.encode_template("<|im_start|><|im_end|>"))
+
+
+class Payload:
+    """What a malicious pickle holds: a call made when it is read."""
+
+    def __init__(self, target: Path):
+        self.target = target
+
+    def __reduce__(self):
+        return (open, (str(self.target), "w"))
+
+
+def pickled(folder: Path, *, files: int = 1) -> Path:
+    """The folder with its weights as torch pickles them, in one file or, as large models have them, in several."""
+    tensors = list(load_file(folder / "model.safetensors").items())
+    (folder / "model.safetensors").unlink()
+    if files == 1:
+        torch.save(dict(tensors), folder / "pytorch_model.bin")
+        return folder
+    places = {}
+    for number in range(files):
+        name = f"pytorch_model-{number + 1:05}-of-{files:05}.bin"
+        torch.save(dict(tensors[number::files]), folder / name)
+        places |= {key: name for key, _ in tensors[number::files]}
+    (folder / "pytorch_model.bin.index.json").write_text(json.dumps({"metadata": {}, "weight_map": places}))
+    return folder
+
+
+def last_states(folder: Path) -> torch.Tensor:
+    lm = load_language_model(folder, vocabulary=200)
+    return lm(lm.embed(torch.arange(12)[None])).last
+
+
+@pytest.mark.parametrize("files", [1, 2])
+def test_pickled_weights_are_the_same_as_safetensors(own_lm, files):
+    expected = last_states(own_lm)
+    assert torch.equal(last_states(pickled(own_lm, files=files)), expected)
+
+
+def test_pickled_weights_of_an_encoder_load_too(tmp_path, own_home):
+    folder = tiny.write_clip(tmp_path / "clip")
+    pictures = [Image.new("RGB", (40, 30), "navy")]
+    expected = load_vision_encoder(str(folder)).encode(pictures)
+    assert np.array_equal(load_vision_encoder(str(pickled(folder))).encode(pictures), expected)
+
+
+def test_pickled_weights_can_t_run_code(own_lm, tmp_path):
+    tensors = load_file(own_lm / "model.safetensors")
+    pickled(own_lm)
+    torch.save(tensors | {"model.norm.weight": Payload(tmp_path / "ran")}, own_lm / "pytorch_model.bin")
+    with pytest.raises(CheckpointError, match="can't be read as plain tensors"):
+        last_states(own_lm)
+    assert not (tmp_path / "ran").exists()
+
+
+def test_weights_that_don_t_fit_the_config_are_named(own_lm):
+    weights = own_lm / "model.safetensors"
+    tensors = load_file(weights)
+    absent = {name: value for name, value in tensors.items() if name != "model.norm.weight"}
+    save_file(absent, weights, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"missing model\.norm\.weight"):
+        last_states(own_lm)
+    save_file(tensors | {"model.norm.weight": torch.ones(7)}, weights, metadata={"format": "pt"})
+    with pytest.raises(CheckpointError, match=r"fit its config\.json"):
+        last_states(own_lm)
+
+
+def test_a_folder_without_weights_says_so(own_lm):
+    (own_lm / "model.safetensors").unlink()
+    with pytest.raises(MissingArtefact, match=r"has no weights; expected \*\.safetensors or pytorch_model\*\.bin"):
+        last_states(own_lm)
+
+
+@pytest.mark.parametrize(("has_both", "expected"), [(True, "model.safetensors"), (False, "pytorch_model.bin")])
+def test_pickled_weights_are_fetched_from_the_hub_only_where_there_are_no_others(
+    has_both, expected, own_lm, tmp_path, monkeypatch
+):
+    hub, cache = own_lm, tmp_path / "cache"
+    kept = (hub / "model.safetensors").read_bytes()
+    pickled(hub)
+    if has_both:
+        (hub / "model.safetensors").write_bytes(kept)
+
+    def snapshot_download(name: str, *, allow_patterns: list[str]) -> str:
+        cache.mkdir(exist_ok=True)
+        for path in hub.iterdir():
+            if any(fnmatch(path.name, pattern) for pattern in allow_patterns):
+                shutil.copy(path, cache)
+        return str(cache)
+
+    monkeypatch.setattr(huggingface_hub, "snapshot_download", snapshot_download)
+    assert pretrained.locate_folder("some-one/some-model") == cache
+    found = {path.name for pattern in ("*.safetensors", "*.bin") for path in cache.glob(pattern)}
+    assert found == {expected}
