@@ -1,4 +1,4 @@
-"""Anything that writes captions for pictures, by name: a bundle of ours, a model of transformers, LLaMA-Adapter V2.
+"""Anything that writes captions for pictures, by name: a model of ours, one of transformers, LLaMA-Adapter V2.
 
 Knows no catalogue and no files of pictures; the embedded default is the shipped bundle.
 
@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromage_model.artefacts import is_uri
+from fromage_model.artefacts import is_uri, locate
 from fromage_model.batching import embed_tokens
 from fromage_model.build import default_device, default_dtype
 from fromage_model.bundle import HEADER, load_bundle
@@ -21,16 +21,18 @@ from fromage_model.caption_text import caption_of
 from fromage_model.decoding import sample
 from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
+from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
+from fromage_model.frozen.storage import load_frozen
 from fromage_model.messages import Sampling
-from fromage_model.pretrained import locate_folder
+from fromage_model.pretrained import load_pretrained, locate_folder
 from fromage_model.prompts import Picture, Prompt
 from fromage_model.row_decoding import row_generator, write_rows
 
 DEFAULT_CAPTIONER = "default"
 LLAMA_ADAPTER = "llama-adapter:"
 FORMS = (
-    f"a bundle's name or folder ({DEFAULT_CAPTIONER!r} is the shipped one), the hub id or folder of an "
-    f"image-text-to-text model of transformers, or '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'"
+    f"the name or folder of a bundle ({DEFAULT_CAPTIONER!r} is the shipped one) or of a saved FROZEN model, the hub id "
+    f"or folder of an image-text-to-text model of transformers, or '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'"
 )
 
 
@@ -59,6 +61,7 @@ class Captioner(Protocol):
 class BundleCaptioner:
     """A Fromage as captioner: the visual prefix, the words of the prompt, and what the LM goes on with.
 
+    The start token stands where it stood in training: before the picture or, with `original_captions`, after the words.
     [RET] can't be written, and a caption ends at the LM's stop token or at the end of its line.
     """
 
@@ -94,11 +97,15 @@ class BundleCaptioner:
         if not images:
             return []
         features = self.model.encode(images)
-        prompts: list[Prompt] = [[list(tokens.start_ids), Picture(row), words] for row in features]
+        prompts = [self._prompt(Picture(row), words) for row in features]
         reading = _Reading(self.model, prompts)
         written = write_rows(reading, len(images), sampling=sampling, stop_ids=tokens.stop_ids, device=lm.device)
         texts = [(tokens.decode(row.ids).partition("\n"), row.ended) for row in written]
         return [caption_of(text, ended=ended or bool(cut)) for (text, cut, _), ended in texts]
+
+    def _prompt(self, picture: Picture, words: list[int]) -> Prompt:
+        start = list(self.model.tokens.start_ids)
+        return [picture, words, start] if self.model.config.original_captions else [start, picture, words]
 
 
 class _Reading:
@@ -218,12 +225,11 @@ def load_captioner(
     folder = Path(name).expanduser()
     if folder.is_dir():
         return _from_folder(folder, device, dtype)
-    if is_uri(name) or "/" not in name:
-        return _from_bundle(name, device, dtype)
     try:
-        return _from_folder(locate_folder(name), device, dtype)
+        found = locate("bundle", name) if is_uri(name) or "/" not in name else locate_folder(name)
     except MissingArtefact as error:
         raise MissingArtefact(f"no captioner {name!r}: {error}. A captioner is {FORMS}") from error
+    return _from_folder(found, device, dtype)
 
 
 def _from_folder(folder: Path, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
@@ -234,10 +240,11 @@ def _from_folder(folder: Path, device: str | torch.device | None, dtype: torch.d
 
 
 def _from_bundle(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
-    try:
-        return BundleCaptioner(load_bundle(name, device=device, dtype=dtype))
-    except MissingArtefact as error:
-        raise MissingArtefact(f"no captioner {name!r}: {error}. A captioner is {FORMS}") from error
+    return BundleCaptioner(load_bundle(name, device=device, dtype=dtype))
+
+
+def _from_frozen(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
+    return load_frozen(name, device=device, dtype=dtype).requires_grad_(False)
 
 
 def _from_transformers(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
@@ -248,9 +255,7 @@ def _from_transformers(name: str, device: str | torch.device | None, dtype: torc
     kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise ConfigError(f"{name} holds a {kind!r} model, which does not turn images and text to text")
-    model = AutoModelForImageTextToText.from_pretrained(
-        name, dtype=dtype or default_dtype(device), trust_remote_code=False, use_safetensors=True
-    )
+    model = load_pretrained(AutoModelForImageTextToText, name, dtype=dtype or default_dtype(device))
     return TransformersCaptioner(model.to(device), AutoProcessor.from_pretrained(name, trust_remote_code=False))
 
 
@@ -266,6 +271,7 @@ def _llama_adapter(name: str, device: str | torch.device | None, dtype: torch.dt
 
 _LOADERS: dict[str, Callable[[str, str | torch.device | None, torch.dtype | None], Captioner]] = {
     HEADER: _from_bundle,
+    FROZEN_HEADER: _from_frozen,
     "config.json": _from_transformers,
 }
 """What a folder holds -> how it is opened, the first that fits."""

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 
 from fromage_model import losses
 from fromage_model.batching import VISUAL, PromptBatch, lay_out
+from fromage_model.caption_text import caption_of
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.feature_maps import FeatureMapEncoder
 from fromage_model.fromage import CaptionLoss
@@ -41,6 +42,9 @@ class FrozenModel(nn.Module):
     through the LM and none of it stays there (section 3.2). In training mode batch norm of the trained parts uses its
     batch (see FeatureMapEncoder); in eval mode a picture's prefix depends on that picture alone.
     """
+
+    default_prompt = ""
+    """A captioner's: in training (section 3.2) nothing stands between prefix and caption."""
 
     def __init__(
         self,
@@ -215,11 +219,26 @@ class FrozenModel(nn.Module):
         """Log-likelihood of each choice as the continuation of `prompt`; see `answers.score_choices`."""
         return answers.score_choices(self, prompt, choices)
 
-    def captions(self, images: Sequence[Image.Image], prompt: str = "", *, max_new_tokens: int = 32) -> list[str]:
-        """One greedy caption for each picture, after the words of `prompt`: a captioner."""
-        prompts = [self.prompt([image, prompt]) for image in images]
-        replies = self.generate(prompts, sampling=Sampling(max_new_tokens=max_new_tokens)) if prompts else []
-        return [reply.text.strip() for reply in replies]
+    def captions(
+        self,
+        images: Sequence[Image.Image],
+        prompt: str | None = None,
+        *,
+        max_new_tokens: int = 32,
+        temperature: float = 0.0,
+        top_p: float = 1.0,
+        seed: int | None = None,
+    ) -> list[str]:
+        """One caption for each RGB picture, as `captioner.Captioner` says; by default prefix and caption are all.
+
+        `prompt` stands between picture and caption and is no part of the result. A caption ends at the LM's stop token
+        or at the end of its line. Raises InvalidInput for a setting out of bounds, PromptTooLong where it all exceeds
+        the LM's positions.
+        """
+        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
+        words = self.default_prompt if prompt is None else prompt
+        replies = self.generate([self.prompt([image, words]) for image in images], sampling=sampling, until=["\n"])
+        return [caption_of(reply.text, ended=reply.reason == "stop") for reply in replies]
 
     def check_length(self, positions: int) -> None:
         """Raises PromptTooLong where a sequence would not fit into the LM's positions, absolute or relative."""

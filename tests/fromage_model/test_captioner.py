@@ -1,5 +1,6 @@
 """Every captioner: a batch equals pictures alone, a name finds its captioner, and a wrong one says what would do."""
 
+import dataclasses
 import inspect
 
 import numpy as np
@@ -7,13 +8,18 @@ import pytest
 import torch
 from PIL import Image
 
+from fromage_model import FrozenModel
+from fromage_model.artefacts import place
 from fromage_model.bundle import save_bundle
+from fromage_model.caption_text import last_complete_clause
 from fromage_model.captioner import BundleCaptioner, Captioner, TransformersCaptioner, load_captioner
+from fromage_model.decoding import sample
 from fromage_model.errors import ConfigError, InvalidInput, MissingArtefact, PromptTooLong
+from fromage_model.fromage import Fromage
 from fromage_model.llama_adapter import LlamaAdapter
-from fromage_model.prompts import Picture
+from fromage_model.prompts import Picture, Prompt
 from fromage_model.vision import load_vision_encoder
-from tests.fromage_model import reference, tiny, tiny_captioners
+from tests.fromage_model import reference, tiny, tiny_captioners, tiny_frozen
 from tests.fromage_model.llama_adapter.originals import write_originals
 
 
@@ -76,28 +82,67 @@ def test_a_bundle_writes_in_batches_as_alone(bundle, pictures):
     assert captioner.captions([]) == []
 
 
-def test_a_bundles_caption_is_the_greedy_continuation_of_prefix_and_prompt(bundle, pictures, monkeypatch):
+def continued(model: Fromage, prompt: Prompt, *, tokens: int, temperature: float = 0.0, seed: int = 0) -> str:
+    """What the LM writes after `prompt`, one whole reading for each token, until it ends; [RET] is never taken."""
+    generator = torch.Generator().manual_seed(seed)
+    written: list[int] = []
+    for _ in range(tokens):
+        with torch.no_grad():
+            logits = reference.read(model, [*prompt, written]).logits[-1, :-1]
+        chosen = sample(logits, temperature=temperature, top_p=1.0, generator=generator)
+        if chosen in model.tokens.stop_ids:
+            break
+        written.append(chosen)
+    return model.tokens.decode(written)
+
+
+@pytest.mark.parametrize("original", [False, True])
+def test_a_bundle_s_caption_is_the_greedy_continuation_of_prefix_and_prompt(bundle, pictures, original):
     captioner = load(bundle)
     model = captioner.model
-    written: list[list[int]] = []
-    monkeypatch.setattr(model.tokens, "decode", lambda ids: written.append(list(ids)) or "a caption.")
-    captioner.captions(pictures[:1], max_new_tokens=8)
-    prompt = [list(model.tokens.start_ids), Picture(model.encode(pictures[:1])[0]), model.tokens.encode("A picture of")]
-    expected: list[int] = []
-    for _ in range(8):
-        with torch.no_grad():
-            logits = reference.read(model, [*prompt, expected]).logits[-1]
-        expected.append(int(logits[:-1].argmax()))
-    assert written == [expected]
+    model.config = dataclasses.replace(model.config, original_captions=original)
+    for picture in pictures:
+        start, words = list(model.tokens.start_ids), model.tokens.encode("A picture of")
+        seen = Picture(model.encode([picture])[0])
+        text = continued(model, [seen, words, start] if original else [start, seen, words], tokens=8)
+        assert text.strip()
+        assert "\n" not in text
+        assert captioner.captions([picture], max_new_tokens=8) == [last_complete_clause(text)]
 
 
-def test_a_bundles_caption_ends_with_its_line(bundle, pictures, monkeypatch):
+def test_a_bundle_s_caption_ends_with_its_line(bundle, pictures):
     captioner = load(bundle)
-    monkeypatch.setattr(captioner.model.tokens, "decode", lambda ids: " a dress with the\nA picture")
-    assert captioner.captions(pictures[:1]) == ["a dress with the"]
+    model = captioner.model
+    start, words = list(model.tokens.start_ids), model.tokens.encode("A picture of")
+    seen = Picture(model.encode(pictures[:1])[0])
+    drawn = {"temperature": 2.0}
+    for seed in range(100):
+        line, _, rest = continued(model, [start, seen, words], tokens=26, **drawn, seed=seed).partition("\n")
+        if line.strip() and rest.strip():
+            break
+    else:
+        pytest.fail("no seed draws a line break between words")
+    assert captioner.captions(pictures[:1], **drawn, seed=seed) == [line.strip()]
 
 
-def test_the_shipped_bundle_is_the_default(pictures, monkeypatch):
+def test_a_saved_frozen_model_is_a_captioner_by_name_and_by_folder(lms, own_home, tmp_path, pictures):
+    model = tiny_frozen.build(lms.opt, tiny_frozen.write_resnet(tmp_path / "resnet"))
+    model.save(place("bundle", "mine"))
+    for captioner in (load("mine"), load(place("bundle", "mine"))):
+        assert isinstance(captioner, FrozenModel)
+        assert captioner.default_prompt == ""
+        assert captioner.captions(pictures) == model.captions(pictures)
+        assert not any(parameter.requires_grad for parameter in captioner.parameters())
+    greedy = assert_batched_as_alone(captioner, pictures)
+    drawn = assert_batched_as_alone(captioner, pictures, temperature=1.0, top_p=0.9, seed=1)
+    assert greedy != drawn != captioner.captions(pictures, temperature=1.0, top_p=0.9, seed=2)
+    assert greedy != captioner.captions(pictures, "Have you got")
+    assert captioner.captions([]) == []
+    with pytest.raises(InvalidInput, match="max_new_tokens is 0"):
+        captioner.captions(pictures, max_new_tokens=0)
+
+
+def test_the_shipped_bundle_is_the_default(pictures):
     captioner = load_captioner()
     assert isinstance(captioner, BundleCaptioner)
     captions = captioner.captions(pictures[:2], max_new_tokens=6)
@@ -112,7 +157,7 @@ def test_llama_adapter_is_named_by_its_three_places(tmp_path, pictures):
     assert len(captioner.captions(pictures, temperature=0)) == 3
 
 
-@pytest.mark.parametrize("captioner", [BundleCaptioner, TransformersCaptioner, LlamaAdapter])
+@pytest.mark.parametrize("captioner", [BundleCaptioner, FrozenModel, TransformersCaptioner, LlamaAdapter])
 def test_every_captioner_takes_what_the_protocol_says(captioner):
     wanted = list(inspect.signature(Captioner.captions).parameters)
     assert list(inspect.signature(captioner.captions).parameters) == wanted
@@ -121,7 +166,7 @@ def test_every_captioner_takes_what_the_protocol_says(captioner):
 def test_names_that_lead_nowhere_say_what_a_captioner_is(tmp_path, own_home, monkeypatch, lms):
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
     for name in ("nothing-of-that-name", "no-one/no-such-model"):
-        with pytest.raises(MissingArtefact, match=r"no captioner .* A captioner is a bundle's name"):
+        with pytest.raises(MissingArtefact, match=r"no captioner .* A captioner is the name or folder of a bundle"):
             load_captioner(name)
     with pytest.raises(ConfigError, match="holds no captioner: none of bundle"):
         load_captioner(str(tmp_path))

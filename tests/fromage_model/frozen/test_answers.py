@@ -3,6 +3,7 @@
 import pytest
 import torch
 
+from fromage_model.caption_text import caption_of
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.frozen.prompts import Demonstration, few_shot_parts, frozen_prompt
 from fromage_model.messages import Sampling
@@ -110,8 +111,24 @@ def test_captions_are_greedy_replies_after_the_prompt(build):
     images = tiny_frozen.pictures(2)
     prompts = [model.prompt([image, "A picture of"]) for image in images]
     replies = model.generate(prompts, sampling=Sampling(max_new_tokens=5))
-    assert model.captions(images, "A picture of", max_new_tokens=5) == [reply.text.strip() for reply in replies]
+    assert not any("\n" in reply.text for reply in replies)
+    expected = [caption_of(reply.text, ended=reply.reason == "stop") for reply in replies]
+    assert model.captions(images, "A picture of", max_new_tokens=5) == expected
     assert model.captions([]) == []
+
+
+def test_a_caption_ends_with_its_line(build):
+    model = build()
+    image = tiny_frozen.pictures(1)[0]
+    drawn = {"max_new_tokens": 32, "temperature": 2.0}
+    for seed in range(100):
+        (reply,) = model.generate([model.prompt([image, ""])], sampling=Sampling(**drawn, seed=seed))
+        line, _, rest = reply.text.partition("\n")
+        if line.strip() and rest.strip():
+            break
+    else:
+        pytest.fail("no seed draws a line break between words")
+    assert model.captions([image], **drawn, seed=seed) == [line.strip()]
 
 
 def test_a_few_shot_prompt_says_induction_then_shots_in_turn_then_the_query():
