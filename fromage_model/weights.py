@@ -1,4 +1,4 @@
-"""Tensors of a safetensors file, read and laid over a module with every key checked. Knows no model by name."""
+"""Tensors of a safetensors file, read and laid over a module with every key checked. Knows models by their keys."""
 
 from pathlib import Path
 
@@ -7,6 +7,18 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fromage_model.errors import BundleError
+
+SIGNS = {
+    "ret.input_row": "a FROMAGe bundle",
+    "visual_map.": "a saved FROZEN model",
+    "ret_input_embeddings.weight": "a pruned FROMAGe release",
+    "model.logit_scale": "FROMAGe in the original's format",
+    "module.model.logit_scale": "a full training checkpoint of FROMAGe",
+    "visual_query.weight": "LLaMA-Adapter V2",
+    "vision_model.": "a CLIP",
+    "model.layers.0.": "a language model of transformers",
+}
+"""Beginnings of keys that tell whose weights a file holds."""
 
 
 def read_tensors(path: Path) -> dict[str, Tensor]:
@@ -20,7 +32,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
 def lay_over(module: nn.Module, tensors: dict[str, Tensor], *, source: Path | str) -> None:
     """Load `tensors` into `module`; every key must be there, none over, each of its shape.
 
-    Raises BundleError, which names `source` and lists all that is wrong; `module` is then as it was.
+    Raises BundleError, which names `source`, lists all that is wrong and says what the file looks like, where its keys
+    tell; `module` is then as it was.
     """
     wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
     found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
@@ -29,5 +42,10 @@ def lay_over(module: nn.Module, tensors: dict[str, Tensor], *, source: Path | st
     shared = sorted(wanted.keys() & found.keys())
     problems += [f"{key} is {found[key]}, expected {wanted[key]}" for key in shared if wanted[key] != found[key]]
     if problems:
-        raise BundleError(f"{source} does not fit its config: {'; '.join(problems)}")
+        raise BundleError(f"{source} does not fit its config: {'; '.join(problems)}{_looks_like(tensors)}")
     module.load_state_dict(tensors)
+
+
+def _looks_like(tensors: dict[str, Tensor]) -> str:
+    found = [name for sign, name in SIGNS.items() if any(key.startswith(sign) for key in tensors)]
+    return f"; the file looks like {found[0]}" if found else ""

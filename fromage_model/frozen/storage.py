@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 from safetensors.torch import save_file
-from torch import Tensor, nn
+from torch import nn
 
 from fromage_model import bundle
 from fromage_model.artefacts import locate, writing
@@ -33,13 +33,6 @@ from fromage_model.weights import lay_over, read_tensors
 
 FORMAT = 1
 HEADER, WEIGHTS = "frozen.json", "weights.safetensors"
-SIGNS = {
-    "ret.input_row": "a FROMAGe bundle",
-    "ret_input_embeddings.weight": "a pruned FROMAGe release",
-    "model.logit_scale": "FROMAGe in the original's format",
-    "visual_query.weight": "LLaMA-Adapter V2",
-}
-"""Keys that tell another model's weights."""
 
 
 @dataclass(frozen=True)
@@ -79,11 +72,8 @@ def load_frozen(
     header = _read_header(folder)
     _check(header.config.language_model, header.lm_fingerprint, locate_language_model(header.config.language_model))
     model = build_frozen(header.config, encoder=_encoder(header), device=device, dtype=dtype)
-    tensors = read_tensors(folder / WEIGHTS)
-    try:
-        lay_over(_stored_parts(model, with_encoder=header.encoder_stored), tensors, source=folder / WEIGHTS)
-    except BundleError as error:
-        raise BundleError(f"{error}{_looks_like(tensors)}") from error
+    stored = _stored_parts(model, with_encoder=header.encoder_stored)
+    lay_over(stored, read_tensors(folder / WEIGHTS), source=folder / WEIGHTS)
     return model
 
 
@@ -123,8 +113,3 @@ def _read_header(folder: Path) -> Header:
         return Header(**values)
     except (OSError, KeyError, TypeError, ValueError, AttributeError, ConfigError) as error:
         raise BundleError(f"{folder} is no saved FROZEN model: {type(error).__name__}: {error}") from error
-
-
-def _looks_like(tensors: dict[str, Tensor]) -> str:
-    found = [name for key, name in SIGNS.items() if key in tensors]
-    return f"; the file looks like {found[0]}" if found else ""

@@ -147,6 +147,21 @@ def test_keys_and_shapes_that_do_not_fit_are_listed(saved, change, message):
         load(saved[1])
 
 
+@pytest.mark.parametrize(
+    ("key", "name"),
+    [
+        ("visual_map.project.weight", "a saved FROZEN model"),
+        ("ret_input_embeddings.weight", "a pruned FROMAGe release"),
+        ("visual_query.weight", "LLaMA-Adapter V2"),
+        ("model.layers.0.self_attn.q_proj.weight", "a language model of transformers"),
+    ],
+)
+def test_another_model_s_weights_are_told_by_name(saved, key, name):
+    edit_weights(saved[1], lambda tensors: (tensors.clear(), tensors.update({key: torch.zeros(1)})))
+    with pytest.raises(BundleError, match=f"missing log_scale.*; the file looks like {name}$"):
+        load(saved[1])
+
+
 def test_all_problems_are_listed_at_once(saved):
     edit_weights(saved[1], lambda tensors: (tensors.pop("log_scale"), tensors.update(surplus=torch.zeros(1))))
     with pytest.raises(BundleError, match=r"missing log_scale; unexpected surplus"):
