@@ -14,7 +14,7 @@ from fromage_model import decoding
 from fromage_model.engine import Engine, Request
 from fromage_model.errors import InvalidInput
 from fromage_model.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
-from fromage_model.prompts import chat_prompt, raw_prompt
+from fromage_model.prompts import Prompt, chat_prompt, raw_prompt
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage
@@ -43,6 +43,14 @@ class Reply:
     @property
     def products(self) -> list[Products]:
         return [part for part in self.parts if isinstance(part, Products)]
+
+
+@dataclass(frozen=True)
+class Turn:
+    """A reply before it is written: the prompt that it continues, and how its tokens are chosen."""
+
+    prompt: Prompt = field(repr=False)
+    sampling: Sampling
 
 
 def generate(
@@ -101,14 +109,23 @@ def chat_stream(
     stop: Callable[[], bool] | None = None,
 ) -> Iterator[Event]:
     """One reply to a conversation, as it is written; needs no index."""
-    bound = model.config.max_tokens_before_ret
+    turn = next_turn(model, messages, sampling=sampling)
+    return decoding.decode(model, turn.prompt, retrieval=retrieval, sampling=turn.sampling, stop=stop)
+
+
+def next_turn(model: Fromage, messages: Sequence[Message], *, sampling: Sampling) -> Turn:
+    """What is decoded as the reply to a conversation, by `decoding.decode` or an `Engine`.
+
+    Where `sampling` does not say how late [RET] may come, the model's config does.
+    """
+    config = model.config
+    bound = config.max_tokens_before_ret
     if sampling.max_tokens_before_ret is None and bound is not None:
         bound = max(bound, sampling.min_tokens_before_ret)
         sampling = dataclasses.replace(sampling, max_tokens_before_ret=bound)
     seen = [dataclasses.replace(message, parts=as_features(model, message.parts)) for message in messages]
-    config = model.config
     prompt = chat_prompt(seen, model.tokens, system_prompt=config.system_prompt, examples=config.examples)
-    return decoding.decode(model, prompt, retrieval=retrieval, sampling=sampling, stop=stop)
+    return Turn(prompt, sampling)
 
 
 def as_message(message: Message | dict) -> Message:

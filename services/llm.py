@@ -1,66 +1,112 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
 import asyncio
+import logging
+import queue
 import threading
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
-from typing import Protocol
 
 import torch
 from ray import serve
 
 from fromage_model import load_bundle
-from fromage_model.messages import Event, Message, RetrievalMode, Sampling
+from fromage_model.chat import next_turn
+from fromage_model.engine import Engine, Request
+from fromage_model.fromage import Fromage
+from fromage_model.messages import Event, Finished, Message, RetrievalMode, Sampling
 
-
-class ChatModel(Protocol):
-    def chat_stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        retrieval: RetrievalMode,
-        sampling: Sampling,
-        stop: Callable[[], bool] | None = None,
-    ) -> Iterator[Event]:
-        """The reply's events, one after the other; ends early once `stop()` is true."""
+log = logging.getLogger(__name__)
+Listener = Callable[[Event | Exception], None]
 
 
 class ReplyWriter:
-    """Runs the model's synchronous decoding in threads, `concurrency` replies at a time."""
+    """Decodes in one thread, at most `concurrency` replies at once: each step of the LM writes a token of all of them.
 
-    def __init__(self, model: ChatModel, *, concurrency: int = 2):
-        self.model = model
-        self._threads = ThreadPoolExecutor(concurrency, thread_name_prefix="decode")
+    A reply is what it would be alone, up to the rounding of the LM's dtype; one too many waits its turn.
+    """
+
+    def __init__(self, model: Fromage, *, concurrency: int = 2):
+        self._model = model
+        self._concurrency = concurrency
+        self._engine = Engine(model, slots=concurrency)
+        self._listeners: dict[Request, Listener] = {}
+        self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
+        threading.Thread(target=self._decode, name="decode", daemon=True).start()
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[Event, None]:
-        """The events as they are decoded. Closing or cancelling this iterator stops the decoding at the next token."""
+        """The events as they are decoded, Finished last. Closing or cancelling this iterator frees its place.
+
+        Raises InvalidInput, PromptTooLong.
+        """
         loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[Event | Exception | None] = asyncio.Queue()
-        stop = threading.Event()
+        arrived: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        mine: list[Request] = []
 
-        def put(event: Event | Exception | None) -> None:
-            loop.call_soon_threadsafe(arrived.put_nowait, event)
+        def hear(event: Event | Exception) -> None:
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(arrived.put_nowait, event)
 
-        def decode() -> None:
-            try:
-                for event in self.model.chat_stream(messages, retrieval=retrieval, sampling=sampling, stop=stop.is_set):
-                    put(event)
-                put(None)
-            except Exception as error:
-                put(error)
-
-        job = self._threads.submit(decode)
+        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, hear)))
         try:
-            while (event := await arrived.get()) is not None:
+            while True:
+                event = await arrived.get()
                 if isinstance(event, Exception):
                     raise event
                 yield event
+                if isinstance(event, Finished):
+                    return
         finally:
-            stop.set()
-            job.cancel()
+            self._orders.put(lambda: self._leave(mine))
+
+    def _decode(self) -> None:
+        while True:
+            self._follow_orders()
+            try:
+                events = self._engine.step()
+            except Exception as error:
+                self._start_again(error)
+                continue
+            for request, event in events:
+                self._listeners[request](event)
+                if isinstance(event, Finished):
+                    del self._listeners[request]
+
+    def _follow_orders(self) -> None:
+        """All that have come; where nothing is to be decoded, it waits for the next."""
+        while True:
+            try:
+                order = self._orders.get(block=not self._engine.busy)
+            except queue.Empty:
+                return
+            order()
+
+    def _join(
+        self, messages: Sequence[Message], retrieval: RetrievalMode, sampling: Sampling, hear: Listener
+    ) -> list[Request]:
+        try:
+            turn = next_turn(self._model, messages, sampling=sampling)
+            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling)
+        except Exception as error:
+            hear(error)
+            return []
+        self._listeners[request] = hear
+        return [request]
+
+    def _leave(self, requests: Sequence[Request]) -> None:
+        for request in requests:
+            self._engine.cancel(request)
+            self._listeners.pop(request, None)
+
+    def _start_again(self, error: Exception) -> None:
+        """A step that failed may have spoilt the cache of everyone in it."""
+        log.exception("a step failed; %d replies are lost", len(self._listeners))
+        self._engine = Engine(self._model, slots=self._concurrency)
+        lost, self._listeners = self._listeners, {}
+        for hear in lost.values():
+            hear(error)
 
 
 @serve.deployment(name="llm")

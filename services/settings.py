@@ -46,7 +46,7 @@ class Settings(BaseSettings):
     llm_num_cpus: float = Field(0.2, ge=0, description="CPUs that Ray reserves for an LM replica.")
     llm_num_gpus: float = Field(0, ge=0, description="GPUs that Ray reserves for an LM replica.")
     llm_threads: int = Field(0, ge=0, description="Threads that torch computes with in an LM replica; 0 is every core.")
-    llm_concurrency: int = Field(2, ge=1, description="Replies that an LM replica writes at the same time.")
+    llm_concurrency: int = Field(8, ge=1, description="Replies that an LM replica decodes together.")
     llm_queue: int = Field(16, ge=0, description="Chats that may wait for the LM; the next is refused with HTTP 503.")
 
     retrieval_replicas: int = Field(1, ge=1, description="Replicas of the retrieval deployment.")

@@ -1,59 +1,50 @@
-"""Replies are decoded in threads, and end when nobody listens any more."""
+"""Replies are decoded together as if alone, arrive as they are written, and end when nobody listens any more."""
 
 import asyncio
-import threading
-import time
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import aclosing
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Sequence
+from contextlib import aclosing, contextmanager
 
+import numpy as np
 import pytest
 
-from fromage_model.errors import InvalidInput
-from fromage_model.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
+from fromage_model.errors import InvalidInput, PromptTooLong
+from fromage_model.fromage import Fromage
+from fromage_model.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
 from services.llm import ReplyWriter
+from tests.fromage_model import tiny
 
-TOKEN_S = 0.01
-PATIENCE_S = 10.0
-HELLO = [Message("user", ["Hello"])]
-
-
-@dataclass
-class Typist:
-    """A peer of the LM that types one letter after the other until `letters` are written or it is told to stop."""
-
-    letters: int
-    written: int = 0
-    stopped: threading.Event = field(default_factory=threading.Event)
-    at_once: int = 0
-    most_at_once: int = 0
-
-    def chat_stream(
-        self,
-        messages: Sequence[Message],
-        *,
-        retrieval: RetrievalMode,
-        sampling: Sampling,
-        stop: Callable[[], bool] | None = None,
-    ) -> Iterator[Event]:
-        assert stop is not None
-        self.at_once += 1
-        self.most_at_once = max(self.most_at_once, self.at_once)
-        for _ in range(self.letters):
-            if stop():
-                self.stopped.set()
-                break
-            time.sleep(TOKEN_S)
-            self.written += 1
-            yield TextDelta("a")
-        self.at_once -= 1
-        yield Finished("stop", 1, self.letters)
+TOKENS = 12
+LONG = 200
+WISHES = ["Hello", "Have you got a red dress for the winter?", "shoes", "Show me something warm, please."]
 
 
-async def read(writer: ReplyWriter, *, most: int | None = None) -> list[Event]:
+@pytest.fixture(scope="module")
+def model(tmp_path_factory) -> Fromage:
+    """In float32, with a chat template; it goes on until its limit, so that a reply's length is known."""
+    place = tmp_path_factory.mktemp("llm")
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FROMAGE_HOME", str(place / "home"))
+        model = tiny.build(tiny.write_llama(place / "lm"))
+    model.tokens.stop_ids = frozenset()
+    return model.requires_grad_(False)
+
+
+@contextmanager
+def steps_of(model: Fromage) -> Iterator[list[int]]:
+    """How many rows each pass through the LM had."""
+    rows: list[int] = []
+    hook = model.lm.register_forward_pre_hook(lambda _, inputs: rows.append(len(inputs[0])))
+    yield rows
+    hook.remove()
+
+
+async def read(
+    writer: ReplyWriter, wish: str = WISHES[0], *, tokens: int = TOKENS, most: int | None = None, **options
+) -> list[Event]:
     """The events of one reply, or the first `most` of them and then no more."""
+    sampling = Sampling(max_new_tokens=tokens, ret_in_context=False, **options)
     events: list[Event] = []
-    async with aclosing(writer.stream(HELLO, retrieval="auto", sampling=Sampling())) as stream:
+    async with aclosing(writer.stream([Message("user", [wish])], retrieval="auto", sampling=sampling)) as stream:
         async for event in stream:
             events.append(event)
             if len(events) == most:
@@ -61,57 +52,102 @@ async def read(writer: ReplyWriter, *, most: int | None = None) -> list[Event]:
     return events
 
 
-def test_events_arrive_in_order_and_the_last_is_finished():
-    events = asyncio.run(read(ReplyWriter(Typist(letters=3))))
-    assert events == [TextDelta("a")] * 3 + [Finished("stop", 1, 3)]
+async def read_all(writer: ReplyWriter, **options) -> list[list[Event]]:
+    return await asyncio.gather(*(read(writer, wish, **options) for wish in WISHES))
 
 
-def test_events_arrive_while_the_rest_is_still_being_written():
-    typist = Typist(letters=100)
-    asyncio.run(read(ReplyWriter(typist), most=1))
-    assert typist.written < 100
+def assert_same(found: Sequence[Event], expected: Sequence[Event]) -> None:
+    assert [type(event) for event in found] == [type(event) for event in expected]
+    for one, other in zip(found, expected, strict=True):
+        if isinstance(one, Retrieval):
+            assert one.offset == other.offset
+            np.testing.assert_allclose(one.embedding, other.embedding, atol=1e-5)
+        else:
+            assert one == other
 
 
-def test_closing_the_stream_stops_the_decoding():
-    typist = Typist(letters=10_000)
+@pytest.mark.parametrize("options", [{}, {"temperature": 1.0, "seed": 3}], ids=["greedy", "drawn"])
+def test_replies_that_are_decoded_together_equal_those_of_requests_alone(model, options):
+    options |= {"ret_scale_factor": 2.0}
+    with steps_of(model) as rows:
+        together = asyncio.run(read_all(ReplyWriter(model, concurrency=4), **options))
+    assert max(rows) == 4
+    with steps_of(model) as rows:
+        alone = [asyncio.run(read(ReplyWriter(model), wish, **options)) for wish in WISHES]
+    assert max(rows) == 1
+    for found, expected in zip(together, alone, strict=True):
+        assert_same(found, expected)
+    assert isinstance(together[0][-1], Finished)
+    assert len({str(events) for events in together}) == len(WISHES)
 
-    async def leave() -> bool:
-        await read(ReplyWriter(typist), most=2)
-        return await asyncio.to_thread(typist.stopped.wait, PATIENCE_S)
 
-    assert asyncio.run(leave())
-    assert typist.written < 100
+def test_no_more_replies_than_allowed_are_decoded_at_once_and_all_come(model):
+    with steps_of(model) as rows:
+        replies = asyncio.run(read_all(ReplyWriter(model, concurrency=2)))
+    assert max(rows) == 2
+    assert [events[-1].completion_tokens for events in replies] == [TOKENS] * len(WISHES)
 
 
-def test_cancelling_the_reader_stops_the_decoding():
-    typist = Typist(letters=10_000)
+def test_events_arrive_while_the_rest_is_still_being_written(model):
+    with steps_of(model) as rows:
+        (event,) = asyncio.run(read(ReplyWriter(model), tokens=LONG, most=1))
+        before = len(rows)
+    assert isinstance(event, TextDelta)
+    assert before < LONG / 2
 
-    async def cancel_soon() -> bool:
-        task = asyncio.create_task(read(ReplyWriter(typist)))
-        await asyncio.sleep(5 * TOKEN_S)
+
+def test_closing_a_stream_frees_its_place_for_who_waits(model):
+    async def leave_then_ask(writer: ReplyWriter) -> list[Event]:
+        await read(writer, tokens=LONG, most=2)
+        return await read(writer)
+
+    with steps_of(model) as rows:
+        events = asyncio.run(leave_then_ask(ReplyWriter(model, concurrency=1)))
+    assert isinstance(events[-1], Finished)
+    assert len(rows) < LONG / 2
+
+
+def test_cancelling_a_reader_frees_its_place_for_who_waits(model):
+    async def cancel_then_ask(writer: ReplyWriter) -> list[Event]:
+        task = asyncio.create_task(read(writer, tokens=LONG))
+        while not rows:
+            await asyncio.sleep(0.001)
         task.cancel()
         with pytest.raises(asyncio.CancelledError):
             await task
-        return await asyncio.to_thread(typist.stopped.wait, PATIENCE_S)
+        return await read(writer)
 
-    assert asyncio.run(cancel_soon())
-
-
-def test_no_more_replies_than_allowed_are_written_at_once():
-    typist = Typist(letters=5)
-
-    async def three() -> None:
-        writer = ReplyWriter(typist, concurrency=2)
-        await asyncio.gather(*(read(writer) for _ in range(3)))
-
-    asyncio.run(three())
-    assert typist.most_at_once == 2
+    with steps_of(model) as rows:
+        events = asyncio.run(cancel_then_ask(ReplyWriter(model, concurrency=1)))
+    assert isinstance(events[-1], Finished)
+    assert len(rows) < LONG / 2
 
 
-def test_error_of_the_model_reaches_the_reader_as_it_is():
-    class Refuses(Typist):
-        def chat_stream(self, *args, **options):
-            raise InvalidInput("too long", field="messages")
+def test_who_can_t_be_answered_is_told_and_others_go_on(model):
+    async def one_good(writer: ReplyWriter) -> list:
+        wishes = [read(writer), read(writer, "red " * 600), read(writer, tokens=10_000)]
+        return await asyncio.gather(*wishes, return_exceptions=True)
 
-    with pytest.raises(InvalidInput, match="too long"):
-        asyncio.run(read(ReplyWriter(Refuses(letters=1))))
+    good, long, endless = asyncio.run(one_good(ReplyWriter(model, concurrency=3)))
+    assert isinstance(good[-1], Finished)
+    assert isinstance(long, PromptTooLong)
+    assert isinstance(endless, InvalidInput | PromptTooLong)
+
+
+def test_a_step_that_fails_reaches_all_who_were_in_it_and_the_next_reply_is_whole(model):
+    writer = ReplyWriter(model, concurrency=4)
+    expected = asyncio.run(read(writer))
+
+    def fail(*_) -> None:
+        raise RuntimeError("out of memory")
+
+    async def read_and_fail() -> list:
+        return await asyncio.gather(*(read(writer, wish) for wish in WISHES), return_exceptions=True)
+
+    hook = model.lm.register_forward_pre_hook(fail)
+    try:
+        lost = asyncio.run(read_and_fail())
+    finally:
+        hook.remove()
+    assert [str(error) for error in lost] == ["out of memory"] * len(WISHES)
+    assert_same(asyncio.run(read(writer)), expected)
