@@ -3,7 +3,7 @@
 Shapes: B batch, F feature width, H = W side in pixels.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -13,6 +13,9 @@ from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER, Weights, load_pretrained, locate_vision_encoder
+
+SIDE_PX = 224
+"""Side of the squares that EfficientNet-Lite0 sees."""
 
 
 class VisionEncoder(nn.Module):
@@ -28,6 +31,10 @@ class VisionEncoder(nn.Module):
         """RGB pictures of any size -> (B, 3, H, W) float32 on the CPU, normalised as the backbone expects."""
         raise NotImplementedError
 
+    def normalise(self, squares: np.ndarray) -> Tensor:
+        """What `load_squares` makes, (B, H, W, 3) uint8 -> (B, 3, H, W) float32, as `preprocess` gives it."""
+        raise NotImplementedError
+
     def forward(self, pixels: Tensor) -> Tensor:
         """(B, 3, H, W) -> pooled features (B, F), in the backbone's dtype."""
         raise NotImplementedError
@@ -37,8 +44,15 @@ class VisionEncoder(nn.Module):
         """RGB pictures -> features (B, F) float32."""
         if not images:
             return np.empty((0, self.feature_width), dtype=np.float32)
+        return self._encode(self.preprocess(images))
+
+    @torch.inference_mode()
+    def encode_squares(self, squares: np.ndarray) -> np.ndarray:
+        """What `load_squares` makes, (B, H, W, 3) uint8 -> features (B, F) float32, those of `encode`."""
+        return self._encode(self.normalise(squares))
+
+    def _encode(self, pixels: Tensor) -> np.ndarray:
         weight = next(self.parameters())
-        pixels = self.preprocess(images)
         if weight.is_cuda:
             pixels = pixels.pin_memory()
         return self(pixels.to(weight.device, weight.dtype, non_blocking=True)).float().cpu().numpy()
@@ -56,8 +70,10 @@ class EfficientNetLite(VisionEncoder):
         self.side_px = side_px
 
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
-        pixels = np.stack([np.asarray(fit_on_white(image, self.side_px)) for image in images])
-        return torch.from_numpy(pixels).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
+        return self.normalise(np.stack([np.asarray(fit_on_white(image, self.side_px)) for image in images]))
+
+    def normalise(self, squares: np.ndarray) -> Tensor:
+        return torch.from_numpy(squares).permute(0, 3, 1, 2).float().div_(127.5).sub_(1.0)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.backbone.extract_features(pixels).mean(dim=(2, 3))
@@ -78,6 +94,11 @@ class PooledVision(VisionEncoder):
     def preprocess(self, images: Sequence[Image.Image]) -> Tensor:
         rgb = [image.convert("RGB") for image in images]
         return self.processor(images=rgb, return_tensors="pt")["pixel_values"]
+
+    def normalise(self, squares: np.ndarray) -> Tensor:
+        mean, std = (torch.tensor(values) for values in (self.processor.image_mean, self.processor.image_std))
+        scaled = torch.from_numpy(squares).float() * self.processor.rescale_factor
+        return scaled.sub_(mean).div_(std).permute(0, 3, 1, 2)
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.backbone(pixel_values=pixels).pooler_output.flatten(1)
@@ -103,10 +124,29 @@ def _efficientnet_lite(weights: Weights) -> EfficientNetLite:
     width = backbone._fc.in_features
     backbone._fc = nn.Identity()
     fingerprint = f"{weights.fingerprint}:letterbox-224-bicubic:mean-pool"
-    return EfficientNetLite(backbone, side_px=224, feature_width=width, fingerprint=fingerprint)
+    return EfficientNetLite(backbone, side_px=SIDE_PX, feature_width=width, fingerprint=fingerprint)
 
 
-def _pooled(name: str, weights: Weights) -> PooledVision:
+def load_squares(name: str) -> Callable[[Sequence[Image.Image]], np.ndarray]:
+    """The part of an encoder's preprocessing that needs no weights and no floats, so that another process can do it.
+
+    RGB pictures of any size -> (B, H, W, 3) uint8, for `encode_squares`. Raises as `load_vision_encoder` does.
+    """
+    if name == DEFAULT_VISION_ENCODER:
+        return lambda images: np.stack([np.asarray(fit_on_white(image, SIDE_PX)) for image in images])
+    weights = locate_vision_encoder(name)
+    processor = _kind(name, weights)[1].from_pretrained(weights.path)
+
+    def squares(images: Sequence[Image.Image]) -> np.ndarray:
+        rgb = [image.convert("RGB") for image in images]
+        whole = processor(images=rgb, do_rescale=False, do_normalize=False, return_tensors="np")["pixel_values"]
+        return np.ascontiguousarray(whole.transpose(0, 2, 3, 1).astype(np.uint8))
+
+    return squares
+
+
+def _kind(name: str, weights: Weights) -> tuple[Any, Any]:
+    """The classes of model and processor that the folder's config asks for. Raises ConfigError for any other."""
     from transformers import AutoConfig, CLIPVisionModel, ResNetModel
     from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
     from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
@@ -116,15 +156,19 @@ def _pooled(name: str, weights: Weights) -> PooledVision:
         "clip_vision_model": (CLIPVisionModel, CLIPImageProcessorPil),
         "resnet": (ResNetModel, ConvNextImageProcessorPil),
     }
-    config = AutoConfig.from_pretrained(weights.path)
-    if config.model_type not in kinds:
+    kind = AutoConfig.from_pretrained(weights.path).model_type
+    if kind not in kinds:
         raise ConfigError(
-            f"vision_encoder {name!r} is a {config.model_type!r} model; a CLIP, a ResNet or {DEFAULT_VISION_ENCODER!r} "
-            f"works"
+            f"vision_encoder {name!r} is a {kind!r} model; a CLIP, a ResNet or {DEFAULT_VISION_ENCODER!r} works"
         )
-    model, processor = kinds[config.model_type]
+    return kinds[kind]
+
+
+def _pooled(name: str, weights: Weights) -> PooledVision:
+    model, processor = _kind(name, weights)
     backbone = load_pretrained(model, weights.path)
-    width = backbone.config.hidden_sizes[-1] if config.model_type == "resnet" else backbone.config.hidden_size
+    config = backbone.config
+    width = config.hidden_sizes[-1] if config.model_type == "resnet" else config.hidden_size
     return PooledVision(
         backbone,
         processor.from_pretrained(weights.path),

@@ -1,8 +1,9 @@
 """A catalogue -> features: what a frozen vision encoder sees in each picture, once, so that training never runs it.
 
-A picture that can't be read goes to failures.parquet with its reason, and the job goes on. On a cluster, the
-catalogue's folder must be the same on every node. Knows nothing of the language model or of bundles: features depend on
-the encoder alone.
+Pictures are decoded on CPUs while others go through the encoder. What is done is kept: killed, the job goes on where it
+was, and after the catalogue changed it looks at new and changed pictures alone. A picture that can't be read goes to
+failures.parquet with its reason. On a cluster, the catalogue's folder and that of the features must be the same on
+every node. Knows nothing of the language model or of bundles: features depend on the encoder alone.
 
     python -m jobs.embed --catalogue openmoji --encoder efficientnet-lite0
 """
@@ -10,29 +11,33 @@ the encoder alone.
 import hashlib
 import logging
 from collections import Counter
-from collections.abc import Iterable
-from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from collections.abc import Iterator
+from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.artefacts import file_sha256, is_uri, place, writing
+from fromage_model.artefacts import file_sha256
 from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.features import INFO_FILE, FeaturesInfo, read_info, write_features, write_info
-from fromage_model.catalogue.schema import Failure
-from fromage_model.catalogue.table import FAILURES_FILE, write_failures
+from fromage_model.catalogue.features import FULL_VIEW, INFO_FILE, FeaturesInfo, FeaturesWriter, StoredDtype, write_info
+from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import CatalogueError
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
-from jobs.report import Progress, Report, Stopwatch, ray_session, run
+from jobs.durable import DurableRun, Stage, work_folder
+from jobs.durable.publish import check_target, publishing, target
+from jobs.earlier_features import Earlier, up_to_date
+from jobs.picture_stages import DecodePictures, EncodePictures, views_of, where
+from jobs.report import Progress, Report, ray_session, run
+from jobs.report_page import samples_of, spread, write_page
 
 log = logging.getLogger(__name__)
 
 # While these are the same, so is the encoder's fingerprint, and torch need not be imported to know it.
 CODE = ("fromage_model.vision", "fromage_model.images")
+ROWS_PER_TABLE = 4096
 
 
 @dataclass(frozen=True)
@@ -44,120 +49,176 @@ class EmbedArgs:
     encoder: str = DEFAULT_VISION_ENCODER
     """Frozen vision encoder: efficientnet-lite0, or a CLIP by hub id or local folder."""
     out: str | None = None
-    """Name or folder of the features. Without it, the catalogue's name."""
-    batch_size: int = 16
-    """Pictures that go through the encoder at once."""
+    """Name, folder or fsspec URI of the features. Without it, the catalogue's name."""
+    dtype: StoredDtype = "float32"
+    """Number format in which features are stored; float16 takes half the space."""
+    compute: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
+    """Number format in which the encoder computes; auto is float32 on a CPU and bfloat16 on a GPU."""
+    flips: bool = False
+    """Also embed each picture's mirror image (view flip), for training."""
+    crops: int = 0
+    """Also embed this many random parts of each picture (views crop-0, crop-1, ...), for training."""
+    batch_size: int = 32
+    """Pictures (views, where there are more) that go through the encoder at once."""
+    shard_rows: int = 64
+    """Pictures that are kept at once when done: what a kill can cost each worker."""
+    decoders: int = 1
+    """Most Ray Data actors that decode pictures."""
+    cpus_per_decoder: float = 0.25
+    """CPUs that each decoding actor reserves."""
     workers: int = 1
-    """Ray Data actors, each with an encoder of its own."""
+    """Most Ray Data actors with an encoder of their own; there is one at first, and more while pictures wait."""
     threads: int = 2
-    """Torch threads of each actor on a CPU."""
-    cpus_per_worker: float = 1.0
-    """CPUs that each actor reserves."""
+    """Torch threads of each encoding actor on a CPU."""
+    cpus_per_worker: float = 0.75
+    """CPUs that each encoding actor reserves."""
     num_gpus: float = 0.0
-    """GPUs that each actor reserves; above 0 the encoder runs on CUDA."""
+    """GPUs, or share of one, that each encoding actor reserves; above 0 the encoder runs on CUDA."""
     allow_private: bool = False
     """Fetch pictures that the catalogue has by URI from private addresses too."""
+    max_failed: float = 0.01
+    """Largest share of pictures that may fail; with more the job ends with exit code 1, and what succeeded is kept."""
+    retry_failed: bool = False
+    """Try pictures again that failed before."""
     force: bool = False
-    """Make the features again even where they are up to date."""
+    """Make the features anew, whatever is there."""
 
 
 def main(args: EmbedArgs) -> Report:
     """Make the features, or find them up to date. Raises FromageError for what the user can put right."""
-    watch = Stopwatch()
     catalogue = Catalogue.open(args.catalogue)
-    folder = place("features", args.out or catalogue.name)
+    folder = target("features", args.out or catalogue.name)
     settings = _settings(args)
-    if not args.force and (info := up_to_date(folder, catalogue, settings)) is not None:
+    info = None if args.force else up_to_date(folder, catalogue, settings)
+    if info is not None and not (args.retry_failed and info.failed):
+        DurableRun.forget(work_folder(folder))
         log.info("%s is up to date; --force makes it again", folder)
-        return _report(info, folder, watch, skipped=True)
-    with writing(folder, marker=INFO_FILE) as scratch:
-        info = embed(catalogue, scratch, args, settings=settings)
-    if info.failed:
-        log.warning("%d of %d pictures failed; %s tells why", info.failed, len(catalogue), folder / FAILURES_FILE)
-    return _report(info, folder, watch, skipped=False)
+        return report_of(info, folder, args, Progress("embed", total=len(catalogue)), skipped=True)
+    check_target(folder, marker=INFO_FILE)
+    old = None if args.force else Earlier.find(folder, settings, catalogue)
+    return embed(catalogue, folder, args, settings=settings, old=old)
 
 
-def embed(catalogue: Catalogue, folder: Path, args: EmbedArgs, *, settings: dict[str, Any]) -> FeaturesInfo:
-    """Write the features of every picture into `folder`. Raises CatalogueError when not one could be read."""
-    ids: list[str] = []
-    vectors: list[np.ndarray] = []
-    failures: list[Failure] = []
-    fingerprint = ""
-    progress = Progress("embed", total=len(catalogue))
-    with ray_session():
-        for batch in _embedded(catalogue, args):
-            good = batch.filter(batch["vector"].is_valid())
-            ids += good["id"].to_pylist()
-            width = batch.schema.field("vector").type.list_size
-            vectors.append(np.asarray(good["vector"].combine_chunks().flatten()).reshape(-1, width))
-            failures += _failures(batch.filter(batch["vector"].is_null()), catalogue)
-            fingerprint = batch["encoder_fingerprint"][0].as_py()
-            progress.add(batch.num_rows)
-    if not ids:
-        reasons = Counter(failure.message for failure in failures).most_common(3)
+def embed(
+    catalogue: Catalogue, folder: Path | str, args: EmbedArgs, *, settings: dict[str, Any], old: Earlier | None
+) -> Report:
+    """Put the features of every picture into `folder`. Raises CatalogueError when not one could be read."""
+    keep = old.ids if old else frozenset()
+    work = DurableRun.open(
+        work_folder(folder),
+        job="embed",
+        settings=settings | {"batch_size": args.batch_size},
+        source=f"{catalogue.fingerprint} {old.digest if old else ''}",
+        rows=_rows(catalogue, leave=keep),
+        shard_rows=args.shard_rows,
+        force=args.force,
+        retry_failed=args.retry_failed,
+    )
+    progress = Progress("embed", total=len(catalogue), done=len(keep) + work.rows_done, failed=work.rows_failed)
+    if work.rows_done < work.rows:
+        with progress, ray_session():
+            work.process(_stages(args, settings), on_shard=progress.shard)
+    if work.rows_failed == len(catalogue):
+        reasons = Counter(row["message"] for table in work.failures() for row in table.to_pylist()).most_common(3)
+        work.remove()
         raise CatalogueError(f"none of the {len(catalogue)} pictures of {catalogue.name} could be read: {reasons}")
+    with publishing(folder, marker=INFO_FILE) as scratch:
+        info = _assemble(scratch, work, catalogue, args, settings=settings, old=old)
+        work.write_failures(scratch)
+        report = report_of(info, folder, args, progress, skipped=False)
+        _write_page(scratch, report, progress, work, catalogue)
+    work.remove()
+    if info.failed:
+        log.warning("%d of %d pictures failed; %s tells why", info.failed, len(catalogue), f"{folder}/{FAILURES_FILE}")
+    return report
+
+
+def _write_page(scratch: Path, report: Report, progress: Progress, work: DurableRun, catalogue: Catalogue) -> None:
+    rows = catalogue.table.take(spread(len(catalogue))).select(["id", "image", "caption"]).to_pylist()
+    write_page(
+        scratch,
+        figures=report.as_dict(),
+        points=progress.points,
+        reasons=work.reasons,
+        samples=samples_of(rows, catalogue.folder),
+    )
+
+
+def _rows(catalogue: Catalogue, *, leave: frozenset[str]) -> Iterator[pa.Table]:
+    """The pictures to be looked at, in the order of the catalogue; `row` counts from 1."""
+    for start in range(0, len(catalogue), ROWS_PER_TABLE):
+        items = catalogue.table.slice(start, ROWS_PER_TABLE).select(["id", "image", "image_sha256"]).to_pylist()
+        rows = [
+            {"row": row} | item | {"place": where(catalogue, item)}
+            for row, item in enumerate(items, start=start + 1)
+            if item["id"] not in leave
+        ]
+        if rows:
+            yield pa.Table.from_pylist(rows)
+
+
+def _stages(args: EmbedArgs, settings: dict[str, Any]) -> list[Stage]:
+    decode = {
+        "encoder": args.encoder,
+        "flips": args.flips,
+        "crops": args.crops,
+        "allow_private": args.allow_private,
+    }
+    encode = {
+        "encoder": args.encoder,
+        "device": settings["device"],
+        "dtype": settings["compute"],
+        "threads": args.threads,
+        "views": len(settings["views"]),
+        "batch_size": args.batch_size,
+    }
+    return [
+        Stage(DecodePictures, decode, "decode", num_cpus=args.cpus_per_decoder, workers=(1, args.decoders)),
+        Stage(EncodePictures, encode, "encode", args.cpus_per_worker, args.num_gpus, (1, args.workers)),
+    ]
+
+
+def _assemble(
+    scratch: Path,
+    work: DurableRun,
+    catalogue: Catalogue,
+    args: EmbedArgs,
+    *,
+    settings: dict[str, Any],
+    old: Earlier | None,
+) -> FeaturesInfo:
+    """Write what held before and what is new into `scratch`, a shard at a time."""
+    fingerprint, width = (old.info.encoder_fingerprint, old.info.width) if old else ("", 0)
+    for table in work.tables():
+        fingerprint = table["encoder_fingerprint"][0].as_py()
+        width = table.schema.field("vectors").type.value_type.list_size
+        break
+    views = settings["views"]
+    with FeaturesWriter(scratch, width=width, dtype=args.dtype, hashed=True) as writer:
+        if old:
+            old.copy(writer, catalogue)
+        for table in work.tables():
+            pictures = table.num_rows
+            flat = table["vectors"].combine_chunks().flatten().flatten()
+            hashes = np.repeat(table["image_sha256"].to_pylist(), len(views)).tolist()
+            ids = np.repeat(table["id"].to_pylist(), len(views)).tolist()
+            writer.add(ids, views * pictures, np.asarray(flat).reshape(-1, width), sha256s=hashes)
+    rows = writer.rows.pop(FULL_VIEW, 0)
     info = FeaturesInfo(
         encoder=args.encoder,
         encoder_fingerprint=fingerprint,
         catalogue=catalogue.name,
         catalogue_fingerprint=catalogue.fingerprint,
-        rows=len(ids),
-        failed=len(failures),
-        width=vectors[0].shape[1],
+        rows=rows,
+        failed=work.rows_failed,
+        width=width,
         settings=settings,
+        dtype=args.dtype,
+        view_rows=sum(writer.rows.values()),
+        hashed=True,
     )
-    write_features(folder, ids=ids, vectors=np.concatenate(vectors), info=info)
-    write_failures(folder, failures)
+    write_info(scratch, info)
     return info
-
-
-def _embedded(catalogue: Catalogue, args: EmbedArgs) -> Iterable[pa.Table]:
-    """The stage's output, in the order of the ids."""
-    import ray
-
-    from jobs.stages import EmbedPictures
-
-    images = dict(zip(catalogue.table["id"].to_pylist(), catalogue.table["image"].to_pylist(), strict=True))
-    wanted = [
-        {"id": id, "image": images[id] if is_uri(images[id]) else str(catalogue.image_path(id))}
-        for id in sorted(images)
-    ]
-    blocks = [
-        pa.Table.from_pylist(wanted[start : start + args.batch_size])
-        for start in range(0, len(wanted), args.batch_size)
-    ]
-    rows = ray.data.from_arrow(blocks).map_batches(
-        EmbedPictures,
-        fn_constructor_kwargs={
-            "encoder": args.encoder,
-            "device": "cuda" if args.num_gpus > 0 else "cpu",
-            "threads": args.threads,
-            "allow_private": args.allow_private,
-        },
-        batch_format="pyarrow",
-        batch_size=args.batch_size,
-        num_cpus=args.cpus_per_worker,
-        num_gpus=args.num_gpus or None,
-        compute=ray.data.ActorPoolStrategy(size=min(args.workers, len(blocks))),
-    )
-    return rows.iter_batches(batch_format="pyarrow", batch_size=None)
-
-
-def _failures(bad: pa.Table, catalogue: Catalogue) -> list[Failure]:
-    row_of = {id: row for row, id in enumerate(catalogue.table["id"].to_pylist(), start=1)} if bad.num_rows else {}
-    return [
-        Failure(
-            row=row_of[row["id"]],
-            id=row["id"],
-            image=catalogue.item(row["id"]).image,
-            stage=row["stage"],
-            error=row["error"],
-            message=row["message"],
-            attempts=row["attempts"],
-            failed_at=datetime.now(UTC),
-        )
-        for row in bad.to_pylist()
-    ]
 
 
 def _settings(args: EmbedArgs) -> dict[str, Any]:
@@ -166,48 +227,31 @@ def _settings(args: EmbedArgs) -> dict[str, Any]:
     for module in CODE:
         spec = find_spec(module)
         code.update(file_sha256(spec.origin).encode() if spec and spec.origin else b"")
+    device = "cuda" if args.num_gpus > 0 else "cpu"
+    fastest = "bfloat16" if device == "cuda" else "float32"
     return {
         "encoder": args.encoder,
         "weights": locate_vision_encoder(args.encoder).fingerprint,
         "code": code.hexdigest(),
-        "device": "cuda" if args.num_gpus > 0 else "cpu",
+        "device": device,
+        "dtype": args.dtype,
+        "compute": fastest if args.compute == "auto" else args.compute,
+        "views": views_of(flips=args.flips, crops=args.crops),
     }
 
 
-def up_to_date(folder: Path, catalogue: Catalogue, settings: dict[str, Any]) -> FeaturesInfo | None:
-    """What features.json says, if this state of the catalogue and these settings made what is there.
-
-    Where nothing but our code changed, the encoder's fingerprint decides, and the code is noted: a comment is no reason
-    to look at a million pictures again.
-    """
-    try:
-        info = read_info(folder)
-    except CatalogueError:
-        return None
-    if info is None or info.catalogue_fingerprint != catalogue.fingerprint:
-        return None
-    if info.settings == settings:
-        return info
-    if info.settings | {"code": settings["code"]} != settings:
-        return None
-    from fromage_model.vision import load_vision_encoder
-
-    if load_vision_encoder(settings["encoder"]).fingerprint != info.encoder_fingerprint:
-        return None
-    info = replace(info, settings=settings)
-    write_info(folder, info)
-    return info
-
-
-def _report(info: FeaturesInfo, folder: Path, watch: Stopwatch, *, skipped: bool) -> Report:
+def report_of(info: FeaturesInfo, folder: Path | str, args: EmbedArgs, progress: Progress, *, skipped: bool) -> Report:
     return Report(
         "embed",
         rows_in=info.rows + info.failed,
         rows_out=info.rows,
         rows_failed=info.failed,
-        seconds=watch.seconds,
+        seconds=progress.seconds,
         output=folder,
+        max_failed=args.max_failed,
         encoder_fingerprint=info.encoder_fingerprint,
+        view_rows=info.view_rows,
+        peak_rss_mb=progress.peak_rss_mb,
         skipped=skipped,
     )
 

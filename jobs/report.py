@@ -14,7 +14,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
+from fromage_model.artefacts import is_uri
 from fromage_model.errors import FromageError
+from jobs.progress import Progress
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -24,12 +26,17 @@ EXIT_TERMINATED = 143
 # Loggers that warn at every start of what is as it should be: a token was written, progress bars are off.
 RAY_NOTICES = ("ray._private.authentication.authentication_token_setup", "ray.data._internal.progress")
 
+__all__ = ["Progress", "Report", "Stopwatch", "quiet_ray_data", "ray_session", "run"]
+
 Args = TypeVar("Args")
 log = logging.getLogger(__name__)
 
 
 class Report:
-    """How a job went: rows, seconds, and what it wrote. `extra` figures come after the common ones."""
+    """How a job went: rows, seconds, and what it wrote. `extra` figures come after the common ones.
+
+    With `max_failed`, a larger share of failed rows is told in words and ends in exit code 1.
+    """
 
     def __init__(
         self,
@@ -40,6 +47,7 @@ class Report:
         rows_failed: int,
         seconds: float,
         output: Path | str,
+        max_failed: float | None = None,
         **extra: Any,
     ):
         self.job = job
@@ -47,7 +55,8 @@ class Report:
         self.rows_out = rows_out
         self.rows_failed = rows_failed
         self.seconds = seconds
-        self.output = str(Path(output).expanduser().resolve())
+        self.output = str(output) if is_uri(output) else str(Path(output).expanduser().resolve())
+        self.max_failed = max_failed
         self.extra = extra
 
     def as_dict(self) -> dict[str, Any]:
@@ -64,6 +73,20 @@ class Report:
             **self.extra,
         }
 
+    @property
+    def verdict(self) -> str | None:
+        """Why the job did not go well, in words; None where it did."""
+        if self.rows_failed and not self.rows_out:
+            return f"all {self.rows_failed} rows failed"
+        allowed = self.max_failed
+        if allowed is None or not self.rows_failed or self.rows_failed <= allowed * self.rows_in:
+            return None
+        share = 100 * self.rows_failed / self.rows_in
+        return (
+            f"{self.rows_failed} of {self.rows_in} rows failed ({share:.1f} %), more than --max-failed {allowed:g} "
+            f"({100 * allowed:g} %) allows"
+        )
+
 
 class Stopwatch:
     """Seconds since it was made."""
@@ -76,36 +99,18 @@ class Stopwatch:
         return time.perf_counter() - self._start_s
 
 
-class Progress:
-    """Logs how far a job is, at most every few seconds."""
-
-    def __init__(self, what: str, *, total: int, every_s: float = 5.0):
-        self.what = what
-        self.total = total
-        self.every_s = every_s
-        self.done = 0
-        self._watch = Stopwatch()
-        self._logged_s = 0.0
-
-    def add(self, rows: int) -> None:
-        self.done += rows
-        now_s = self._watch.seconds
-        if now_s - self._logged_s >= self.every_s or self.done >= self.total:
-            self._logged_s = now_s
-            rate = self.done / max(now_s, 1e-9)
-            log.info("%s: %d of %d rows, %.0f rows/s", self.what, self.done, self.total, rate)
-
-
 def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     """Parse the command line into `args_class`, do the job, print its report, and leave with an exit code.
 
-    0 when it went well, 2 for what the user can put right (a FromageError, a wrong option), 130 for Ctrl-C; an error
-    that nobody foresaw keeps its traceback and leaves with 1. Logging goes to stderr: stdout ends in the report's line.
+    0 when it went well, 1 when more rows failed than the job allows, 2 for what the user can put right (a FromageError,
+    a wrong option), 130 for Ctrl-C; an error that nobody foresaw keeps its traceback and leaves with 1. Logging goes to
+    stderr: stdout ends in the report's line.
     """
     import tyro
 
     module = sys.modules[main.__module__]
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
+    format = "%(asctime)s %(message)s"
+    logging.basicConfig(level=logging.INFO, handlers=[_Stderr()], format=format, datefmt="%H:%M:%S")
     for chatty in ("httpx", "httpcore", "filelock"):
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _leave)
@@ -119,7 +124,17 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
         print("interrupted; nothing was replaced", file=sys.stderr)
         sys.exit(EXIT_INTERRUPTED)
     print(json.dumps(report.as_dict()), flush=True)
-    sys.exit(0 if report.rows_out or not report.rows_failed else EXIT_FAILED)
+    if report.verdict:
+        print(f"{report.verdict}; failures.parquet in {report.output} tells why", file=sys.stderr)
+        sys.exit(EXIT_FAILED)
+    sys.exit(0)
+
+
+class _Stderr(logging.Handler):
+    """Writes to what sys.stderr is at that moment: under a live view, lines go above it."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        print(self.format(record), file=sys.stderr, flush=True)
 
 
 def _leave(signum: int, frame: Any) -> None:

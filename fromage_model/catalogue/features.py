@@ -1,16 +1,19 @@
 """Features on disk: parquet shards of (id, view, vector) and a `features.json` that says what made them.
 
-Knows nothing of encoders or of Ray. Shapes: N items, F feature width.
+A view is the whole picture (`full`) or, for training, a part or a mirror image of it. Knows nothing of encoders or of
+Ray. Shapes: N items, F feature width.
 """
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from types import TracebackType
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from fromage_model.artefacts import locate
@@ -20,11 +23,17 @@ INFO_FILE = "features.json"
 SHARD_PATTERN = "features-*.parquet"
 FULL_VIEW = "full"
 ROWS_PER_SHARD = 10_000
+StoredDtype = Literal["float32", "float16"]
+STORED = {"float32": pa.float32(), "float16": pa.float16()}
 
 
 @dataclass(frozen=True)
 class FeaturesInfo:
-    """What made a folder of features. `settings` tell whether they are current."""
+    """What made a folder of features. `settings` tell whether they are current.
+
+    `rows` counts those of the view `full`, `view_rows` those of all further views. `width` is F. With `hashed` each row
+    says which bytes it was made from, in a column `image_sha256`.
+    """
 
     encoder: str
     encoder_fingerprint: str
@@ -34,6 +43,9 @@ class FeaturesInfo:
     failed: int
     width: int
     settings: dict[str, Any] = field(default_factory=dict)
+    dtype: StoredDtype = "float32"
+    view_rows: int = 0
+    hashed: bool = False
 
 
 @dataclass(frozen=True)
@@ -64,42 +76,98 @@ class Features:
         return self.vectors[[row_of[id] for id in ids]]
 
 
-def features_schema(width: int) -> pa.Schema:
-    """The columns of a shard; a vector is a plain fixed-size list of float32, which every reader of parquet knows."""
-    return pa.schema([("id", pa.string()), ("view", pa.string()), ("vector", pa.list_(pa.float32(), width))])
+def features_schema(width: int, dtype: StoredDtype = "float32", *, hashed: bool = False) -> pa.Schema:
+    """The columns of a shard; a vector is a plain fixed-size list, which every reader of parquet knows."""
+    columns = [("id", pa.string()), ("view", pa.string()), ("vector", pa.list_(STORED[dtype], width))]
+    return pa.schema(columns + ([("image_sha256", pa.string())] if hashed else []))
 
 
-def read_features(name: str | Path) -> Features:
-    """By known name, folder or fsspec URI. Raises MissingArtefact, or CatalogueError where the files don't fit."""
+def read_features(name: str | Path, *, view: str = FULL_VIEW) -> Features:
+    """One view, by known name, folder or URI. Raises MissingArtefact, or CatalogueError where the files don't fit.
+
+    A view other than `full` may be there for no item at all.
+    """
     folder = locate("features", name)
     info = read_info(folder)
     if info is None:
         raise CatalogueError(f"{folder} holds no features: it has no {INFO_FILE}")
-    shards = sorted(folder.glob(SHARD_PATTERN))
-    schema = features_schema(info.width)
-    try:
-        table = pa.concat_tables([pq.read_table(shard, schema=schema) for shard in shards] or [schema.empty_table()])
-    except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
-        raise CatalogueError(f"{folder}: a shard does not hold features of width {info.width}: {error}") from error
-    if table.num_rows != info.rows or table["vector"].null_count:
-        raise CatalogueError(f"{folder}: expected {info.rows} features, found {table.num_rows}")
-    flat = table["vector"].combine_chunks().flatten()
-    vectors = np.asarray(flat, dtype=np.float32).reshape(info.rows, info.width)
-    return Features(ids=table["id"].to_pylist(), vectors=vectors, info=info)
+    ids: list[str] = []
+    parts: list[np.ndarray] = []
+    rows = 0
+    for table in read_shards(folder, info):
+        rows += table.num_rows
+        table = table.filter(pc.equal(table["view"], view))
+        ids += table["id"].to_pylist()
+        flat = table["vector"].combine_chunks().flatten()
+        parts.append(np.asarray(flat, dtype=np.float32).reshape(-1, info.width))
+    if rows != info.rows + info.view_rows or (view == FULL_VIEW and len(ids) != info.rows):
+        raise CatalogueError(f"{folder}: expected {info.rows + info.view_rows} features, found {rows}")
+    vectors = np.concatenate(parts) if parts else np.empty((0, info.width), dtype=np.float32)
+    order = sorted(range(len(ids)), key=ids.__getitem__)
+    in_order = order == list(range(len(ids)))
+    return Features(ids=[ids[row] for row in order], vectors=vectors if in_order else vectors[order], info=info)
+
+
+def read_shards(folder: Path, info: FeaturesInfo) -> Iterator[pa.Table]:
+    """The shards of a folder, one at a time. Raises CatalogueError where one has other columns, or a null."""
+    schema = features_schema(info.width, info.dtype, hashed=info.hashed)
+    for shard in sorted(folder.glob(SHARD_PATTERN)):
+        try:
+            table = pq.read_table(shard, schema=schema)
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+            raise CatalogueError(f"{folder}: a shard does not hold features of width {info.width}: {error}") from error
+        if table["vector"].null_count:
+            raise CatalogueError(f"{folder}: expected features, found {table['vector'].null_count} nulls")
+        yield table
+
+
+class FeaturesWriter:
+    """Writes features into `folder`, which `artefacts.writing` gave, shard after shard, whatever their number."""
+
+    def __init__(self, folder: Path, *, width: int, dtype: StoredDtype = "float32", hashed: bool = False):
+        self.schema = features_schema(width, dtype, hashed=hashed)
+        self.rows: dict[str, int] = {}
+        self._folder = folder
+        self._waiting: list[pa.Table] = []
+        self._shards = 0
+
+    def __enter__(self) -> "FeaturesWriter":
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        rest = pa.concat_tables([*self._waiting, self.schema.empty_table()])
+        if error is None and (rest.num_rows or not self._shards):
+            self._write(rest)
+
+    def add(
+        self, ids: Sequence[str], views: Sequence[str], vectors: np.ndarray, *, sha256s: Sequence[str] | None = None
+    ) -> None:
+        """`vectors` is (N, F), one for each id and view; `sha256s` of the pictures' bytes go with `hashed`."""
+        stored = self.schema.field("vector").type
+        flat = np.ascontiguousarray(vectors, dtype=stored.value_type.to_pandas_dtype()).reshape(-1)
+        columns = [pa.array(ids, pa.string()), pa.array(views, pa.string())]
+        columns.append(pa.FixedSizeListArray.from_arrays(pa.array(flat), stored.list_size))
+        columns += [] if sha256s is None else [pa.array(sha256s, pa.string())]
+        table = pa.Table.from_arrays(columns, names=self.schema.names)
+        for view in views:
+            self.rows[view] = self.rows.get(view, 0) + 1
+        self._waiting.append(table.cast(self.schema))
+        if sum(map(len, self._waiting)) >= ROWS_PER_SHARD:
+            joined = pa.concat_tables(self._waiting)
+            whole = len(joined) // ROWS_PER_SHARD * ROWS_PER_SHARD
+            for start in range(0, whole, ROWS_PER_SHARD):
+                self._write(joined.slice(start, ROWS_PER_SHARD))
+            self._waiting = [joined.slice(whole)]
+
+    def _write(self, table: pa.Table) -> None:
+        pq.write_table(table, self._folder / f"features-{self._shards:05d}.parquet")
+        self._shards += 1
 
 
 def write_features(folder: Path, *, ids: Sequence[str], vectors: np.ndarray, info: FeaturesInfo) -> None:
-    """Write (N, F) float32 into `folder`, which `artefacts.writing` gave, sorted by id."""
-    order = sorted(range(len(ids)), key=lambda row: ids[row])
-    flat = np.ascontiguousarray(vectors[order], dtype=np.float32).reshape(-1)
-    columns = [
-        pa.array([ids[row] for row in order]),
-        pa.array([FULL_VIEW] * len(ids)),
-        pa.FixedSizeListArray.from_arrays(pa.array(flat), info.width),
-    ]
-    table = pa.Table.from_arrays(columns, schema=features_schema(info.width))
-    for shard, start in enumerate(range(0, max(len(ids), 1), ROWS_PER_SHARD)):
-        pq.write_table(table.slice(start, ROWS_PER_SHARD), folder / f"features-{shard:05d}.parquet")
+    """Write (N, F) of the view `full` into `folder`, which `artefacts.writing` gave."""
+    with FeaturesWriter(folder, width=info.width, dtype=info.dtype) as writer:
+        writer.add(ids, [FULL_VIEW] * len(ids), vectors)
     write_info(folder, info)
 
 
@@ -113,9 +181,12 @@ def write_info(folder: Path, info: FeaturesInfo) -> None:
 def read_info(folder: Path) -> FeaturesInfo | None:
     """What `features.json` says, or None where there is none. Raises CatalogueError where it says something else."""
     path = folder / INFO_FILE
-    if not path.is_file():
-        return None
+    return parse_info(path.read_bytes(), source=str(path)) if path.is_file() else None
+
+
+def parse_info(data: bytes, *, source: str) -> FeaturesInfo:
+    """The bytes of a `features.json`. Raises CatalogueError, which names `source`, where they say something else."""
     try:
-        return FeaturesInfo(**json.loads(path.read_text()))
+        return FeaturesInfo(**json.loads(data))
     except (ValueError, TypeError) as error:
-        raise CatalogueError(f"{path} does not describe features: {error}") from error
+        raise CatalogueError(f"{source} does not describe features: {error}") from error

@@ -17,13 +17,17 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fromage_model import errors
 from fromage_model.catalogue.schema import FAILURES_SCHEMA, TIMESTAMP
 from fromage_model.errors import FromageError, InvalidInput
 from jobs.durable.files import Files
 from jobs.durable.work import Work
 from jobs.stages import failed, require_columns
 
-SHARD = "shard"
+# Columns of a block beside those of the stages, and the one of what the driver is told.
+SHARD, WORKERS, DONE = "shard", "workers", "done"
+# The column of the block that says why the job must stop.
+STOPPED = "stopped"
 # A worker that died over a shard takes its rows one by one; a row at which it then died twice is given up.
 DEATHS_BEFORE_ONE_BY_ONE = 1
 DEATHS_OF_A_ROW = 2
@@ -35,14 +39,16 @@ FAILED_ID, FAILED_IMAGE = "failed_id", "failed_image"
 
 @dataclass(frozen=True)
 class ShardDone:
-    """What the driver hears of a finished shard. `reasons` counts failures by error class."""
+    """What the driver hears of a finished shard.
+
+    `reasons` counts failures by error class; `workers` are the processes that had it, with their peak memory in bytes.
+    """
 
     shard: int
     rows: int
     failed: int
     reasons: dict[str, int] = field(default_factory=dict)
-    worker: str = ""
-    worker_peak_bytes: int = 0
+    workers: dict[str, int] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -60,7 +66,7 @@ class Plan:
 class Guard:
     """A stage of a run as a Ray Data callable: a block with all rows of one shard in, the same out.
 
-    The first one makes the block from the shard's number alone; the last one gives the columns of `ShardDone`.
+    The first one makes the block from the shard's number alone; the last one gives `ShardDone` as JSON.
     """
 
     def __init__(self, *, plan: Plan, position: int, last: bool, name: str, make: type, options: dict[str, Any]):
@@ -70,21 +76,40 @@ class Guard:
         self.position = position
         self.last = last
         self.name = name
-        self.stage = make(**options)
+        self.broken: FromageError | None = None
+        try:
+            self.stage = make(**options)
+        except FromageError as error:
+            self.broken = error
 
     def __call__(self, block: pa.Table) -> pa.Table:
+        """What stops the job is handed on as a block, which the driver raises: Ray would bury it in tracebacks."""
+        if STOPPED in block.column_names:
+            return block
+        try:
+            if self.broken is not None:
+                raise self.broken
+            return self._shard(block)
+        except FromageError as error:
+            return pa.table({STOPPED: [type(error).__name__], "message": [str(error)]})
+
+    def _shard(self, block: pa.Table) -> pa.Table:
         shard = block[SHARD][0].as_py()
-        rows = self.work.shard(shard) if self.position == 0 else block.drop_columns([SHARD])
+        workers = json.loads(block[WORKERS][0].as_py())
+        rows = self.work.shard(shard) if self.position == 0 else block.drop_columns([SHARD, WORKERS])
         well, ill = split(rows)
         if well.num_rows:
             given, newly_ill = split(self._run(shard, well))
             check_rows(well, given, newly_ill, stage=self.name)
             ill = pa.concat_tables([ill, newly_ill])
             well = given
+        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        workers |= {f"{os.uname().nodename}:{os.getpid()}": peak_kib * 1024}
         if self.last:
-            return self._keep(shard, well, ill)
+            return self._keep(shard, well, ill, workers)
         joined = pa.concat_tables([well, ill], promote_options="default") if ill.num_rows else well
-        return joined.append_column(SHARD, pa.array([shard] * joined.num_rows, pa.int64()))
+        joined = joined.append_column(SHARD, pa.array([shard] * joined.num_rows, pa.int64()))
+        return joined.append_column(WORKERS, pa.array([json.dumps(workers)] * joined.num_rows))
 
     def _run(self, shard: int, rows: pa.Table) -> pa.Table:
         claim = Claim.of(self.files, session=self.plan.session, shard=shard, position=self.position)
@@ -127,7 +152,7 @@ class Guard:
             claim.let_go(number)
         return pa.concat_tables(done, promote_options="default")
 
-    def _keep(self, shard: int, well: pa.Table, ill: pa.Table) -> pa.Table:
+    def _keep(self, shard: int, well: pa.Table, ill: pa.Table, workers: dict[str, int]) -> pa.Table:
         """Write the shard, then its manifest; gives one row with what the driver is told."""
         if ill.num_rows:
             ill = self._named(shard, ill)
@@ -143,8 +168,7 @@ class Guard:
             rows=joined.num_rows,
             failed=ill.num_rows,
             reasons=dict(Counter(ill["error"].to_pylist())),
-            worker=f"{os.uname().nodename}:{os.getpid()}",
-            worker_peak_bytes=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024,
+            workers=workers,
         )
         manifest = {
             "rows": done.rows,
@@ -158,7 +182,7 @@ class Guard:
         }
         self.files.write(shard_file(shard), data)
         self.files.write(manifest_file(shard), json.dumps(manifest).encode())
-        return pa.Table.from_pylist([asdict(done) | {"reasons": json.dumps(done.reasons)}])
+        return pa.table({DONE: [json.dumps(asdict(done))]})
 
     def _named(self, shard: int, ill: pa.Table) -> pa.Table:
         """Failed rows with the id and image that the work gives them, which later stages may not have handed on."""
@@ -214,6 +238,14 @@ class Claim:
 
     def _write(self) -> None:
         self._files.write(self._name, json.dumps(self._state).encode(), sync=False)
+
+
+def raise_stopped(block: pa.Table) -> None:
+    """Raises what a worker raised that concerns more than a row, if this block tells of it."""
+    if STOPPED in block.column_names:
+        name, message = block[STOPPED][0].as_py(), block["message"][0].as_py()
+        kind = getattr(errors, name, FromageError)
+        raise FromageError(message) if kind is errors.FingerprintMismatch else kind(message)
 
 
 def split(rows: pa.Table) -> tuple[pa.Table, pa.Table]:

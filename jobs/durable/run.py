@@ -5,8 +5,8 @@ import io
 import json
 import logging
 import uuid
+from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,9 +17,22 @@ import pyarrow.parquet as pq
 from fromage_model.artefacts import is_uri
 from fromage_model.catalogue.schema import FAILURES_SCHEMA
 from fromage_model.catalogue.table import FAILURES_FILE
-from fromage_model.errors import FromageError, SettingsDiffer, WriteError
+from fromage_model.errors import SettingsDiffer, WriteError
 from jobs.durable.files import Files
-from jobs.durable.guard import FAILED_ID, FAILED_IMAGE, Guard, Plan, ShardDone, manifest_file, shard_file, split
+from jobs.durable.guard import (
+    DONE,
+    FAILED_ID,
+    FAILED_IMAGE,
+    SHARD,
+    WORKERS,
+    Guard,
+    Plan,
+    ShardDone,
+    manifest_file,
+    raise_stopped,
+    shard_file,
+    split,
+)
 from jobs.durable.work import shard_count, write_work
 
 RUN_FILE = "run.json"
@@ -132,6 +145,11 @@ class DurableRun:
     def rows_failed(self) -> int:
         return sum(done.failed for done in self.done.values())
 
+    @property
+    def reasons(self) -> dict[str, int]:
+        """Failures by error class."""
+        return dict(sum((Counter(done.reasons) for done in self.done.values()), Counter[str]()))
+
     def process(self, stages: Sequence[Stage], *, on_shard: Callable[[ShardDone], None] = lambda done: None) -> None:
         """Do every shard that is not done; `on_shard` hears of each. Needs a Ray that runs.
 
@@ -162,8 +180,8 @@ class DurableRun:
             fingerprint=self.state["fingerprint"],
             settings=self.state["settings"],
         )
-        with DataContext.current(context), _plainly():
-            blocks = [pa.table({"shard": pa.array([shard], pa.int64())}) for shard in shards]
+        with DataContext.current(context):
+            blocks = [pa.table({SHARD: pa.array([shard], pa.int64()), WORKERS: ["{}"]}) for shard in shards]
             rows = ray.data.from_arrow(blocks)
             for position, stage in enumerate(stages):
                 rows = rows.map_batches(
@@ -183,8 +201,9 @@ class DurableRun:
                     compute=_pool(stage, len(shards)),
                 )
             for batch in rows.iter_batches(batch_format="pyarrow", batch_size=None):
-                for row in batch.to_pylist():
-                    yield ShardDone(**(row | {"reasons": json.loads(row["reasons"])}))
+                raise_stopped(batch)
+                for done in batch[DONE].to_pylist():
+                    yield ShardDone(**json.loads(done))
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows that are well of each shard, in the order of the rows. Raises WriteError for a damaged shard."""
@@ -247,20 +266,3 @@ def _pool(stage: Stage, shards: int) -> Any:
 
     fewest, most = (max(1, min(count, shards)) for count in stage.workers)
     return ActorPoolStrategy(size=fewest) if most <= fewest else ActorPoolStrategy(min_size=fewest, max_size=most)
-
-
-@contextmanager
-def _plainly() -> Iterator[None]:
-    """What a worker raised on purpose is raised here as it was, without the worker's traceback."""
-    import ray
-
-    try:
-        yield
-    except ray.exceptions.RayError as error:
-        cause: Any = error
-        while cause is not None:
-            inner = getattr(cause, "cause", None) or cause.__cause__
-            if isinstance(inner, FromageError) and not isinstance(inner, ray.exceptions.RayError):
-                raise inner from None
-            cause = inner
-        raise

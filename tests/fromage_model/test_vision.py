@@ -13,7 +13,7 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 
 from fromage_model.errors import ConfigError
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from fromage_model.vision import load_vision_encoder
+from fromage_model.vision import load_squares, load_vision_encoder
 
 
 @pytest.fixture(scope="module")
@@ -146,6 +146,17 @@ def test_resnet_sees_a_square_of_the_picture_s_middle_normalised(resnet, own_hom
     pixels = load_vision_encoder(str(resnet)).preprocess([red])[0]
     for channel, value in enumerate(((1 - 0.485) / 0.229, -0.456 / 0.224, -0.406 / 0.225)):
         torch.testing.assert_close(pixels[channel], torch.full((32, 32), value))
+
+
+@pytest.mark.parametrize("which", ["efficientnet", "clip", "resnet"])
+def test_squares_made_apart_have_the_features_of_the_pictures(which, clip, resnet, own_home):
+    name = {"efficientnet": DEFAULT_VISION_ENCODER, "clip": str(clip), "resnet": str(resnet)}[which]
+    encoder = load_vision_encoder(name)
+    squares = load_squares(name)(pictures())
+    assert squares.dtype == np.uint8
+    assert squares.shape[::3] == (3, 3)
+    np.testing.assert_allclose(encoder.normalise(squares), encoder.preprocess(pictures()), atol=1e-5)
+    np.testing.assert_allclose(encoder.encode_squares(squares), encoder.encode(pictures()), atol=1e-5)
 
 
 def test_a_picture_with_transparency_is_encoded(resnet, clip, own_home):

@@ -14,19 +14,27 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import read_features
-from fromage_model.errors import CatalogueError, MissingArtefact
+from fromage_model.errors import CatalogueError, MissingArtefact, SettingsDiffer
 from fromage_model.images import decode_image
-from jobs.embed import EmbedArgs, main, up_to_date
+from fromage_model.pretrained import DEFAULT_VISION_ENCODER
+from jobs.earlier_features import up_to_date
+from jobs.embed import EmbedArgs, main
 from jobs.ingest import IngestArgs
 from jobs.ingest import main as ingest
+from jobs.picture_stages import DecodePictures, EncodePictures, random_crop
 from jobs.report import Report
-from jobs.stages import EmbedPictures
 from tests.pictures import write_png
 
+ENCODE = {"encoder": DEFAULT_VISION_ENCODER, "device": "cpu", "dtype": "float32"} | {
+    "threads": 1,
+    "views": 1,
+    "batch_size": 2,
+}
 COLOURS = ("red", "green", "blue", "white", "black", "gold", "pink")
 
 
@@ -71,8 +79,8 @@ def shop(tmp_path_factory, tiny_clip, ray_session) -> Iterator[Shop]:
         damaged = min(catalogue.items(), key=lambda item: item.id)
         catalogue.image_path(damaged.id).write_bytes(b"damaged")
         shop = Shop(catalogue, damaged, tiny_clip, report=None)
-        # Batches of one: the damaged picture is a batch of its own.
-        yield dataclasses.replace(shop, report=shop.embed(batch_size=1))
+        # Shards of one: the damaged picture is a shard of its own.
+        yield dataclasses.replace(shop, report=shop.embed(batch_size=1, shard_rows=1))
 
 
 def test_features_are_those_of_the_encoder_sorted_by_id(shop):
@@ -108,11 +116,23 @@ def test_what_is_up_to_date_needs_neither_ray_nor_torch(shop):
 
 def test_the_last_line_is_the_report_as_json(shop):
     command = [sys.executable, "-m", "jobs.embed", "--catalogue", "shop", "--encoder", shop.encoder]
+    few = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ, check=False)
+    assert few.returncode == 1
+    assert "1 of 7 rows failed (14.3 %), more than --max-failed 0.01 (1 %) allows" in few.stderr
+    command += ["--max-failed", "0.2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr
     report = json.loads(done.stdout.splitlines()[-1])
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (7, 6, 1)
     assert Path(report["output"]) == home() / "features" / "shop"
+    assert report["peak_rss_mb"] > 0
+
+
+def test_the_page_shows_pictures_with_captions_and_why_rows_failed(shop):
+    page = (home() / "features" / "shop" / "report.html").read_text()
+    assert page.count("data:image/jpeg;base64,") == 6
+    assert ">ImageError</text>" in page
+    assert '<polyline class="curve" points="' in page
 
 
 def test_a_missing_catalogue_or_encoder_is_named(shop, tmp_path):
@@ -124,10 +144,60 @@ def test_a_missing_catalogue_or_encoder_is_named(shop, tmp_path):
 
 def test_features_are_the_same_whatever_the_batches(shop):
     before = read_features("shop")
-    assert shop.embed(batch_size=16, out="again").rows_out == 6
+    assert shop.embed(batch_size=16, out="again", workers=2).rows_out == 6
     again = read_features("again")
     assert again.ids == before.ids
     np.testing.assert_allclose(again.vectors, before.vectors, atol=1e-5)
+
+
+def test_views_are_rows_of_their_own_and_only_full_is_read_unless_asked(shop):
+    report = shop.embed(out="views", flips=True, crops=1, dtype="float16", batch_size=4)
+    assert (report.rows_out, report.extra["view_rows"]) == (6, 12)
+    whole, before = read_features("views"), read_features("shop")
+    assert whole.ids == before.ids
+    np.testing.assert_allclose(whole.vectors, before.vectors, atol=1e-2)
+    assert pq.read_schema(home() / "features" / "views" / "features-00000.parquet").field("vector").type == pa.list_(
+        pa.float16(), whole.info.width
+    )
+    flipped = read_features("views", view="flip")
+    assert flipped.ids == before.ids
+    from fromage_model.vision import load_vision_encoder
+
+    picture = decode_image(shop.catalogue.image_bytes(flipped.ids[0]))
+    mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
+    expected = load_vision_encoder(shop.encoder).encode([mirrored])[0]
+    np.testing.assert_allclose(flipped.vectors[0], expected, atol=1e-2)
+
+
+def test_other_settings_are_refused_and_named(shop):
+    with pytest.raises(SettingsDiffer, match="compute: 'float32' then, 'bfloat16' now"):
+        shop.embed(compute="bfloat16")
+    assert len(read_features("shop")) == 6
+
+
+def test_only_what_changed_is_looked_at_again(shop, monkeypatch):
+    """The picture that failed is mended, and the others' files are gone: their features are taken over."""
+    catalogue, path = shop.catalogue, shop.catalogue.image_path(shop.damaged.id)
+    damaged = path.read_bytes()
+    sound = [item.id for item in catalogue.items() if item.id != shop.damaged.id]
+    others = {catalogue.image_path(id): catalogue.image_bytes(id) for id in sound}
+    shop.embed(out="upsert", batch_size=1)
+    path.write_bytes(next(iter(others.values())))
+    try:
+        for other in others:
+            other.unlink()
+        assert shop.embed(out="upsert", batch_size=1).extra["skipped"] is True
+        report = shop.embed(out="upsert", batch_size=1, retry_failed=True)
+    finally:
+        path.write_bytes(damaged)
+        for other, data in others.items():
+            other.write_bytes(data)
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (7, 7, 0)
+    after, before = read_features("upsert"), read_features("shop")
+    np.testing.assert_array_equal(after.of(before.ids), before.vectors)
+    written = pq.read_table(home() / "features" / "upsert" / "features-00000.parquet")
+    hashes = dict(zip(written["id"].to_pylist(), written["image_sha256"].to_pylist(), strict=True))
+    assert hashes == {item.id: item.image_sha256 for item in catalogue.items()}
 
 
 def test_features_of_another_catalogue_or_encoder_are_not_up_to_date(shop, tmp_path):
@@ -171,6 +241,22 @@ def test_when_no_picture_can_be_read_nothing_is_replaced(burnt_shop):
     assert len(read_features("shop")) == 6
 
 
-def test_the_stage_says_which_column_is_missing(tiny_clip):
-    with pytest.raises(CatalogueError, match="EmbedPictures: missing columns id, image; found picture"):
-        EmbedPictures(encoder=tiny_clip, device="cpu", threads=1)(pa.table({"picture": ["a.png"]}))
+@pytest.mark.parametrize(
+    ("stage", "columns", "options"),
+    [
+        (DecodePictures, "row, id, place, image_sha256", {"encoder": "efficientnet-lite0"}),
+        (EncodePictures, "row, id, image_sha256, squares", ENCODE),
+    ],
+)
+def test_a_stage_says_which_column_is_missing(stage, columns, options):
+    with pytest.raises(CatalogueError, match=f"{stage.__name__}: missing columns {columns}; found picture"):
+        stage(**options)(pa.table({"picture": ["a.png"]}))
+
+
+def test_a_crop_is_the_same_for_the_same_picture_and_lies_inside_it():
+    picture = Image.effect_noise((50, 80), 90).convert("RGB")
+    crops = {seed: random_crop(picture, seed=seed) for seed in ("a 0", "a 1", "b 0")}
+    assert {crop.tobytes() for crop in crops.values()} != {crops["a 0"].tobytes()}
+    for seed, crop in crops.items():
+        assert random_crop(picture, seed=seed).tobytes() == crop.tobytes()
+        assert 0.45 * 50 * 80 < crop.width * crop.height <= 50 * 80

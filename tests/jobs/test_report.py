@@ -1,5 +1,6 @@
 """A job ends with one line of JSON, and with an exit code that says how it went."""
 
+import io
 import json
 import logging
 from dataclasses import dataclass
@@ -7,7 +8,9 @@ from dataclasses import dataclass
 import pytest
 
 from fromage_model.errors import CatalogueError
-from jobs import report as module
+from jobs import progress as module
+from jobs.durable import ShardDone
+from jobs.progress import duration
 from jobs.report import Progress, Report, run
 
 
@@ -90,3 +93,42 @@ def test_progress_is_logged_now_and_then_and_at_the_end(caplog):
             progress.add(1)
     assert len(caplog.records) == 1
     assert "embed: 100 of 100 rows" in caplog.text
+
+
+@pytest.mark.parametrize(("rows_failed", "code"), [(1, 0), (2, 1)])
+def test_more_failures_than_allowed_are_told_in_words(monkeypatch, capsys, rows_failed, code):
+    def main(args: Args) -> Report:
+        out = 100 - rows_failed
+        return Report("job", rows_in=100, rows_out=out, rows_failed=rows_failed, seconds=1, output="x", max_failed=0.01)
+
+    assert outcome(main, monkeypatch) == code
+    told = "2 of 100 rows failed (2.0 %), more than --max-failed 0.01 (1 %) allows; failures.parquet in"
+    assert (told in capsys.readouterr().err) == (code == 1)
+
+
+class Terminal(io.StringIO):
+    def isatty(self) -> bool:
+        return True
+
+
+def test_in_a_terminal_progress_is_one_live_view(monkeypatch, caplog):
+    terminal = Terminal()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setenv("COLUMNS", "120")
+    monkeypatch.setenv("TERM", "xterm")
+    with caplog.at_level(logging.INFO, logger=module.__name__), Progress("embed", total=10, done=2) as progress:
+        progress.add(4, failed=3)
+    assert "embed" in terminal.getvalue()
+    assert "6/10" in terminal.getvalue()
+    assert "3 failed" in terminal.getvalue()
+    assert caplog.records == []
+
+
+def test_progress_knows_what_went_before_and_what_is_left():
+    progress = Progress("embed", total=100, done=40, failed=1)
+    progress.shard(ShardDone(0, 20, 2, {"ImageError": 2}, {"host:1": 10**9}))
+    progress.shard(ShardDone(1, 20, 1, {"ImageError": 1}, {"host:1": 10**9, "host:2": 10**9}))
+    assert (progress.done, progress.failed, progress.reasons) == (80, 4, {"ImageError": 3})
+    assert progress.rows_per_second == pytest.approx(40 / progress.seconds, rel=0.2)
+    assert 2000 < progress.peak_rss_mb < 20_000
+    assert [duration(seconds) for seconds in (None, 5.4, 125, 3725)] == ["?", "0:05", "2:05", "1:02:05"]

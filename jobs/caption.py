@@ -1,0 +1,206 @@
+"""A catalogue -> the same catalogue with captions, written by any captioner of the library for items that have none.
+
+Each caption is stored with what wrote it, when, and the prompt. What is done is kept: killed, the job goes on where it
+was; the catalogue itself changes once, when all captions are there. With --gate-bundle a caption that is unlike its
+picture, by that bundle's retrieval embeddings, is flagged in the item's attributes. Report, failures and statistics lie
+in the catalogue's folder captions. Knows nothing of how captions are made.
+
+    python -m jobs.caption --catalogue openmoji --captioner default
+"""
+
+import logging
+from collections.abc import Iterator
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+
+from fromage_model.artefacts import is_uri
+from fromage_model.catalogue import Catalogue
+from fromage_model.errors import ConfigError
+from fromage_model.messages import Sampling
+from jobs.caption_stages import ShowPictures, WeighCaptions, WriteCaptions
+from jobs.captioned import CAPTIONS_FOLDER, Captioned, collect, write_captions
+from jobs.durable import DurableRun, Stage, work_folder
+from jobs.picture_stages import where
+from jobs.report import Progress, Report, ray_session, run
+from jobs.workers import name_for_workers
+
+log = logging.getLogger(__name__)
+
+ROWS_PER_TABLE = 4096
+
+
+@dataclass(frozen=True)
+class CaptionArgs:
+    """Write captions for a catalogue's pictures."""
+
+    catalogue: str = "openmoji"
+    """Catalogue whose items get captions: a name or a folder."""
+    captioner: str = "default"
+    """What writes: a bundle, an image-text-to-text model of transformers (hub id or folder), or
+    'llama-adapter:LLAMA_DIR,CHECKPOINT,CLIP'."""
+    prompt: str | None = None
+    """Instruction, or the words that a caption follows. Without it, the captioner's own."""
+    max_new_tokens: int | None = None
+    """Most tokens of a caption. Without it, the captioner's own limit."""
+    temperature: float = 0.0
+    """0 writes the likeliest words; above, words are drawn, the more freely the higher."""
+    top_p: float = 1.0
+    """Words are drawn from the likeliest that together have this probability."""
+    seed: int | None = None
+    """Makes drawn words the same in each run."""
+    all: bool = False
+    """Write captions also for items that have one, in its place."""
+    limit: int = 0
+    """Write at most this many captions, from the top of the catalogue; 0 writes all."""
+    gate_bundle: str | None = None
+    """Bundle by which captions are compared with their pictures. Without it, none is flagged."""
+    gate_threshold: float = 0.1
+    """Cosine of picture and caption below which a caption is flagged (attribute caption_unlike)."""
+    batch_size: int = 16
+    """Pictures whose captions are written together."""
+    shard_rows: int = 64
+    """Captions that are kept at once when done: what a kill can cost each worker."""
+    decoders: int = 1
+    """Most Ray Data actors that decode pictures."""
+    cpus_per_decoder: float = 0.25
+    """CPUs that each decoding actor reserves."""
+    workers: int = 1
+    """Most Ray Data actors with a captioner of their own; there is one at first, and more while pictures wait."""
+    threads: int = 2
+    """Torch threads of each captioning actor on a CPU."""
+    cpus_per_worker: float = 0.5
+    """CPUs that each captioning actor reserves; one that compares captions reserves half of it."""
+    num_gpus: float = 0.0
+    """GPUs, or share of one, that each captioning actor reserves; above 0 the captioner runs on CUDA."""
+    allow_private: bool = False
+    """Fetch pictures that the catalogue has by URI from private addresses too."""
+    max_failed: float = 0.01
+    """Largest share of pictures that may fail; with more the job ends with exit code 1, and what succeeded is kept."""
+    retry_failed: bool = False
+    """Try pictures again at once that failed before the job was interrupted; a later run tries them anyway."""
+    force: bool = False
+    """Begin anew what was interrupted, whatever the settings were."""
+
+
+def main(args: CaptionArgs) -> Report:
+    """Write the captions that are missing. Raises FromageError for what the user can put right."""
+    Sampling(max_new_tokens=args.max_new_tokens or 1, temperature=args.temperature, top_p=args.top_p, seed=args.seed)
+    if is_uri(args.catalogue):
+        raise ConfigError(f"catalogue {args.catalogue}: captions are written into a local catalogue; copy it first")
+    catalogue = Catalogue.open(args.catalogue)
+    wanted = wanted_ids(catalogue, everything=args.all, limit=args.limit)
+    folder = work_folder(catalogue.folder / CAPTIONS_FOLDER)
+    if not wanted:
+        DurableRun.forget(folder)
+        log.info("every item of %s has a caption; --all writes them anew", catalogue.name)
+        return _report(args, catalogue, Progress("caption", total=0), None, skipped=True)
+    work = DurableRun.open(
+        folder,
+        job="caption",
+        settings=_settings(args),
+        source=catalogue.fingerprint,
+        rows=_rows(catalogue, set(wanted)),
+        shard_rows=args.shard_rows,
+        force=args.force,
+        retry_failed=args.retry_failed,
+    )
+    progress = Progress("caption", total=work.rows, done=work.rows_done, failed=work.rows_failed)
+    if work.rows_done < work.rows:
+        with progress, ray_session():
+            work.process(_stages(args), on_shard=progress.shard)
+    captioned = collect(work, gate=args.gate_bundle is not None, threshold=args.gate_threshold)
+    report = _report(args, catalogue, progress, captioned, skipped=False)
+    write_captions(
+        catalogue, captioned, work, by=args.captioner, prompt=args.prompt, progress=progress, figures=report.as_dict()
+    )
+    DurableRun.forget(folder)
+    return report
+
+
+def wanted_ids(catalogue: Catalogue, *, everything: bool, limit: int) -> list[str]:
+    """The items that are to get a caption, in the order of the catalogue."""
+    pairs = zip(catalogue.table["id"].to_pylist(), catalogue.table["caption"].to_pylist(), strict=True)
+    ids = (id for id, caption in pairs if everything or not (caption or "").strip())
+    return list(islice(ids, limit or None))
+
+
+def _rows(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
+    """Where the pictures of these items are; `row` counts all items from 1."""
+    for start in range(0, len(catalogue), ROWS_PER_TABLE):
+        items = catalogue.table.slice(start, ROWS_PER_TABLE).select(["id", "image"]).to_pylist()
+        rows = [
+            {"row": row, "place": where(catalogue, item)} | item
+            for row, item in enumerate(items, start=start + 1)
+            if item["id"] in wanted
+        ]
+        if rows:
+            yield pa.Table.from_pylist(rows)
+
+
+def _stages(args: CaptionArgs) -> list[Stage]:
+    device = "cuda" if args.num_gpus > 0 else "cpu"
+    common = {"device": device, "threads": args.threads, "batch_size": args.batch_size}
+    gate = args.gate_bundle
+    write = common | {
+        "captioner": str(Path(args.captioner).resolve()) if Path(args.captioner).is_dir() else args.captioner,
+        "prompt": args.prompt,
+        "sampling": _sampling(args),
+        "hand_on": gate is not None,
+    }
+    stages = [
+        Stage(
+            ShowPictures,
+            {"allow_private": args.allow_private},
+            "decode",
+            num_cpus=args.cpus_per_decoder,
+            workers=(1, args.decoders),
+        ),
+        Stage(WriteCaptions, write, "caption", args.cpus_per_worker, args.num_gpus, (1, args.workers)),
+    ]
+    if gate is not None:
+        weigh = common | {"bundle": name_for_workers("bundle", gate)}
+        stages.append(Stage(WeighCaptions, weigh, "gate", args.cpus_per_worker / 2, args.num_gpus, (1, args.workers)))
+    return stages
+
+
+def _sampling(args: CaptionArgs) -> dict[str, Any]:
+    limit = {} if args.max_new_tokens is None else {"max_new_tokens": args.max_new_tokens}
+    return limit | {"temperature": args.temperature, "top_p": args.top_p, "seed": args.seed}
+
+
+def _settings(args: CaptionArgs) -> dict[str, Any]:
+    """What decides the captions, beside the catalogue."""
+    return _sampling(args) | {
+        "captioner": args.captioner,
+        "prompt": args.prompt,
+        "all": args.all,
+        "limit": args.limit,
+        "gate_bundle": args.gate_bundle,
+        "batch_size": args.batch_size,
+    }
+
+
+def _report(
+    args: CaptionArgs, catalogue: Catalogue, progress: Progress, captioned: Captioned | None, *, skipped: bool
+) -> Report:
+    return Report(
+        "caption",
+        rows_in=progress.total,
+        rows_out=progress.total - progress.failed,
+        rows_failed=progress.failed,
+        seconds=progress.seconds,
+        output=catalogue.folder,
+        max_failed=args.max_failed,
+        captioner=args.captioner,
+        **(captioned.figures() if captioned else {}),
+        peak_rss_mb=progress.peak_rss_mb,
+        skipped=skipped,
+    )
+
+
+if __name__ == "__main__":
+    run(main, CaptionArgs)

@@ -1,0 +1,139 @@
+"""Stages of jobs.caption: pictures are decoded on CPUs, captions written where the captioner is, and then weighed.
+
+Knows nothing of catalogues. Shapes: B pictures of a batch, S shared width.
+"""
+
+from datetime import UTC, datetime
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+from PIL import Image
+
+from fromage_model.catalogue.schema import TIMESTAMP
+from fromage_model.errors import ConfigError, PromptTooLong
+from jobs.picture_stages import PictureReader
+from jobs.stages import failed, require_columns
+
+# Captioners see squares of 224 to 384 pixels; a larger picture only travels from process to process.
+LARGEST_PX = 768
+SEEN = [("width", pa.int32()), ("height", pa.int32()), ("rgb", pa.large_binary())]
+WRONG = [("stage", pa.string()), ("error", pa.string()), ("message", pa.string()), ("attempts", pa.int32())]
+WRITTEN = [("caption", pa.string()), ("caption_at", TIMESTAMP)]
+
+
+class EmptyCaption(Exception):
+    """A captioner wrote nothing for a picture."""
+
+
+class ShowPictures:
+    """(row, place, ...) -> row, width, height, rgb: the picture as bytes, no side longer than LARGEST_PX."""
+
+    columns = ("row", "place")
+
+    def __init__(self, *, allow_private: bool = False):
+        self._reader = PictureReader(allow_private=allow_private)
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        require_columns(rows, self.columns, stage="ShowPictures")
+        shown = [{"row": row["row"]} | self._one(row["place"]) for row in rows.to_pylist()]
+        return pa.Table.from_pylist(shown, schema=pa.schema([("row", pa.int64()), *SEEN, *WRONG]))
+
+    def _one(self, place: str) -> dict[str, Any]:
+        picture, fields = self._reader.read(place)
+        if picture is None:
+            return fields
+        picture.thumbnail((LARGEST_PX, LARGEST_PX))
+        return {"width": picture.width, "height": picture.height, "rgb": picture.tobytes()}
+
+
+class WriteCaptions:
+    """What ShowPictures gives -> row, caption, caption_at, and with `hand_on` the picture too."""
+
+    columns = ("row", "width", "height", "rgb")
+
+    def __init__(
+        self,
+        *,
+        captioner: str,
+        device: str,
+        threads: int,
+        batch_size: int,
+        sampling: dict[str, Any],
+        prompt: str | None = None,
+        hand_on: bool = False,
+    ):
+        import torch
+
+        from fromage_model.captioner import load_captioner
+
+        torch.set_num_threads(threads)
+        self.captioner = load_captioner(captioner, device=device)
+        self.prompt = prompt
+        self.batch_size = batch_size
+        self.sampling = sampling
+        self.hand_on = hand_on
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        require_columns(rows, self.columns, stage="WriteCaptions")
+        captions: list[str] = []
+        for start in range(0, rows.num_rows, self.batch_size):
+            captions += self._write(pictures_of(rows.slice(start, self.batch_size)))
+        now = datetime.now(UTC)
+        nothing = failed("caption", EmptyCaption("the captioner wrote nothing"))
+        written = [
+            {"caption": caption.strip(), "caption_at": now} if caption.strip() else nothing for caption in captions
+        ]
+        table = pa.Table.from_pylist(written, schema=pa.schema([*WRITTEN, *WRONG]))
+        for name in self.columns if self.hand_on else ("row",):
+            table = table.append_column(name, rows[name])
+        return table
+
+    def _write(self, pictures: list[Image.Image]) -> list[str]:
+        try:
+            return self.captioner.captions(pictures, self.prompt, **self.sampling)
+        except PromptTooLong as error:  # of no row but of the settings
+            raise ConfigError(str(error)) from error
+
+
+class WeighCaptions:
+    """What WriteCaptions hands on -> row, caption, caption_at, similarity: the cosine of picture and caption.
+
+    Both are retrieval embeddings (S,) of a bundle, the caption's at [RET] after the words it was trained with.
+    """
+
+    columns = ("row", "caption", "caption_at", "width", "height", "rgb")
+
+    def __init__(self, *, bundle: str, device: str, threads: int, batch_size: int):
+        import torch
+
+        from fromage_model.bundle import load_bundle
+
+        torch.set_num_threads(threads)
+        self.model = load_bundle(bundle, device=device)
+        self.batch_size = batch_size
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        require_columns(rows, self.columns, stage="WeighCaptions")
+        found: list[float] = []
+        for start in range(0, rows.num_rows, self.batch_size):
+            batch = rows.slice(start, self.batch_size)
+            found += similarities(self.model, pictures_of(batch), batch["caption"].to_pylist()).tolist()
+        return rows.select(["row", "caption", "caption_at"]).append_column("similarity", pa.array(found, pa.float32()))
+
+
+def similarities(model: Any, pictures: list[Image.Image], captions: list[str]) -> np.ndarray:
+    """Cosines (B,) float32 of pictures and captions in a Fromage's shared space."""
+    import torch
+
+    from fromage_model.prompts import caption_text
+
+    texts = [caption_text(caption, prompt=model.config.caption_prompt) for caption in captions]
+    with torch.inference_mode():
+        images = model.image_embeddings(model.encode(pictures)).float().cpu()
+        return (images * model.text_embeddings(texts)).sum(dim=-1).numpy()
+
+
+def pictures_of(rows: pa.Table) -> list[Image.Image]:
+    """The pictures of a table with width, height and rgb."""
+    return [Image.frombytes("RGB", (row["width"], row["height"]), row["rgb"]) for row in rows.to_pylist()]

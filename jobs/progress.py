@@ -1,0 +1,123 @@
+"""How far a job is: one live view in a terminal, a line now and then in a log. Knows nothing of what a job does."""
+
+import logging
+import resource
+import sys
+import time
+from collections import Counter
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from jobs.durable import ShardDone
+
+EVERY_S = 10.0
+# Points of the curve of rows over time; when there are more, every second one is dropped.
+MOST_POINTS = 400
+
+log = logging.getLogger(__name__)
+
+
+class Progress:
+    """Rows done and failed of `total`, told at most every `every_s` seconds, and at the end.
+
+    As a context manager it shows a live view instead where stderr is a terminal.
+    """
+
+    def __init__(self, what: str, *, total: int, done: int = 0, failed: int = 0, every_s: float = EVERY_S):
+        self.what = what
+        self.total = total
+        self.done = done
+        self.failed = failed
+        self.every_s = every_s
+        self.reasons: Counter[str] = Counter()
+        self.points: list[tuple[float, int]] = [(0.0, done)]
+        self._before = done
+        self._start_s = time.perf_counter()
+        self._told_s = 0.0
+        self._worker_peaks: dict[str, int] = {}
+        self._view: Any = None
+        self._bar: Any = None
+
+    def __enter__(self) -> "Progress":
+        if sys.stderr.isatty():
+            self._view = _live_view()
+            self._bar = self._view.add_task(self.what, total=self.total, completed=self.done, **self._fields())
+            self._view.start()
+        return self
+
+    def __exit__(self, kind: type | None, error: BaseException | None, traceback: TracebackType | None) -> None:
+        if self._view is not None:
+            self._view.stop()
+
+    @property
+    def seconds(self) -> float:
+        return time.perf_counter() - self._start_s
+
+    @property
+    def rows_per_second(self) -> float:
+        return (self.done - self._before) / max(self.seconds, 1e-9)
+
+    @property
+    def peak_rss_mb(self) -> float:
+        """The peaks of this process and of each worker that was heard of, added up, in MB (10^6 bytes)."""
+        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+        return round((own + sum(self._worker_peaks.values())) / 1e6, 1)
+
+    def add(self, rows: int, *, failed: int = 0) -> None:
+        self.done += rows
+        self.failed += failed
+        self.points.append((self.seconds, self.done))
+        if len(self.points) > MOST_POINTS:
+            del self.points[1:-1:2]
+        if self._view is not None:
+            self._view.update(self._bar, completed=self.done, **self._fields())
+        elif self.seconds - self._told_s >= self.every_s or self.done >= self.total:
+            self._told_s = self.seconds
+            log.info("%s", self.line())
+
+    def shard(self, done: "ShardDone") -> None:
+        """A shard of a durable run is done."""
+        self.reasons.update(done.reasons)
+        for worker, peak_bytes in done.workers.items():
+            self._worker_peaks[worker] = max(self._worker_peaks.get(worker, 0), peak_bytes)
+        self.add(done.rows, failed=done.failed)
+
+    def line(self) -> str:
+        """What a log says of it."""
+        fields = self._fields()
+        return (
+            f"{self.what}: {self.done} of {self.total} rows, {fields['rate']}, {self.failed} failed, "
+            f"{fields['left']} left"
+        )
+
+    def _fields(self) -> dict[str, Any]:
+        rate = self.rows_per_second
+        left_s = (self.total - self.done) / rate if rate else None
+        return {"rate": f"{rate:.1f} rows/s", "failed": self.failed, "left": duration(left_s)}
+
+
+def duration(seconds: float | None) -> str:
+    """`1:02:03`, `2:03`, or `?` for None."""
+    if seconds is None:
+        return "?"
+    minutes, rest = divmod(round(seconds), 60)
+    hours, minutes = divmod(minutes, 60)
+    return f"{hours}:{minutes:02}:{rest:02}" if hours else f"{minutes}:{rest:02}"
+
+
+def _live_view() -> Any:
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, SpinnerColumn, TextColumn
+    from rich.progress import Progress as View
+
+    return View(
+        SpinnerColumn(),
+        TextColumn("{task.description}"),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TextColumn("{task.fields[rate]}"),
+        TextColumn("{task.fields[failed]} failed"),
+        TextColumn("{task.fields[left]} left"),
+        console=Console(stderr=True),
+    )
