@@ -1,4 +1,4 @@
-"""The whole chain from a feed to a served pair of bundle and index: ingest, embed, finetune where asked for, index.
+"""The whole chain from a feed to a served pair of bundle and index: ingest, embed, index (caption, finetune if asked).
 
 Each stage is the job of that name, with its own options, and skips what is up to date; a stage that fails ends the run,
 and the same command goes on from there. The reports of all stages are collected in one JSON, printed and written.
@@ -74,8 +74,8 @@ def _run_stages(pipeline: Pipeline, out: Path) -> list[dict[str, Any]]:
             raise FromageError(f"{section}: {error}") from error
         reports.append(report.as_dict())
         _write(out, pipeline, reports)
-        if report.rows_failed and not report.rows_out:
-            raise FromageError(f"{section}: all {report.rows_failed} rows failed")
+        if report.verdict:
+            raise FromageError(f"{section}: {report.verdict}; failures.parquet in {report.output} tells why")
     return reports
 
 

@@ -16,11 +16,12 @@ from fromage_model.errors import ConfigError
 # Section -> the module of its options, their class, and the options that the pipeline sets itself.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "ingest": ("jobs.ingest", "IngestArgs", ("out",)),
+    "caption": ("jobs.caption", "CaptionArgs", ("catalogue",)),
     "embed": ("jobs.embed", "EmbedArgs", ("catalogue", "out")),
     "finetune": ("jobs.finetuning.settings", "FinetuneArgs", ("catalogue", "features", "out")),
     "index": ("jobs.index", "IndexArgs", ("catalogue", "features", "bundle", "out")),
 }
-OPTIONAL = ("finetune",)
+OPTIONAL = ("caption", "finetune")
 TOP_LEVEL = ("name", "bundle", *SECTIONS)
 DEFAULT_BUNDLE = "default"
 

@@ -21,6 +21,7 @@ def config(tiny_world, tmp_path, monkeypatch):
     """The example of the documents beside a small feed, with the tiny bundle in the place of the shipped one."""
     monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
     content = yaml.safe_load(EXAMPLE.read_text()) | {"bundle": str(tiny_world.bundle)}
+    content["caption"] = {"captioner": str(tiny_world.bundle), "max_new_tokens": 3}
     path = tmp_path / "pipeline.yaml"
     path.write_text(yaml.safe_dump(content))
     feed = tmp_path / content["ingest"]["source"]
@@ -28,6 +29,8 @@ def config(tiny_world, tmp_path, monkeypatch):
     for colour in tiny.COLOURS[:6]:
         write_png(feed.parent / f"{colour}.png", colour, side_px=32)
         lines.append(f"{colour}.png\t{colour} square\tAcme")
+    write_png(feed.parent / "bare.png", "maroon", side_px=32)
+    lines.append("bare.png\t\tAcme")
     feed.write_text("\n".join(lines) + "\n")
     return path
 
@@ -35,17 +38,21 @@ def config(tiny_world, tmp_path, monkeypatch):
 @pytest.mark.usefixtures("ray_session")
 def test_the_example_makes_a_pair_that_opens_together_and_then_has_nothing_to_do(config, tiny_world, tmp_path):
     report = main(PipelineArgs(config=config)).as_dict()
-    assert (report["rows_in"], report["rows_out"], report["rows_failed"], report["skipped"]) == (6, 6, 0, False)
-    assert [stage["job"] for stage in report["stages"]] == ["ingest", "embed", "index"]
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"], report["skipped"]) == (7, 7, 0, False)
+    assert [stage["job"] for stage in report["stages"]] == ["ingest", "caption", "embed", "index"]
+    assert report["stages"][1]["rows_in"] == 1
     index = load_bundle(report["bundle"], index=report["index"], vision=False).index
-    assert sorted(item["caption"] for item in index.items.to_pylist()) == sorted(
-        f"{c} square" for c in tiny.COLOURS[:6]
-    )
+    captions = {item["caption"]: item["caption_by"] for item in index.items.to_pylist()}
+    assert {f"{colour} square" for colour in tiny.COLOURS[:6]} < set(captions)
+    assert [str(tiny_world.bundle) in (by or "") for by in captions.values()].count(True) == 1
     again = main(PipelineArgs(config=config, out=tmp_path / "again.json")).as_dict()
-    assert [stage["skipped"] for stage in again["stages"]] == [True, True, True]
+    assert [stage["skipped"] for stage in again["stages"]] == [True, True, True, True]
     assert again["skipped"]
     written = json.loads((tmp_path / "again.json").read_text())
-    assert (written["name"], [stage["job"] for stage in written["stages"]]) == ("shop", ["ingest", "embed", "index"])
+    assert (written["name"], [stage["job"] for stage in written["stages"]]) == (
+        "shop",
+        ["ingest", "caption", "embed", "index"],
+    )
 
 
 def test_a_stage_that_fails_is_named_and_stands_in_the_report(config, tmp_path):
@@ -65,14 +72,15 @@ def test_check_runs_nothing(config, tmp_path):
 
 def test_the_shipped_example_says_what_it_says():
     pipeline = read_pipeline(EXAMPLE)
-    assert (pipeline.name, pipeline.bundle, list(pipeline.stages)) == ("shop", "default", ["ingest", "embed", "index"])
+    assert (pipeline.name, pipeline.bundle) == ("shop", "default")
+    assert list(pipeline.stages) == ["ingest", "caption", "embed", "index"]
     assert pipeline.stages["index"].vectors == "both"
     assert pipeline.stages["index"].catalogue == pipeline.stages["embed"].out == "shop"
 
 
 def test_a_section_finetune_trains_the_bundle_that_indexes(config):
     content = yaml.safe_load(config.read_text())
-    del content["bundle"]
+    del content["bundle"], content["caption"]
     config.write_text(yaml.safe_dump(content | {"finetune": {"epochs": 1}}))
     pipeline = read_pipeline(config)
     assert list(pipeline.stages) == ["ingest", "embed", "finetune", "index"]
@@ -85,7 +93,7 @@ def test_a_section_finetune_trains_the_bundle_that_indexes(config):
     [
         ({"indx": {}}, r"unknown key 'indx'; did you mean index\?"),
         ({"index": {"vector": "both"}}, r"index: unknown key 'vector'; did you mean vectors\?"),
-        ({"index": {"zzz": 1}}, r"index: unknown key 'zzz'; known are vectors, kind"),
+        ({"index": {"zzz": 1}}, r"index: unknown key 'zzz'; known are vectors, picture_share"),
         ({"index": {"vectors": "words"}}, r"index\.vectors is 'words': Input should be 'image', 'caption' or 'both'"),
         ({"index": {"compact_above": "much"}}, r"index\.compact_above is 'much': .*number"),
         ({"index": {"compact_above": 3}}, r"index: compact_above is 3"),
