@@ -17,7 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from fromage_model import chat, objectives
-from fromage_model.batching import PromptBatch, embed_prompts, embed_tokens
+from fromage_model.batching import PromptBatch, embed_prompts
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.index import RetrievalIndex
@@ -25,7 +25,7 @@ from fromage_model.language import LanguageModel
 from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
 from fromage_model.objectives import CaptionLoss, ContrastiveLoss
 from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count
-from fromage_model.reading import Opening, Read, read_opening, read_prompts
+from fromage_model.reading import Opening, consume_ret, read_opening, read_prompts
 from fromage_model.tokens import Tokens
 from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
@@ -166,7 +166,7 @@ class Fromage(nn.Module):
             return self._ask_through_lm(prompts)
         with torch.no_grad():
             read = read_prompts(self, prompts, more=1, keep_cache=True)
-        at_ret = self._consume_ret(read)
+        at_ret = consume_ret(self, read)
         embeddings = self.trained.text_head(at_ret)
         return Asked(embeddings=embeddings, at_ret=at_ret, last=read.states.last, batch=read.batch)
 
@@ -177,38 +177,6 @@ class Fromage(nn.Module):
         at_ret = states.at(every, whole.lengths - 1)
         before = PromptBatch(embeddings=whole.embeddings[:, :-1], ids=whole.ids[:, :-1], mask=whole.mask[:, 1:])
         return Asked(embeddings=self.trained.text_head(at_ret), at_ret=at_ret, last=states.last[:, :-1], batch=before)
-
-    def _consume_ret(self, read: Read) -> tuple[Tensor, ...]:
-        """The states at [RET], (B, D) for each layer.
-
-        An attention window counts cache entries, padding among them: where it would end inside the longest row, rows
-        are read again, each length by itself and without padding.
-        """
-        batch = read.batch
-        if self.lm.window is None or batch.mask.shape[1] < self.lm.window or bool(batch.mask.all()):
-            return self._read_ret(read.mask, read.opened + batch.lengths, read.states.cache)
-        from transformers import DynamicCache
-
-        states: list[tuple[Tensor, ...]] = []
-        order: list[Tensor] = []
-        for length in batch.lengths.unique():
-            rows = torch.where(batch.lengths == length)[0]
-            with torch.no_grad():
-                again = self.lm(batch.embeddings[rows, :length], cache=DynamicCache())
-            states.append(self._read_ret(batch.mask[rows, :length], batch.lengths[rows], again.cache))
-            order.append(rows)
-        back = torch.cat(order).argsort()
-        return tuple(torch.cat(layer)[back] for layer in zip(*states, strict=True))
-
-    def _read_ret(self, mask: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, ...]:
-        ret = torch.full((len(mask), 1), self.tokens.ret_id, device=mask.device)
-        states = self.lm(
-            embed_tokens(ret, lm=self.lm, ret=self.trained.ret),
-            attention_mask=torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
-            position_ids=lengths.unsqueeze(1),
-            cache=cache,
-        )
-        return tuple(layer[:, -1] for layer in states.layers)
 
     def caption_loss(
         self, features: Tensor, captions: Sequence[str], *, max_tokens: int = 48, concatenate: bool = False

@@ -2,7 +2,7 @@
 
 Knows no losses and no decoding.
 
-Shapes: B batch, T positions, O positions of the opening, H key heads, E width of a head.
+Shapes: B batch, T positions, D LM width, O positions of the opening, H key heads, E width of a head.
 """
 
 from __future__ import annotations
@@ -79,6 +79,40 @@ def read_prompts(model: Fromage, prompts: Sequence[Prompt], *, more: int = 0, ke
     mask = opened_mask(batch.mask, opened)
     states = model.lm(batch.embeddings, attention_mask=mask, cache=opening.cache(len(prompts)))
     return Read(batch, states, opened=opened)
+
+
+def consume_ret(model: Fromage, read: Read) -> tuple[Tensor, ...]:
+    """The states at a [RET] after each prompt that was read with its cache, (B, D) for each layer.
+
+    An attention window counts cache entries, padding among them: where it would end inside the longest row, rows are
+    read again, each length by itself and without padding.
+    """
+    batch, window = read.batch, model.lm.window
+    if window is None or batch.mask.shape[1] < window or bool(batch.mask.all()):
+        return _states_at_ret(model, read.mask, read.opened + batch.lengths, read.states.cache)
+    from transformers import DynamicCache
+
+    states: list[tuple[Tensor, ...]] = []
+    order: list[Tensor] = []
+    for length in batch.lengths.unique():
+        rows = torch.where(batch.lengths == length)[0]
+        with torch.no_grad():
+            again = model.lm(batch.embeddings[rows, :length], cache=DynamicCache())
+        states.append(_states_at_ret(model, batch.mask[rows, :length], batch.lengths[rows], again.cache))
+        order.append(rows)
+    back = torch.cat(order).argsort()
+    return tuple(torch.cat(layer)[back] for layer in zip(*states, strict=True))
+
+
+def _states_at_ret(model: Fromage, mask: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, ...]:
+    ret = torch.full((len(mask), 1), model.tokens.ret_id, device=mask.device)
+    states = model.lm(
+        embed_tokens(ret, lm=model.lm, ret=model.trained.ret),
+        attention_mask=torch.cat([mask, mask.new_ones(len(mask), 1)], dim=1),
+        position_ids=lengths.unsqueeze(1),
+        cache=cache,
+    )
+    return tuple(layer[:, -1] for layer in states.layers)
 
 
 def read_opening(model: Fromage) -> Opening | None:
