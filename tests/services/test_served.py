@@ -72,11 +72,17 @@ def test_stream_says_what_the_whole_reply_says(client: openai.OpenAI):
     assert [reason for reason in reasons if reason] == [whole.choices[0].finish_reason]
 
 
-def test_replies_asked_for_at_once_are_those_asked_for_alone(client: openai.OpenAI):
-    alone = ask(client).choices[0].message
+def test_replies_asked_for_at_once_bring_what_those_asked_for_alone_bring(client: openai.OpenAI):
+    """Up to bfloat16's rounding, which may exchange near words or near items; float32's equality is test_llm's."""
+    alone = {product["id"]: product["score"] for product in products_of(ask(client))}
     with ThreadPoolExecutor(3) as threads:
-        together = list(threads.map(lambda _: ask(client).choices[0].message, range(3)))
-    assert together == [alone] * 3
+        together = list(threads.map(lambda _: ask(client), range(3)))
+    for reply in together:
+        assert reply.choices[0].message.content
+        scores = {product["id"]: product["score"] for product in products_of(reply)}
+        shared = scores.keys() & alone.keys()
+        assert len(scores) == len(alone) and len(shared) >= len(alone) - 1
+        assert [scores[id] for id in shared] == pytest.approx([alone[id] for id in shared], abs=0.03)
 
 
 def test_never_brings_text_alone(client: openai.OpenAI):
