@@ -22,6 +22,7 @@ from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.kv_cache import Layout, SlotCache
 from fromage_model.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.prompts import Prompt, open_pictures, token_count
+from fromage_model.reading import Opening, opening_of
 from fromage_model.tokens import TextStream
 
 if TYPE_CHECKING:
@@ -29,17 +30,26 @@ if TYPE_CHECKING:
     from fromage_model.language import States
 
 PADDING_LIMIT = 1.5
-"""Prompts that join together are read in one pass as long as padding makes at most this many times their positions."""
+"""Prompts that join together are read in one pass as long as that makes at most this many times their positions."""
 
 
 @dataclass(frozen=True, eq=False)
 class Request:
-    """One reply to be decoded; what `Engine.add` gives and every event comes with."""
+    """One reply to be decoded; what `Engine.add` gives and every event comes with.
+
+    `opening` is what the prompt begins with, where the model keeps that.
+    """
 
     prompt: Prompt = field(repr=False)
     retrieval: RetrievalMode
     sampling: Sampling
     prompt_tokens: int
+    opening: Opening | None = field(default=None, repr=False)
+
+    @property
+    def unread(self) -> int:
+        """Positions of the prompt after its opening."""
+        return self.prompt_tokens - (0 if self.opening is None else len(self.opening.ids))
 
 
 class Engine:
@@ -69,7 +79,7 @@ class Engine:
                 f"the prompt has {count} tokens and the reply up to {sampling.max_new_tokens}; together at most {limit}"
             )
             raise PromptTooLong(message, field="messages")
-        request = Request(prompt, retrieval, sampling, count)
+        request = Request(prompt, retrieval, sampling, count, opening=opening_of(self._model, prompt))
         self._waiting.append(request)
         return request
 
@@ -137,18 +147,23 @@ class Engine:
             return
         self._waiting = self._waiting[len(requests) :]
         batch = self._model.embed_prompts([request.prompt for request in requests])
-        layout = self._cache.admit([request.prompt_tokens for request in requests])
-        states = self._forward(_to_the_right(batch.embeddings, layout), layout)
+        opening = requests[0].opening
+        lengths = [request.prompt_tokens for request in requests]
+        layout = self._cache.admit(lengths, opening=() if opening is None else opening.layers)
+        rows = torch.arange(len(requests), device=layout.positions.device)[:, None]
+        states = self._forward(batch.embeddings[rows, layout.positions], layout)
         self._rows += [
             _Row(self._model, request, last[-1]) for request, last in zip(requests, states.last, strict=True)
         ]
 
     def _next_to_join(self) -> list[Request]:
-        """Who waits longest, as many as there are free rows and prompts of like length."""
+        """Who waits longest, as many as there are free rows and prompts of like length that begin alike."""
         joining: list[Request] = []
         for request in self._waiting[: self._slots - len(self._rows)]:
-            counts = [other.prompt_tokens for other in [*joining, request]]
-            if max(counts) * len(counts) > PADDING_LIMIT * sum(counts):
+            together = [*joining, request]
+            counts = [other.unread for other in together]
+            alike = request.opening is together[0].opening
+            if not alike or max(counts) * len(counts) > PADDING_LIMIT * sum(counts):
                 break
             joining.append(request)
         return joining
@@ -220,11 +235,3 @@ class _Row:
     def _finish(self, reason: Literal["stop", "length"]) -> Finished:
         self.finished = True
         return Finished(reason, self.request.prompt_tokens, self._written)
-
-
-def _to_the_right(embeddings: Tensor, layout: Layout) -> Tensor:
-    """(R, T, D), padded at the right -> padded at the left, as the cache wants its rows."""
-    if layout.mask is None:
-        return embeddings
-    rows = torch.arange(len(embeddings), device=embeddings.device)[:, None]
-    return embeddings[rows, layout.positions]

@@ -25,7 +25,7 @@ from fromage_model.language import LanguageModel
 from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
 from fromage_model.objectives import CaptionLoss, ContrastiveLoss
 from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count
-from fromage_model.reading import Opening, consume_ret, read_opening, read_prompts
+from fromage_model.reading import Opening, consume_ret, find_opening, read_prompts
 from fromage_model.tokens import Tokens
 from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
@@ -89,11 +89,16 @@ class Fromage(nn.Module):
 
     @property
     def opening(self) -> Opening | None:
-        """What every chat begins with, read once; None where that is not worth it or can't be."""
+        """What every chat begins with, read once, at first use; None where that is not worth it or can't be."""
         made_of = (self.config, self.lm.device, self.lm.dtype, self.trained.lora)
         if self._opening_of != made_of:
-            self._opening, self._opening_of = read_opening(self), made_of
+            self._opening, self._opening_of = find_opening(self), made_of
         return self._opening
+
+    def read_opening(self) -> None:
+        """Read ahead of the first chat what every chat begins with."""
+        if self.opening is not None:
+            _ = self.opening.layers
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """RGB pictures -> features (B, F) float32 on the CPU. Raises ConfigError where the model has no encoder."""

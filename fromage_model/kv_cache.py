@@ -52,15 +52,25 @@ class SlotCache(Cache):
         self._end = 0
         self.lengths: list[int] = []
 
-    def admit(self, lengths: Sequence[int]) -> Layout:
-        """New rows, after those in use, for prompts of these lengths: the next pass reads them alone."""
+    def admit(self, lengths: Sequence[int], *, opening: Sequence[tuple[Tensor, Tensor]] = ()) -> Layout:
+        """New rows, after those in use, for prompts of these lengths: the next pass reads them alone.
+
+        `opening` holds for each layer the keys and values, (1, H, O, E), of what all these prompts begin with. The
+        longest one's other positions are then what the pass reads, and as many of every other row, at its end: a
+        shorter row reads the end of the opening again where the longest row goes on, and needs no padding for that.
+        """
         longest = max(lengths)
+        new = longest - (opening[0][0].shape[2] if opening else 0)
         if not self.lengths:
             self._end = 0
         self._make_room(before=longest, after=0)
-        self._open(first=len(self.lengths), lengths=lengths, width=longest, new=longest, end=self._end - longest)
+        first = len(self.lengths)
+        for row, length in enumerate(lengths, start=first):
+            for layer, (keys, values) in zip(self.layers, opening, strict=False):
+                layer.fill_row(row, slice(self._end - length, max(self._end - length, self._end - new)), keys, values)
+        self._open(first=first, lengths=lengths, width=longest, new=new, end=self._end - new)
         self.lengths += lengths
-        return self._layout(lengths, width=longest, new=longest)
+        return self._layout(lengths, width=longest, new=new)
 
     def extend(self) -> Layout:
         """One position more for every row."""
@@ -126,9 +136,19 @@ class _SlotLayer(CacheLayerMixin):
 
     def update(self, key_states: Tensor, value_states: Tensor, *args: Any, **kwargs: Any) -> tuple[Tensor, Tensor]:
         """New (R, H, T, E) -> all that the pass sees, (R, H, C + T, E)."""
-        if not self.is_initialized:
-            self.lazy_initialization(key_states, value_states)
+        self._allocate(key_states, value_states)
         return self._write(self.keys, key_states), self._write(self.values, value_states)
+
+    def fill_row(self, row: int, columns: slice, keys: Tensor, values: Tensor) -> None:
+        """The first of the keys and values, (1, H, O, E), go into `columns` of a row, as many as these are."""
+        self._allocate(keys, values)
+        count = columns.stop - columns.start
+        self.keys[row, :, columns] = keys[0, :, :count]
+        self.values[row, :, columns] = values[0, :, :count]
+
+    def _allocate(self, keys: Tensor, values: Tensor) -> None:
+        if not self.is_initialized:
+            self.lazy_initialization(keys, values)
 
     def _write(self, kept: Tensor, new: Tensor) -> Tensor:
         window = self._window

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import torch
@@ -25,12 +26,24 @@ SHORTEST_OPENING = 16
 """Tokens from which on an opening is worth keeping."""
 
 
-@dataclass(frozen=True)
 class Opening:
-    """The ids that chats begin with, and for each layer the keys and values, (1, H, O, E), that the LM made of them."""
+    """The ids that chats of a model begin with, and what its LM makes of them."""
 
-    ids: list[int]
-    layers: list[tuple[Tensor, Tensor]]
+    def __init__(self, model: Fromage, ids: Sequence[int]):
+        self.ids = list(ids)
+        self._model = model
+
+    @cached_property
+    def layers(self) -> list[tuple[Tensor, Tensor]]:
+        """For each layer the keys and values, (1, H, O, E); read at first use."""
+        from transformers import DynamicCache
+
+        model, cache = self._model, DynamicCache()
+        # Not under inference mode, even where the caller is: what is kept must serve training too.
+        with torch.inference_mode(False), torch.no_grad():
+            row = torch.tensor([self.ids], device=model.lm.device)
+            model.lm(embed_tokens(row, lm=model.lm, ret=model.trained.ret), cache=cache)
+        return [(layer.keys, layer.values) for layer in cache.layers]
 
     def cache(self, rows: int) -> Any:
         """A KV cache that has read the opening in each of `rows` rows."""
@@ -40,6 +53,12 @@ class Opening:
         for number, (keys, values) in enumerate(self.layers):
             cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
         return cache
+
+
+def opening_of(model: Fromage, prompt: Prompt) -> Opening | None:
+    """The model's opening, where the prompt begins with it and goes on."""
+    opening = model.opening
+    return None if opening is None or after_opening(prompt, opening.ids) is None else opening
 
 
 @dataclass(frozen=True)
@@ -68,7 +87,7 @@ def read_prompts(model: Fromage, prompts: Sequence[Prompt], *, more: int = 0, ke
     from transformers import DynamicCache
 
     opening = model.opening
-    rest = [None if opening is None else after_opening(prompt, opening.ids) for prompt in prompts]
+    rest = [] if opening is None else [after_opening(prompt, opening.ids) for prompt in prompts]
     shared = [prompt for prompt in rest if prompt is not None]
     if opening is None or len(shared) < len(prompts):
         batch = model.embed_prompts(prompts, more=more)
@@ -115,19 +134,12 @@ def _states_at_ret(model: Fromage, mask: Tensor, lengths: Tensor, cache: Any) ->
     return tuple(layer[:, -1] for layer in states.layers)
 
 
-def read_opening(model: Fromage) -> Opening | None:
+def find_opening(model: Fromage) -> Opening | None:
     """The opening of this model's chats, or None where it is short, LoRA may change what the LM makes of it, or an
     attention window counts positions from the end.
     """
-    from transformers import DynamicCache
-
     config = model.config
     ids = chat_opening(model.tokens, system_prompt=config.system_prompt, examples=config.examples)
     if len(ids) < SHORTEST_OPENING or model.trained.lora is not None or model.lm.window is not None:
         return None
-    # Not under inference mode, even where the caller is: what is kept must serve training too.
-    with torch.inference_mode(False), torch.no_grad():
-        row = torch.tensor([ids], device=model.lm.device)
-        cache = DynamicCache()
-        model.lm(embed_tokens(row, lm=model.lm, ret=model.trained.ret), cache=cache)
-    return Opening(ids, [(layer.keys, layer.values) for layer in cache.layers])
+    return Opening(model, ids)

@@ -5,7 +5,9 @@ import dataclasses
 import pytest
 import torch
 
-from fromage_model.messages import Message
+from fromage_model import engine as engine_module
+from fromage_model.engine import Engine
+from fromage_model.messages import Message, Retrieval, Sampling
 from fromage_model.prompts import after_opening, chat_opening, chat_prompt, token_ids
 from fromage_model.reading import SHORTEST_OPENING, read_prompts
 from tests.fromage_model import tiny
@@ -114,3 +116,66 @@ def test_another_system_prompt_is_another_opening(model):
     assert model.opening is before
     model.config = dataclasses.replace(model.config, system_prompt="You sell hats and nothing else.")
     assert model.opening.ids != before.ids
+
+
+def chats(model):
+    """Prompts of very different lengths after the opening; the second is shorter after it than others by more than the
+    opening is long, the last brings a picture.
+    """
+    config = model.config
+    texts = [["a coat"], ["show me the long green scarf, please " * 4], ["hat"], ["like this ", tiny.features(1)[0]]]
+    return [
+        chat_prompt([Message("user", text)], model.tokens, system_prompt=config.system_prompt, examples=config.examples)
+        for text in texts
+    ]
+
+
+def events_of(model, prompts, *, slots):
+    engine = Engine(model, slots=slots)
+    sampling = Sampling(max_new_tokens=12, ret_scale_factor=4.0, max_rets=2)
+    requests = [engine.add(prompt, retrieval="always", sampling=sampling) for prompt in prompts]
+    events = {request: [] for request in requests}
+    for request, event in engine.run():
+        events[request].append(event)
+    return list(events.values())
+
+
+@pytest.mark.parametrize("slots", [1, 4])
+@pytest.mark.parametrize("padding_limit", [1.5, 100.0])
+def test_chats_decode_after_the_kept_opening_as_when_all_is_read(model, slots, padding_limit, monkeypatch):
+    monkeypatch.setattr(engine_module, "PADDING_LIMIT", padding_limit)
+    found = events_of(model, chats(model), slots=slots)
+    expected = events_of(without_opening(model), chats(model), slots=slots)
+    for one, other in zip(found, expected, strict=True):
+        assert [type(event) for event in one] == [type(event) for event in other]
+        for event, wanted in zip(one, other, strict=True):
+            if isinstance(event, Retrieval):
+                assert event.offset == wanted.offset
+                torch.testing.assert_close(event.embedding, wanted.embedding, atol=1e-4, rtol=0)
+            else:
+                assert event == wanted
+    assert all(any(isinstance(event, Retrieval) for event in events) for events in found)
+
+
+def passes(model):
+    """(rows, positions) of each pass of the LM from now on."""
+    shapes = []
+    model.lm.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape[:2])))
+    return shapes
+
+
+def test_decoding_reads_what_follows_the_opening_and_other_prompts_whole(model):
+    opened = len(model.opening.ids)
+    model.read_opening()
+    chat, _, shorter, _ = chats(model)
+    other = [model.tokens.encode("A picture of a hat, and more words.")]
+    whole, _, alone = (len(token_ids(prompt)) for prompt in (chat, shorter, other))
+    shapes = passes(model)
+    events_of(model, [chat, shorter, other], slots=4)
+    assert [shape for shape in shapes if shape[1] > 1] == [(2, whole - opened), (1, alone)]
+
+
+def test_prompts_without_the_opening_do_not_have_it_read(model):
+    shapes = passes(model)
+    model.generate(["A picture of"], max_new_tokens=2)
+    assert len(shapes) == 2
