@@ -248,7 +248,7 @@ def _from_frozen(name: str, device: str | torch.device | None, dtype: torch.dtyp
 
 
 def _from_transformers(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
-    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor
+    from transformers import AutoConfig, AutoModelForImageTextToText, AutoProcessor, Idefics3Processor
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
     device = device or default_device()
@@ -256,7 +256,9 @@ def _from_transformers(name: str, device: str | torch.device | None, dtype: torc
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise ConfigError(f"{name} holds a {kind!r} model, which does not turn images and text to text")
     model = load_pretrained(AutoModelForImageTextToText, name, dtype=dtype or default_dtype(device))
-    return TransformersCaptioner(model.to(device), AutoProcessor.from_pretrained(name, trust_remote_code=False))
+    # SmolVLM2's own processor needs torchvision and num2words, for videos; pictures it lays out as Idefics3's does.
+    processor_class = Idefics3Processor if kind == "smolvlm" else AutoProcessor
+    return TransformersCaptioner(model.to(device), processor_class.from_pretrained(name, trust_remote_code=False))
 
 
 def _llama_adapter(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:

@@ -36,6 +36,8 @@ def folders(tmp_path_factory):
     return {
         "llava": tiny_captioners.write_llava(place / "llava"),
         "idefics3": tiny_captioners.write_idefics3(place / "idefics3"),
+        "smolvlm": tiny_captioners.write_smolvlm(place / "smolvlm"),
+        "mllama": tiny_captioners.write_mllama(place / "mllama"),
     }
 
 
@@ -60,7 +62,7 @@ def assert_batched_as_alone(captioner: Captioner, pictures, **options) -> list[s
     return together
 
 
-@pytest.mark.parametrize("kind", ["llava", "idefics3"])
+@pytest.mark.parametrize("kind", ["llava", "idefics3", "smolvlm", "mllama"])
 def test_a_model_of_transformers_writes_in_batches_as_alone(folders, pictures, kind):
     captioner = load(folders[kind])
     assert isinstance(captioner, TransformersCaptioner)

@@ -1,5 +1,6 @@
 """Tiny image-text-to-text models with the processors of their kind, written as `save_pretrained` writes them."""
 
+import json
 from pathlib import Path
 
 import torch
@@ -14,9 +15,16 @@ from transformers import (
     LlavaConfig,
     LlavaForConditionalGeneration,
     LlavaProcessor,
+    MllamaConfig,
+    MllamaForConditionalGeneration,
+    MllamaProcessor,
+    SmolVLMConfig,
+    SmolVLMForConditionalGeneration,
 )
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 from transformers.models.idefics3.image_processing_pil_idefics3 import Idefics3ImageProcessorPil
+from transformers.models.mllama.image_processing_pil_mllama import MllamaImageProcessorPil
+from transformers.models.smolvlm.image_processing_pil_smolvlm import SmolVLMImageProcessorPil
 
 from tests.fromage_model.tiny import write_plain_tokenizer
 
@@ -50,14 +58,29 @@ def write_llava(folder: Path) -> Path:
 
 
 def write_idefics3(folder: Path) -> Path:
-    """Idefics3, which cuts a picture into tiles: pictures of different sizes make prompts of different length."""
+    """Idefics3, which SmolVLM 1 is: pictures of different sizes, cut into tiles, make prompts of different length."""
+    return _write_tiled(folder, Idefics3Config, Idefics3ForConditionalGeneration, Idefics3ImageProcessorPil)
+
+
+def write_smolvlm(folder: Path) -> Path:
+    """SmolVLM2, with the files that the hub has, where the processor is named as the one that reads videos, too."""
+    _write_tiled(folder, SmolVLMConfig, SmolVLMForConditionalGeneration, SmolVLMImageProcessorPil)
+    header = folder / "processor_config.json"
+    settings = json.loads(header.read_text())
+    pictures = settings.pop("image_processor") | {"processor_class": "SmolVLMProcessor"}
+    (folder / "preprocessor_config.json").write_text(json.dumps(pictures))
+    header.write_text(json.dumps(settings | {"processor_class": "SmolVLMProcessor"}))
+    return folder
+
+
+def _write_tiled(folder: Path, config_class, model_class, image_processor_class) -> Path:
     rows = [f"<row_{row}_col_{column}>" for row in range(1, 7) for column in range(1, 7)]
     tokenizer = _tokenizer(folder, [*_IDEFICS_TOKENS, *rows])
-    image_processor = Idefics3ImageProcessorPil(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
+    image_processor = image_processor_class(size={"longest_edge": 64}, max_image_size={"longest_edge": 32})
     processor = Idefics3Processor(
         image_processor=image_processor, tokenizer=tokenizer, image_seq_len=4, chat_template=TEMPLATE
     )
-    config = Idefics3Config(
+    config = config_class(
         vision_config={
             "hidden_size": 16,
             "intermediate_size": 32,
@@ -71,7 +94,37 @@ def write_idefics3(folder: Path) -> Path:
         scale_factor=2,
         pad_token_id=0,
     )
-    return _write(folder, Idefics3ForConditionalGeneration, config, processor)
+    return _write(folder, model_class, config, processor)
+
+
+def write_mllama(folder: Path) -> Path:
+    """LLaMA 3.2 Vision: the second of three layers attends to the picture's tiles, through gates that stand open."""
+    tokenizer = _tokenizer(folder, ["<|python_tag|>", "<|image|>"])
+    processor = MllamaProcessor(
+        image_processor=MllamaImageProcessorPil(size={"height": 32, "width": 32}, max_image_tiles=4),
+        tokenizer=tokenizer,
+        chat_template="{{ bos_token }}" + TEMPLATE.replace("<image>", "<|image|>"),
+    )
+    text = _text_config(len(tokenizer) - 1)
+    names = ("hidden_size", "intermediate_size", "num_attention_heads", "num_key_value_heads", "vocab_size")
+    names += ("max_position_embeddings", "initializer_range", "bos_token_id", "eos_token_id", "pad_token_id")
+    config = MllamaConfig(
+        vision_config={
+            "hidden_size": 16,
+            "intermediate_size": 32,
+            "num_hidden_layers": 2,
+            "num_global_layers": 1,
+            "attention_heads": 2,
+            "image_size": 32,
+            "patch_size": 8,
+            "intermediate_layers_indices": [0],
+            "vision_output_dim": 32,
+        },
+        text_config={name: getattr(text, name) for name in names}
+        | {"num_hidden_layers": 3, "cross_attention_layers": [1]},
+        image_token_index=tokenizer.convert_tokens_to_ids("<|image|>"),
+    )
+    return _write(folder, MllamaForConditionalGeneration, config, processor)
 
 
 def _tokenizer(folder: Path, added: list[str]):
@@ -100,6 +153,11 @@ def _text_config(vocabulary: int) -> LlamaConfig:
 def _write(folder: Path, model_class, config, processor) -> Path:
     torch.manual_seed(0)
     config.initializer_range = 0.4
-    model_class(config).save_pretrained(folder)
+    model = model_class(config)
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            if name.endswith("_gate"):
+                parameter.fill_(1.0)
+    model.save_pretrained(folder)
     processor.save_pretrained(folder)
     return folder
