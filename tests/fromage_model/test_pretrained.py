@@ -122,6 +122,23 @@ def test_pickled_weights_are_the_same_as_safetensors(own_lm, files):
     assert torch.equal(last_states(pickled(own_lm, files=files)), expected)
 
 
+@pytest.mark.parametrize("embedding_width", [32, 16])
+@pytest.mark.parametrize("with_head", [True, False])
+@pytest.mark.parametrize("prefix", ["model.", ""])
+def test_opt_s_own_files_on_the_hub_are_read_by_their_keys(prefix, with_head, embedding_width, tmp_path, own_home):
+    """Float16 tensors, named from `model.decoder` or from `decoder` on, and the tied head there or left out."""
+    folder = tiny.write_opt(tmp_path / "opt", embedding_width=embedding_width)
+    halves = {key: value.half() for key, value in load_file(folder / "model.safetensors").items()}
+    save_file(halves, folder / "model.safetensors", metadata={"format": "pt"})
+    expected = last_states(folder)
+    (folder / "model.safetensors").unlink()
+    tensors = {key.replace("model.", prefix, 1): value for key, value in halves.items()}
+    if with_head:
+        tensors["lm_head.weight"] = halves["model.decoder.embed_tokens.weight"]
+    torch.save(tensors, folder / "pytorch_model.bin")
+    assert torch.equal(last_states(folder), expected)
+
+
 def test_pickled_weights_of_an_encoder_load_too(tmp_path, own_home):
     folder = tiny.write_clip(tmp_path / "clip")
     pictures = [Image.new("RGB", (40, 30), "navy")]
