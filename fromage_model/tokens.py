@@ -5,11 +5,14 @@ special tokens that a user types (`<|im_start|>`, `</s>`) are encoded as the ord
 """
 
 import copy
+import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from tokenizers.decoders import DecodeStream
+
+from fromage_model.errors import ConfigError
 
 
 class Tokens:
@@ -71,11 +74,26 @@ class TextStream:
         return self._stream.step(self._backend, token) or ""
 
 
-def load_tokens(folder: Path, *, stop_ids: Sequence[int] = ()) -> Tokens:
-    """The tokenizer of a folder as `save_pretrained` writes it; no code of the folder's is run."""
+def load_tokens(folder: Path) -> Tokens:
+    """The tokenizer of a folder as `save_pretrained` writes it; no code of the folder's is run.
+
+    A text ends at the tokenizer's end token and at those of `generation_config.json`: LLaMA 3 has several. Raises
+    ConfigError where that file can't be read.
+    """
     from transformers import AutoTokenizer
 
-    return Tokens(AutoTokenizer.from_pretrained(folder, trust_remote_code=False), stop_ids=stop_ids)
+    tokenizer = AutoTokenizer.from_pretrained(folder, trust_remote_code=False)
+    return Tokens(tokenizer, stop_ids=_generation_stop_ids(folder / "generation_config.json"))
+
+
+def _generation_stop_ids(path: Path) -> list[int]:
+    if not path.is_file():
+        return []
+    try:
+        stops = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+    except (ValueError, AttributeError) as error:
+        raise ConfigError(f"{path} can't be read as generation_config.json: {error}") from error
+    return [stop for stop in (stops if isinstance(stops, list) else [stops]) if isinstance(stop, int)]
 
 
 def _ids(tokenizer: Any, text: str, *, split_special_tokens: bool) -> list[int]:

@@ -11,6 +11,8 @@ from transformers import (
     GPTJForCausalLM,
     GPTNeoConfig,
     GPTNeoForCausalLM,
+    LlamaConfig,
+    LlamaForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     PreTrainedModel,
@@ -90,6 +92,18 @@ def llama(folder: Path) -> Path:
     return tiny.write_llama(folder, tied=False)
 
 
+def llama3(folder: Path) -> Path:
+    """Fewer key heads than heads, and positions stretched by frequency, as LLaMA 3.1 and later."""
+    rope = {"rope_type": "llama3", "rope_theta": 500000.0, "factor": 8.0, "original_max_position_embeddings": 16}
+    rope |= {"low_freq_factor": 1.0, "high_freq_factor": 4.0}
+    sizes = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "num_attention_heads": 4}
+    more = {"num_key_value_heads": 2, "max_position_embeddings": POSITIONS, "rope_parameters": rope}
+    ends = {"bos_token_id": 0, "eos_token_id": [1, 5], "initializer_range": 0.4}
+    return _write(
+        folder, lambda vocabulary: LlamaForCausalLM(LlamaConfig(**sizes, **more, **ends, vocab_size=vocabulary))
+    )
+
+
 def smollm(folder: Path) -> Path:
     return tiny.write_llama(folder, padding_rows=9)
 
@@ -111,6 +125,7 @@ FAMILIES: dict[str, Callable[[Path], Path]] = {
     "gpt_neo": gpt_neo,
     "gptj": gptj,
     "llama": llama,
+    "llama3": llama3,
     "smollm": smollm,
     "qwen2": qwen2,
 }

@@ -1,11 +1,13 @@
 """What a user types stays ordinary text; [RET] stands where it stood; streamed text comes in whole characters."""
 
+import json
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from fromage_model.errors import ConfigError
 from fromage_model.tokens import Tokens, load_tokens
 from tests.fromage_model import tiny
 
@@ -124,3 +126,18 @@ def test_the_corpus_is_written_in_fewer_tokens_than_bytes(chat_tokens):
     """The small tokenizer merges, as a real one does; without that the tests above would be too easy."""
     text = tiny.CORPUS[0]
     assert len(chat_tokens.encode(text)) < len(text.encode())
+
+
+def test_a_text_ends_at_every_token_that_the_generation_config_names(tmp_path):
+    folder = tiny.write_llama(tmp_path / "lm")
+    header = folder / "generation_config.json"
+    own = load_tokens(folder).stop_id
+    header.write_text(json.dumps({"eos_token_id": [7, 9]}))
+    assert load_tokens(folder).stop_ids == {own, 7, 9}
+    header.write_text(json.dumps({"eos_token_id": None}))
+    assert load_tokens(folder).stop_ids == {own}
+    header.unlink()
+    assert load_tokens(folder).stop_ids == {own}
+    header.write_text("not JSON")
+    with pytest.raises(ConfigError, match=r"generation_config\.json can't be read"):
+        load_tokens(folder)
