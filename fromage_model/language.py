@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fromage_model import few_rows
+from fromage_model import frozen_linear
 from fromage_model.errors import ConfigError
 from fromage_model.pretrained import load_pretrained
 
@@ -34,7 +34,7 @@ class LanguageModel(nn.Module):
 
     def __init__(self, backbone: Any, *, vocabulary: int, text_layers: Sequence[int] = (-1,)):
         super().__init__()
-        few_rows.use_few_rows(backbone)
+        frozen_linear.use_frozen_linear(backbone)
         self.backbone = backbone.requires_grad_(False).eval()
         self.vocabulary = vocabulary
         self.text_layers = tuple(text_layers)
@@ -121,7 +121,8 @@ class LanguageModel(nn.Module):
     def logits(self, last: Tensor) -> Tensor:
         """(..., D) -> (..., V) in the LM's dtype."""
         bias = getattr(self.backbone.get_output_embeddings(), "bias", None)
-        return few_rows.linear(last, self._head[: self.vocabulary], None if bias is None else bias[: self.vocabulary])
+        rows = slice(self.vocabulary)
+        return frozen_linear.linear(last, self._head[rows], None if bias is None else bias[rows])
 
     @torch.no_grad()
     def mean_row_norm(self, *, output: bool = False) -> float:

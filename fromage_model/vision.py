@@ -12,6 +12,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
+from fromage_model.frozen_linear import use_frozen_linear
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER, Weights, load_pretrained, locate_vision_encoder
 
 SIDE_PX = 224
@@ -167,6 +168,7 @@ def _kind(name: str, weights: Weights) -> tuple[Any, Any]:
 def _pooled(name: str, weights: Weights) -> PooledVision:
     model, processor = _kind(name, weights)
     backbone = load_pretrained(model, weights.path)
+    use_frozen_linear(backbone)
     config = backbone.config
     width = config.hidden_sizes[-1] if config.model_type == "resnet" else config.hidden_size
     return PooledVision(
