@@ -24,6 +24,9 @@ if TYPE_CHECKING:
 LIKELIEST = 256
 """Tokens that top-p sorts at first; only where they hold too little of the mass does it sort them all."""
 
+COLDEST = 1e-6
+"""Temperatures below are 0: the best alone has any mass, and a division by them would overflow float32."""
+
 
 def scale_ret(logits: Tensor, factor: float) -> Tensor:
     """(V + 1) -> the same with the last logit, [RET]'s, multiplied by `factor` (the original's `ret_scale_factor`)."""
@@ -38,18 +41,20 @@ def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
 
 
 def penalise_repetition(logits: Tensor, ids: Sequence[int] | Tensor, penalty: float) -> Tensor:
-    """(V + 1) -> logits of ids already written divided (or, below 0, multiplied) by `penalty` (CTRL, section 4.1).
-
-    The penalty is between words: [RET], the last, keeps its distance to the best of them, or it would come wherever
-    the LM's first choice has been written before.
-    """
+    """(V) -> logits of ids already written divided (or, below 0, multiplied) by `penalty` (CTRL, section 4.1)."""
     if penalty == 1.0 or len(ids) == 0:
         return logits
     seen = torch.as_tensor(ids, dtype=torch.long, device=logits.device)
     chosen = logits[seen]
-    penalised = logits.index_copy(0, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
-    penalised[-1] = logits[-1] + penalised[:-1].max() - logits[:-1].max()
-    return penalised
+    return logits.index_copy(0, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+
+
+def penalise_repeated_words(logits: Tensor, ids: Sequence[int] | Tensor, penalty: float) -> Tensor:
+    """(V + 1) -> the same, where the penalty is between words: [RET], the last, keeps its distance to the best of them,
+    or it would come wherever the LM's first choice has been written before.
+    """
+    words = penalise_repetition(logits[:-1], ids, penalty)
+    return torch.cat([words, logits[-1:] + words.max() - logits[:-1].max()])
 
 
 def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator | None = None) -> int:
@@ -58,9 +63,9 @@ def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch
     One number is drawn, and sought in the mass summed up in the order of ids: rounding in the logits, which depends on
     who decodes in the same batch, then moves no token's share by more than itself.
     """
-    if temperature == 0:
+    if temperature < COLDEST:
         return int(logits.argmax())
-    probabilities = (logits / temperature).softmax(dim=-1)
+    probabilities = ((logits - logits.max()) / temperature).softmax(dim=-1)
     ids = None if top_p == 1 else _smallest_set(probabilities, top_p)
     mass = (probabilities if ids is None else probabilities[ids]).cumsum(dim=-1, dtype=torch.float64)
     drawn = torch.rand(1, generator=generator, dtype=torch.float64, device=logits.device) * mass[-1]
@@ -69,11 +74,11 @@ def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch
 
 
 def _smallest_set(probabilities: Tensor, top_p: float) -> Tensor:
-    """(V + 1) -> the ids of the likeliest tokens that hold `top_p` of the mass, in ascending order."""
+    """(V + 1) -> the ids of the likeliest tokens that hold `top_p` of the mass, in ascending order; never none."""
     for count in (min(LIKELIEST, len(probabilities)), len(probabilities)):
         likeliest, ids = probabilities.topk(count)
         before = likeliest.cumsum(dim=-1) - likeliest
-        inside = int((before < top_p).sum())
+        inside = max(1, int((before < top_p).sum()))
         if inside < count:
             break
     return ids[:inside].sort().values
@@ -126,7 +131,9 @@ class Chooser:
         owed = self._mode == "always" and self._rets == 0 and self._rets_left > 0
         if owed and (last or not early):
             return self._ret_id
-        logits = penalise_repetition(logits, self._written_ids[: len(self._written)], sampling.repetition_penalty)
+        if self._written:
+            written = self._written_ids[: len(self._written)]
+            logits = penalise_repeated_words(logits, written, sampling.repetition_penalty)
         if sampling.ret_scale_factor != 1:
             logits = scale_ret(logits, sampling.ret_scale_factor)
         again = self._just_asked and not sampling.ret_in_context
@@ -166,4 +173,6 @@ def _events(engine: Engine, stop: Callable[[], bool]) -> Iterator[Event]:
         if stop():
             return
         for _, event in engine.step():
+            if isinstance(event, Exception):
+                raise event
             yield event

@@ -97,18 +97,21 @@ class Engine:
         self._drop_finished()
 
     def run(self) -> Iterator[tuple[Request, Event]]:
-        """Steps until nobody waits or decodes; requests may be added meanwhile."""
+        """Steps until nobody waits or decodes; requests may be added meanwhile. Raises what a request fails with."""
         while self.busy:
-            yield from self.step()
+            for request, event in self.step():
+                if isinstance(event, Exception):
+                    raise event
+                yield request, event
 
     @torch.inference_mode()
-    def step(self) -> list[tuple[Request, Event]]:
+    def step(self) -> list[tuple[Request, Event | Exception]]:
         """One token more for each request: read what was last chosen, let others join, choose -> what came of it.
 
-        A request's last event is Finished. A [RET] is chosen in one step and its Retrieval comes with the next, which
-        reads it: the embedding is of the position that consumes [RET].
+        A request's last event is Finished, or the exception that ended it and it alone. A [RET] is chosen in one step
+        and its Retrieval comes with the next, which reads it: the embedding is of the position that consumes [RET].
         """
-        events = self._read_chosen()
+        events: list[tuple[Request, Event | Exception]] = [*self._read_chosen()]
         self._drop_finished()
         self._let_join()
         if self._rows:
@@ -208,8 +211,15 @@ class _Row:
         """Whether [RET] is what is to be read."""
         return self.chosen == self._ret_id
 
-    def advance(self, logits: Tensor) -> Iterator[Event]:
+    def advance(self, logits: Tensor) -> Iterator[Event | Exception]:
         """(V + 1) -> what the next token gives; nothing for [RET], which has to be read first."""
+        try:
+            yield from self._advance(logits)
+        except Exception as error:  # of this request: the LM's pass, and with it everybody's cache, is whole
+            self.finished = True
+            yield error
+
+    def _advance(self, logits: Tensor) -> Iterator[Event]:
         self.chosen = self._choose(logits)
         self._written += 1
         if self.chosen in self._stop_ids:

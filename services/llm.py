@@ -71,7 +71,7 @@ class ReplyWriter:
                 continue
             for request, event in events:
                 self._listeners[request](event)
-                if isinstance(event, Finished):
+                if isinstance(event, Finished | Exception):
                     del self._listeners[request]
 
     def _follow_orders(self) -> None:

@@ -5,7 +5,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fromage_model.decoding import Chooser, decode, forbid, penalise_repetition, sample, scale_ret
+from fromage_model.decoding import Chooser, decode, forbid, penalise_repeated_words, sample, scale_ret
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.messages import Finished, Retrieval, Sampling, TextDelta
 from fromage_model.prompts import raw_prompt
@@ -215,6 +215,14 @@ def test_top_p_draws_from_the_smallest_set_that_holds_its_mass(logits, top_p, te
     assert better < top_p + 1e-5
 
 
+@pytest.mark.parametrize(
+    ("temperature", "top_p"), [(1.0, 1e-300), (1e-40, 0.9), (1e-40, 1.0), (1e-300, 1.0), (1e-40, 1e-300), (2e-6, 0.5)]
+)
+def test_the_least_temperature_and_the_least_top_p_draw_the_best(temperature, top_p):
+    logits = forbid(torch.tensor([20.0, 20.001, -30.0, 40.0]), [3])
+    assert sample(logits, temperature=temperature, top_p=top_p) == 1
+
+
 def test_sampling_follows_the_softmax():
     logits = torch.tensor([2.0, 1.0, 0.0])
     generator = torch.Generator().manual_seed(0)
@@ -251,7 +259,7 @@ def test_rounding_that_swaps_the_order_of_like_tokens_does_not_change_what_is_dr
 @given(logits=LOGITS, penalty=st.floats(1.0, 2.0), data=st.data())
 def test_a_repetition_penalty_only_lowers_what_was_written(logits, penalty, data):
     ids = data.draw(st.lists(st.integers(0, len(logits) - 2), max_size=5))
-    result = penalise_repetition(logits, ids, penalty)
+    result = penalise_repeated_words(logits, ids, penalty)
     others = [place for place in range(len(logits) - 1) if place not in ids]
     assert torch.equal(result[others], logits[others])
     assert (result[ids] <= logits[ids] + 1e-6).all()

@@ -214,6 +214,24 @@ def test_a_cancelled_request_yields_nothing_more_and_the_others_go_on(chat_model
         assert_same(events[requests[place]], list(alone))
 
 
+def test_a_request_that_fails_ends_alone(chat_model):
+    good = requests_of(chat_model)[:2]
+    sampling = Sampling(max_new_tokens=9, temperature=1.0)
+    object.__setattr__(sampling, "top_p", "what no check foresaw")
+    engine = Engine(chat_model, slots=3)
+    requests = [engine.add(**good[0]), engine.add(prompts_of(chat_model)[4], sampling=sampling), engine.add(**good[1])]
+    events: dict[Request, list[Event | Exception]] = {request: [] for request in requests}
+    while engine.busy:
+        for request, event in engine.step():
+            events[request].append(event)
+    (error,) = events[requests[1]]
+    assert isinstance(error, TypeError)
+    for one, request in zip(good, (requests[0], requests[2]), strict=True):
+        assert_same(events[request], list(decode(chat_model, one.pop("prompt"), **one)))
+    with pytest.raises(TypeError):
+        list(decode(chat_model, prompts_of(chat_model)[4], sampling=sampling))
+
+
 def test_what_can_not_be_decoded_is_refused_when_it_is_added(chat_model):
     engine = Engine(chat_model)
     with pytest.raises(InvalidInput, match="empty"):

@@ -134,6 +134,30 @@ def test_who_can_t_be_answered_is_told_and_others_go_on(model):
     assert isinstance(endless, InvalidInput | PromptTooLong)
 
 
+@pytest.mark.parametrize("extreme", [{"temperature": 1.0, "top_p": 1e-300}, {"temperature": 1e-40, "top_p": 0.9}])
+def test_the_extremes_of_sampling_leave_nobody_without_a_reply(model, extreme):
+    async def ask(writer: ReplyWriter) -> list:
+        return await asyncio.gather(read(writer), read(writer, WISHES[1], **extreme), return_exceptions=True)
+
+    plain, drawn = asyncio.run(ask(ReplyWriter(model)))
+    assert_same(plain, asyncio.run(read(ReplyWriter(model))))
+    assert_same(drawn, asyncio.run(read(ReplyWriter(model), WISHES[1])))
+
+
+def test_a_reply_that_fails_by_itself_ends_alone(model):
+    writer = ReplyWriter(model)
+
+    async def ask() -> list:
+        sampling = Sampling(max_new_tokens=TOKENS, temperature=1.0)
+        object.__setattr__(sampling, "top_p", "what no check foresaw")
+        broken = writer.stream([Message("user", [WISHES[1]])], retrieval="auto", sampling=sampling)
+        return await asyncio.gather(read(writer), anext(broken), return_exceptions=True)
+
+    plain, error = asyncio.run(ask())
+    assert isinstance(plain[-1], Finished)
+    assert isinstance(error, TypeError)
+
+
 def test_a_step_that_fails_reaches_all_who_were_in_it_and_the_next_reply_is_whole(model):
     writer = ReplyWriter(model, concurrency=4)
     expected = asyncio.run(read(writer))

@@ -26,10 +26,13 @@ def some_prompts(model) -> list:
 
 
 @torch.no_grad()
-def greedy_without_cache(model, prompt, count: int) -> list[int]:
+def greedy_without_cache(model, prompt, count: int, *, penalty: float = 1.0) -> list[int]:
     ids: list[int] = []
     while len(ids) < count:
-        token = int(read_prompt(model, [*prompt, ids])[-1].argmax())
+        logits = read_prompt(model, [*prompt, ids])[-1]
+        for written in set(ids):
+            logits[written] *= 1 / penalty if logits[written] > 0 else penalty
+        token = int(logits.argmax())
         if token in model.tokens.stop_ids:
             break
         ids.append(token)
@@ -56,6 +59,21 @@ def test_sampled_replies_are_the_same_together_and_alone_and_follow_the_seed(bui
     alone = [model.generate([prompt], sampling=Sampling(seed=3, **settings))[0] for prompt in prompts]
     assert together == alone
     assert together != model.generate(prompts, sampling=Sampling(seed=4, **settings))
+
+
+@torch.no_grad()
+def test_a_repetition_penalty_reaches_the_last_token_of_the_vocabulary_as_any_other(build):
+    """It is a word: FROMAGe's logits end in [RET]'s, these don't."""
+    model = build()
+    prompt = some_prompts(model)[1]
+    liked = greedy_without_cache(model, prompt, 1)[0]
+    last = model.lm.vocabulary - 1
+    head = model.lm.backbone.get_output_embeddings().weight
+    head[last] = 1.01 * head[liked]
+    expected = greedy_without_cache(model, prompt, 24, penalty=1.3)
+    assert expected[0] == last
+    (reply,) = model.generate([prompt], sampling=Sampling(max_new_tokens=24, repetition_penalty=1.3))
+    assert list(reply.ids) == expected
 
 
 def test_a_reply_ends_before_the_first_of_the_given_strings(build):
