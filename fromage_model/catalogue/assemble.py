@@ -103,17 +103,23 @@ def assemble(
 
 
 def _near(items: list[Kept], *, drop: bool) -> list[NearPair]:
-    """Pairs of items with the same or nearly the same picture; of a dropped pair, `id` is the later one, which goes."""
+    """Pairs of items with the same or nearly the same picture; of a dropped pair, `id` is the later one, which goes.
+
+    Where the first of several pictures with one signature goes, the others go with it, to the item that it went to.
+    """
     signed = [item for item in items if item.picture.signature is not None]
     if len(signed) < 2:
         return []
     signatures = np.stack([np.frombuffer(item.picture.signature or b"", dtype=np.uint8) for item in signed])
-    found, gone = [], set()
+    found = []
+    gone: dict[str, tuple[Kept, int]] = {}
     for first, second, bits in near_pairs(signatures):
         one, other = signed[first], signed[second]
+        if one.id in gone and one.picture.signature == other.picture.signature:
+            one, bits = gone[one.id]
         dropped = drop and one.id not in gone
         if dropped:
-            gone.add(other.id)
+            gone.setdefault(other.id, (one, bits))
         same = one.picture.image_sha256 == other.picture.image_sha256
         found.append(NearPair(other.row.row, other.id, one.row.row, one.id, same, bits, dropped))
     return found

@@ -8,6 +8,8 @@ hash of its picture for 99 % of the pictures, a copy of half the width for 88 to
 Shapes: N pictures.
 """
 
+from collections.abc import Iterator
+
 import numpy as np
 from PIL import Image
 
@@ -20,7 +22,7 @@ SIGNATURE_BYTES = HASH_BYTES + COLOURS_PX * COLOURS_PX * 3
 # Of 256 bits of the hash; and of the colours, the root of the mean square, 1 being white against black.
 NEAR_BITS = 12
 NEAR_COLOURS = 0.02
-BLOCK_ROWS = 1024
+BLOCK_ROWS = 256
 
 
 def signature(image: Image.Image) -> bytes:
@@ -33,41 +35,66 @@ def signature(image: Image.Image) -> bytes:
 
 
 def near_pairs(signatures: np.ndarray, *, bits: int = NEAR_BITS) -> list[tuple[int, int, int]]:
-    """(N, SIGNATURE_BYTES) uint8 -> (row, later row, bits that differ) of every pair that is near, in order.
+    """(N, SIGNATURE_BYTES) uint8 -> (row, later row, bits that differ) of pairs that are near, in order.
+
+    Of rows with one and the same signature, the later ones are paired with the first alone, and only the first is
+    compared with others: a placeholder that a feed shows N times makes N - 1 pairs.
 
     Of `bits` + 1 bands of the hash, two near pictures share one whole (the pigeonhole principle), so only pictures that
     share a band are compared. Bands take their bits from everywhere: white margins alone make no band alike.
     """
+    first_of: dict[bytes, int] = {}
+    found = []
+    for row, known in enumerate(signatures):
+        first = first_of.setdefault(known.tobytes(), row)
+        if first != row:
+            found.append((first, row, 0))
+    distinct = np.array(list(first_of.values()), dtype=np.int64)
+    for one, other, differing in _near_distinct(signatures[distinct], bits):
+        found += zip(distinct[one].tolist(), distinct[other].tolist(), differing.tolist(), strict=True)
+    return sorted(found)
+
+
+def _near_distinct(signatures: np.ndarray, bits: int) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """(row, later row, bits that differ) of every near pair, each pair once: in the first band that it shares."""
     hashes = np.ascontiguousarray(signatures[:, :HASH_BYTES])
     words = hashes.view(np.uint64)
     colours = signatures[:, HASH_BYTES:]
     order = np.random.default_rng(0).permutation(HASH_BYTES * 8)
     shuffled = np.unpackbits(hashes, axis=1)[:, order]
-    found: dict[tuple[int, int], int] = {}
-    for band in np.array_split(shuffled, bits + 1, axis=1):
-        for bucket in _buckets(band):
-            found |= _near_in(bucket, words, colours, bits)
-    return [(row, other, found[row, other]) for row, other in sorted(found)]
+    bands = [_keys(band) for band in np.array_split(shuffled, bits + 1, axis=1)]
+    for number, keys in enumerate(bands):
+        for rows, others in _blocks(keys):
+            differing = _differing(words, rows, others)
+            one, other = np.nonzero((differing <= bits) & (rows[:, None] < others))
+            differing, one, other = differing[one, other], rows[one], others[other]
+            new = np.ones(len(one), dtype=bool)
+            for earlier in bands[:number]:
+                new &= earlier[one] != earlier[other]
+            differing, one, other = differing[new], one[new], other[new]
+            apart = colours[one].astype(np.float32) - colours[other]
+            alike = np.sqrt(np.square(apart).mean(axis=1)) <= NEAR_COLOURS * 255
+            yield one[alike], other[alike], differing[alike]
 
 
-def _buckets(band: np.ndarray) -> list[np.ndarray]:
-    """Rows that have the same bits, where there are several."""
-    keys = np.packbits(band, axis=1)
-    _, place, counts = np.unique(keys, axis=0, return_inverse=True, return_counts=True)
-    by_key = np.argsort(place.reshape(-1), kind="stable")
-    return [rows for rows in np.split(by_key, np.cumsum(counts)[:-1]) if len(rows) > 1]
+def _keys(band: np.ndarray) -> np.ndarray:
+    """(N, bits of the band) -> (N,) numbers that are the same where the bits are."""
+    _, place = np.unique(np.packbits(band, axis=1), axis=0, return_inverse=True)
+    return place.reshape(-1)
 
 
-def _near_in(bucket: np.ndarray, words: np.ndarray, colours: np.ndarray, bits: int) -> dict[tuple[int, int], int]:
-    found = {}
-    for start in range(0, len(bucket), BLOCK_ROWS):
-        block = bucket[start : start + BLOCK_ROWS]
-        differing = np.zeros((len(block), len(bucket)), dtype=np.uint16)
-        for word in range(words.shape[1]):
-            differing += np.bitwise_count(words[block, word, None] ^ words[bucket, word])
-        rows, others = np.nonzero((differing <= bits) & (block[:, None] < bucket))
-        pairs = colours[block[rows]].astype(np.float32) - colours[bucket[others]]
-        alike = np.sqrt(np.square(pairs).mean(axis=1)) <= NEAR_COLOURS * 255
-        for row, other in zip(rows[alike], others[alike], strict=True):
-            found[int(block[row]), int(bucket[other])] = int(differing[row, other])
-    return found
+def _blocks(keys: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:
+    """Rows and rows to compare them with: all pairs that have the same key, at most BLOCK_ROWS squared at once."""
+    by_key = np.argsort(keys, kind="stable")
+    for bucket in np.split(by_key, np.flatnonzero(np.diff(keys[by_key])) + 1):
+        if len(bucket) > 1:
+            parts = [bucket[start : start + BLOCK_ROWS] for start in range(0, len(bucket), BLOCK_ROWS)]
+            yield from ((part, later) for place, part in enumerate(parts) for later in parts[place:])
+
+
+def _differing(words: np.ndarray, rows: np.ndarray, others: np.ndarray) -> np.ndarray:
+    """(rows, others) uint16: in how many bits the hashes differ."""
+    differing = np.zeros((len(rows), len(others)), dtype=np.uint16)
+    for word in range(words.shape[1]):
+        differing += np.bitwise_count(words[rows, word, None] ^ words[others, word])
+    return differing

@@ -1,6 +1,7 @@
 """Pictures that are nearly the same are found, whatever was done to their bytes; others are not."""
 
 import io
+import tracemalloc
 
 import numpy as np
 import pytest
@@ -52,11 +53,12 @@ def test_the_same_shape_in_another_colour_is_another_picture():
 
 
 def test_pairs_are_those_of_comparing_everything_with_everything():
-    """Signatures at random distances around a few centres, against the plain double loop."""
+    """Signatures at random distances around a few centres, against the plain double loop; more than one block."""
     chance = np.random.default_rng(1)
-    bits = np.repeat(chance.integers(0, 2, (6, 256)), 40, axis=0)
+    bits = np.repeat(chance.integers(0, 2, (3, 256)), 300, axis=0)
     for row in bits:
-        row[chance.choice(256, chance.integers(0, 12), replace=False)] ^= 1
+        row[chance.choice(256, chance.integers(2, 12), replace=False)] ^= 1
+    assert len(np.unique(bits, axis=0)) == len(bits)
     packed = np.zeros((len(bits), SIGNATURE_BYTES), dtype=np.uint8)
     packed[:, :32] = np.packbits(bits.astype(np.uint8), axis=1)
     expected = [
@@ -67,6 +69,26 @@ def test_pairs_are_those_of_comparing_everything_with_everything():
     ]
     assert len(expected) > 500
     assert near_pairs(packed) == expected
+
+
+def test_a_picture_that_comes_a_thousand_times_is_paired_with_its_first_alone():
+    """A placeholder, and a scaled copy of it that is near."""
+    placeholder, other = scene(1), scene(2)
+    found = near_pairs(signatures(other, *[placeholder] * 1000, placeholder.resize((150, 100)), other))
+    assert found == [(0, 1002, 0), *((1, row, 0) for row in range(2, 1001)), (1, 1001, found[-1][2])]
+
+
+def test_pictures_of_one_shape_in_many_colours_are_compared_in_little_memory():
+    """2,000 signatures with the same hash: every pair is compared, of which colours alone would take 1.5 GB."""
+    alike = np.zeros((2000, SIGNATURE_BYTES), dtype=np.uint8)
+    alike[:, 32:] = np.random.default_rng(3).integers(0, 256, (2000, SIGNATURE_BYTES - 32))
+    tracemalloc.start()
+    try:
+        assert near_pairs(alike) == []
+        peak_bytes = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert peak_bytes < 200e6
 
 
 def test_without_pictures_there_are_no_pairs():
