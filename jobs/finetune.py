@@ -10,6 +10,7 @@ same command is given again. TensorBoard's scalars lie in the run's folder.
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import json
 import logging
 from pathlib import Path
@@ -17,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 from fromage_model.artefacts import check_replaceable, home, place, writing
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import ConfigError
+from fromage_model.errors import BundleError, ConfigError
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers
@@ -37,15 +38,16 @@ def main(args: FinetuneArgs) -> Report:
     watch = Stopwatch()
     data = select_items(args)
     args = adopt_config(args, features=data.features.info)
-    folder = run_folder(args)
+    decisive = decisive_of(args, data)
+    folder = run_folder(args, decisive)
     output = place("bundle", args.out)
-    done = _open_run(folder, args)
-    skipped = done is not None and output.is_dir() and not args.force
+    done = _open_run(folder, decisive)
+    skipped = done is not None and holds_bundle_of(folder, output) and not args.force
     if not skipped:
         check_replaceable(output, marker=BUNDLE_MARKER)
         with ray_session(worker_logs=True):
             done = _train(args, folder, output, data)
-        _write_run(folder, args, figures=done)
+        _write_run(folder, decisive, figures=done)
     else:
         log.info("the run %s is complete; --force trains again", folder.name)
     return Report(
@@ -61,19 +63,42 @@ def main(args: FinetuneArgs) -> Report:
     )
 
 
-def run_folder(args: FinetuneArgs) -> Path:
-    """Where the run's checkpoints, scalars and settings lie."""
-    return home() / "runs" / (args.run or f"{Path(args.out).name}-{args.digest()}")
+def run_folder(args: FinetuneArgs, decisive: dict[str, Any]) -> Path:
+    """Where the run's checkpoints, scalars and settings lie; without a name, what decides the run makes one."""
+    digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
+    return home() / "runs" / (args.run or f"{Path(args.out).name}-{digest}")
 
 
-def _open_run(folder: Path, args: FinetuneArgs) -> dict[str, Any] | None:
+def decisive_of(args: FinetuneArgs, data: TrainingItems) -> dict[str, Any]:
+    """The settings that decide what is learned, and the state of what it is learned from."""
+    from jobs.finetuning.start import origin
+
+    states = {
+        "catalogue_fingerprints": data.catalogue_fingerprints,
+        "encoder_fingerprint": data.features.encoder_fingerprint,
+        "items_fingerprint": data.fingerprint,
+    }
+    return args.decisive() | states | origin(args)
+
+
+def holds_bundle_of(folder: Path, output: Path) -> bool:
+    """Whether what lies at `output` is the bundle of this run, and not of one on other data since then."""
+    from fromage_model.bundle import read_header
+
+    try:
+        return read_header(output)[0].lineage.get("run") == folder.name
+    except BundleError:
+        return False
+
+
+def _open_run(folder: Path, decisive: dict[str, Any]) -> dict[str, Any] | None:
     """The figures of a complete run, or None. Raises ConfigError where the run is another one's."""
     path = folder / RUN_FILE
     if not path.is_file():
-        _write_run(folder, args, figures=None)
+        _write_run(folder, decisive, figures=None)
         return None
     known = json.loads(path.read_text())
-    wanted = json.loads(json.dumps(args.decisive()))
+    wanted = json.loads(json.dumps(decisive))
     differ = sorted(name for name in wanted if known["settings"].get(name) != wanted[name])
     if differ:
         raise ConfigError(
@@ -82,10 +107,10 @@ def _open_run(folder: Path, args: FinetuneArgs) -> dict[str, Any] | None:
     return known["figures"]
 
 
-def _write_run(folder: Path, args: FinetuneArgs, *, figures: dict[str, Any] | None) -> None:
+def _write_run(folder: Path, decisive: dict[str, Any], *, figures: dict[str, Any] | None) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{RUN_FILE}.partial"
-    partial.write_text(json.dumps({"settings": args.decisive(), "figures": figures}, indent=2) + "\n")
+    partial.write_text(json.dumps({"settings": decisive, "figures": figures}, indent=2) + "\n")
     partial.replace(folder / RUN_FILE)
 
 
@@ -99,6 +124,7 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) 
 
     lineage = {
         "job": "finetune",
+        "run": folder.name,
         "settings": args.decisive(),
         "catalogue_fingerprints": data.catalogue_fingerprints,
         "split": "train",

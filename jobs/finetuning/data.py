@@ -2,6 +2,7 @@
 
 import dataclasses
 import hashlib
+import json
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy as np
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import Features, read_features
+from fromage_model.catalogue.words import item_words
 from fromage_model.errors import CatalogueError, FingerprintMismatch
 from jobs.finetuning.settings import FinetuneArgs
 
@@ -31,6 +33,15 @@ class TrainingItems:
     held_out_items: list[Item]
     features: Features = field(repr=False)
     catalogue_fingerprints: dict[str, str]
+
+    @property
+    def fingerprint(self) -> str:
+        """A hash over what a catalogue's fingerprint leaves out: the items' splits, groups and words."""
+        said = [
+            [(item.id, item.group, item_words(item.attributes)) for item in items]
+            for items in (self.items, self.validation_items, self.held_out_items)
+        ]
+        return hashlib.sha256(json.dumps(said).encode()).hexdigest()[:32]
 
 
 def select_items(args: FinetuneArgs) -> TrainingItems:

@@ -1,8 +1,6 @@
 """What one fine-tuning run is: its data, its model, and its hyper-parameters. Also its command line."""
 
 import dataclasses
-import hashlib
-import json
 from dataclasses import dataclass
 from typing import Any
 
@@ -191,6 +189,3 @@ class FinetuneArgs:
         if self.start_from is None:
             other |= {"start_from", "refit"}
         return {name: value for name, value in dataclasses.asdict(self).items() if name not in other}
-
-    def digest(self) -> str:
-        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()[:12]

@@ -6,16 +6,20 @@ import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 import torch
 
 from fromage_model.artefacts import home
 from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
-from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue import SCHEMA, Catalogue
+from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, ConfigError
-from jobs.finetune import main, run_folder
+from jobs.finetune import decisive_of, holds_bundle_of, main, run_folder
+from jobs.finetuning.data import select_items
 from jobs.finetuning.settings import FinetuneArgs
 from jobs.report import Report
+from tests.jobs import tiny
 from tests.jobs.test_finetuning_step import tiny_args
 
 
@@ -23,6 +27,10 @@ from tests.jobs.test_finetuning_step import tiny_args
 class Finished:
     args: FinetuneArgs
     report: Report
+
+
+def folder_of(args: FinetuneArgs) -> Path:
+    return run_folder(args, decisive_of(args, select_items(args)))
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +64,7 @@ def test_the_report_counts_the_items_trained_on(finished):
 
 
 def test_scalars_of_steps_and_epochs_lie_in_the_run_s_folder(finished):
-    (events,) = (run_folder(finished.args) / "scalars").glob("events*")
+    (events,) = (folder_of(finished.args) / "scalars").glob("events*")
     content = events.read_bytes()
     for tag in (b"train/loss", b"train/info_nce", b"train/gradient_norm", b"epoch/validation_r_at_1"):
         assert tag in content
@@ -75,10 +83,47 @@ def test_other_settings_under_the_same_run_are_refused_by_name(finished):
         main(dataclasses.replace(finished.args, seed=1))
 
 
+@pytest.mark.parametrize("changed", ["caption", "tags"])
+def test_a_run_on_other_data_is_another_run(tiny_world, tmp_path, changed):
+    shutil.copytree(tiny_world.catalogue, tmp_path / "squares")
+    same = tiny_args(tiny_world, catalogue=str(tmp_path / "squares"))
+    before = folder_of(same)
+    assert folder_of(same) == before
+    catalogue = Catalogue.open(tmp_path / "squares")
+    rows = catalogue.table.to_pylist()
+    rows[-1] |= {"caption": "a lime tile"} if changed == "caption" else {"attributes": [("tags", "tile, round")]}
+    write_items(tmp_path / "squares", pa.Table.from_pylist(rows, schema=SCHEMA))
+    catalogue = Catalogue.open(tmp_path / "squares")
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    assert folder_of(dataclasses.replace(same, features=str(features))) != before
+
+
+def test_other_data_under_the_same_run_is_refused_by_name(finished, tmp_path):
+    catalogue = tiny.write_squares(tmp_path / "squares", captions={"lime": "a lime tile"})
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    args = dataclasses.replace(finished.args, catalogue=str(tmp_path / "squares"), features=str(features))
+    with pytest.raises(ConfigError, match=r"the run first was started with other settings: .*catalogue_fingerprints"):
+        main(args)
+
+
+def test_a_run_from_a_bundle_that_changed_is_another_run(tiny_world, tmp_path):
+    start = tiny.write_bundle(tmp_path / "start", lm=tiny_world.lm)
+    args = tiny_args(tiny_world, start_from=str(start))
+    before = folder_of(args)
+    tiny.write_bundle(start, lm=tiny_world.lm, seed=1)
+    assert folder_of(args) != before
+
+
+def test_a_bundle_of_another_run_in_its_place_does_not_pass_for_this_run_s(finished, tiny_world):
+    assert holds_bundle_of(folder_of(finished.args), home() / "bundles" / "small")
+    assert not holds_bundle_of(folder_of(finished.args), tiny_world.bundle)
+    assert not holds_bundle_of(folder_of(finished.args), home() / "bundles" / "gone")
+
+
 def test_a_lost_bundle_comes_back_from_the_last_checkpoint_without_training(finished):
     before = bundle_fingerprint("small")
     shutil.rmtree(home() / "bundles" / "small")
-    record = run_folder(finished.args) / "run.json"
+    record = folder_of(finished.args) / "run.json"
     record.write_text(json.dumps(json.loads(record.read_text()) | {"figures": None}))
     report = main(finished.args)
     assert report.extra["skipped"] is False
@@ -96,8 +141,6 @@ def test_a_folder_of_something_else_is_refused_before_training(tiny_world, tmp_p
 
 
 def test_features_that_lack_the_items_are_an_error_before_any_run(tiny_world, tmp_path, monkeypatch):
-    from tests.jobs import tiny
-
     monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
     catalogue = Catalogue.open(tiny_world.catalogue)
     features = tiny.write_random_features(tmp_path / "few", catalogue, without=len(catalogue) - 1)

@@ -123,5 +123,5 @@ def test_settings_that_cannot_work_are_refused_by_name(field):
 
 
 def test_only_decisive_settings_name_a_run():
-    assert FinetuneArgs().digest() == FinetuneArgs(threads=7, out="other", force=True, max_failures=0).digest()
-    assert FinetuneArgs().digest() != FinetuneArgs(seed=1).digest()
+    assert FinetuneArgs().decisive() == FinetuneArgs(threads=7, out="other", force=True, max_failures=0).decisive()
+    assert FinetuneArgs().decisive() != FinetuneArgs(seed=1).decisive()

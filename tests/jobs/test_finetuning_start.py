@@ -176,8 +176,9 @@ def test_the_lineage_names_the_bundle_that_a_run_started_from(tiny_world):
 def test_settings_of_what_is_not_used_do_not_name_a_run():
     plain = FinetuneArgs()
     assert not any(name.startswith(("lora", "start_from", "refit")) for name in plain.decisive())
-    assert plain.digest() == FinetuneArgs(lora_alpha=99, lora_learning_rate=1.0).digest()
-    assert plain.digest() != FinetuneArgs(lora_rank=4).digest() != FinetuneArgs(lora_rank=4, lora_alpha=99).digest()
+    assert plain.decisive() == FinetuneArgs(lora_alpha=99, lora_learning_rate=1.0).decisive()
+    ranked = FinetuneArgs(lora_rank=4).decisive()
+    assert plain.decisive() != ranked != FinetuneArgs(lora_rank=4, lora_alpha=99).decisive()
 
 
 @pytest.mark.parametrize("settings", [{"lora_targets": ("q_proj",)}, {"lora_rank": -1}, {"refit": True}])
