@@ -109,7 +109,7 @@ def main(args: IndexArgs) -> Report:
         index, missing = make_index(catalogue, args)
         did = {"added": len(index), "changed": 0, "deleted": 0, "compacted": False}
     else:
-        changes = changes_of(index.items, catalogue.table)
+        changes = changes_of(index.items, catalogue.table, vectors=args.vectors, words=args.words)
         missing, did = update(index, changes, catalogue, args)
         if not did and index.info.catalogue_fingerprint == catalogue.fingerprint:
             log.info("%s is up to date; --force makes it again", folder)

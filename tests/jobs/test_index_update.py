@@ -164,7 +164,31 @@ def test_what_changed_is_told_by_picture_caption_and_the_other_columns(tiny_worl
         brand=["Acme", None, "Acme", *[None] * 9],
         updated_at=[0] * 12,
     )
-    assert changes_of(before.table.slice(0, 11), now.table.slice(0, 12)) == Changes([ids[0], ids[11]], [ids[2]], [])
-    assert changes_of(before.table, before.table.slice(1)) == Changes([], [], [ids[0]])
-    assert not changes_of(before.table, rewritten(before, tmp_path / "same", updated_at=[0] * 12).table)
+    read = {"vectors": "both", "words": 4}
+    some = changes_of(before.table.slice(0, 11), now.table.slice(0, 12), **read)
+    assert some == Changes([ids[0], ids[11]], [ids[2]], [])
+    assert changes_of(before.table, before.table.slice(1), **read) == Changes([], [], [ids[0]])
+    assert not changes_of(before.table, rewritten(before, tmp_path / "same", updated_at=[0] * 12).table, **read)
     assert rows_of(before.table, [ids[3], ids[1]])["id"].to_pylist() == [ids[3], ids[1]]
+
+
+@pytest.mark.parametrize(
+    ("column", "value", "vectors", "words", "embedded"),
+    [
+        ("attributes", [("tags", "square, flat"), ("subgroup", "bright"), ("price", "9.99")], "both", 4, False),
+        ("attributes", [("tags", "square, round"), ("subgroup", "bright")], "both", 4, True),
+        ("attributes", [("tags", "square, round"), ("subgroup", "bright")], "both", 1, False),
+        ("attributes", [("tags", "square, round"), ("subgroup", "bright")], "image", 4, False),
+        ("caption", "a tile", "caption", 4, True),
+        ("caption", "a tile", "image", 4, False),
+        ("image_sha256", "0" * 64, "image", 4, True),
+    ],
+)
+def test_only_what_the_index_reads_of_an_item_has_it_embedded_again(
+    tiny_world, tmp_path, column, value, vectors, words, embedded
+):
+    before = Catalogue.open(tiny_world.catalogue)
+    now = rewritten(before, tmp_path / "now", **{column: [value, *before.table[column].to_pylist()[1:]]})
+    changed = [before.table["id"][0].as_py()]
+    expected = Changes(changed, [], []) if embedded else Changes([], changed, [])
+    assert changes_of(before.table, now.table, vectors=vectors, words=words) == expected
