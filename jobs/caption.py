@@ -24,6 +24,7 @@ from fromage_model.messages import Sampling
 from jobs.caption_stages import ShowPictures, WeighCaptions, WriteCaptions
 from jobs.captioned import CAPTIONS_FOLDER, Captioned, collect, write_captions
 from jobs.durable import DurableRun, Stage, work_folder
+from jobs.options import check_options
 from jobs.picture_stages import where
 from jobs.report import Progress, Report, ray_session, run
 from jobs.workers import name_for_workers
@@ -85,10 +86,18 @@ class CaptionArgs:
     force: bool = False
     """Begin anew what was interrupted, whatever the settings were."""
 
+    def __post_init__(self):
+        check_options(
+            self,
+            positive=("max_new_tokens", "batch_size", "shard_rows", "decoders", "workers", "threads"),
+            not_negative=("limit", "cpus_per_decoder", "cpus_per_worker", "num_gpus"),
+            shares=("max_failed",),
+        )
+
 
 def main(args: CaptionArgs) -> Report:
     """Write the captions that are missing. Raises FromageError for what the user can put right."""
-    Sampling(max_new_tokens=args.max_new_tokens or 1, temperature=args.temperature, top_p=args.top_p, seed=args.seed)
+    Sampling(temperature=args.temperature, top_p=args.top_p, seed=args.seed)
     if is_uri(args.catalogue):
         raise ConfigError(f"catalogue {args.catalogue}: captions are written into a local catalogue; copy it first")
     catalogue = Catalogue.open(args.catalogue)

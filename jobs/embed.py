@@ -29,6 +29,7 @@ from fromage_model.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encod
 from jobs.durable import DurableRun, Stage, work_folder
 from jobs.durable.publish import check_target, publishing, target
 from jobs.earlier_features import Earlier, up_to_date
+from jobs.options import check_options
 from jobs.picture_stages import DecodePictures, EncodePictures, views_of, where
 from jobs.report import Progress, Report, ray_session, run
 from jobs.report_page import samples_of, spread, write_page
@@ -82,6 +83,14 @@ class EmbedArgs:
     """Try pictures again that failed before."""
     force: bool = False
     """Make the features anew, whatever is there."""
+
+    def __post_init__(self):
+        check_options(
+            self,
+            positive=("batch_size", "shard_rows", "decoders", "workers", "threads"),
+            not_negative=("crops", "cpus_per_decoder", "cpus_per_worker", "num_gpus"),
+            shares=("max_failed",),
+        )
 
 
 def main(args: EmbedArgs) -> Report:

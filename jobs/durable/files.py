@@ -50,10 +50,9 @@ class Files:
 
     def read_all(self, names: list[str]) -> dict[str, bytes]:
         """The bytes of many small files at once; those that are gone are missing."""
-        path_of = {self._path(name): name for name in names}
-        found = self._fs.cat(list(path_of), on_error="omit") if path_of else {}
-        by_name = {_last(path): data for path, data in found.items()}
-        return {name: by_name[name] for name in names if name in by_name}
+        # Not `cat`, which takes a name such as shop[1] for a pattern.
+        found = self._fs.cat_ranges([self._path(name) for name in names], None, None, on_error="return")
+        return {name: data for name, data in zip(names, found, strict=True) if not isinstance(data, Exception)}
 
     def open(self, name: str) -> BinaryIO:
         return self._fs.open(self._path(name), "rb")

@@ -191,3 +191,13 @@ def test_work_is_cut_into_the_same_shards_however_it_comes(tmp_path, shard_rows)
 
 def test_no_rows_are_no_work(tmp_path):
     assert write_work(Files(tmp_path), [pa.table({"row": pa.array([], pa.int64())})], shard_rows=4) == 0
+
+
+@pytest.mark.parametrize("folder", ["shop[1]", "shop*", "plain"])
+def test_files_of_a_folder_with_an_unusual_name_are_read(tmp_path, folder):
+    files = Files(tmp_path / folder)
+    files.make()
+    files.write("a.json", b"1")
+    files.write("b.json", b"2")
+    assert files.read_all(["a.json", "gone.json", "b.json"]) == {"a.json": b"1", "b.json": b"2"}
+    assert files.read_all([]) == {}
