@@ -10,9 +10,10 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from jinja2 import TemplateError
 from tokenizers.decoders import DecodeStream
 
-from fromage_model.errors import ConfigError
+from fromage_model.errors import ConfigError, InvalidInput
 
 
 class Tokens:
@@ -51,8 +52,15 @@ class Tokens:
         return ids + self.encode(text[start:])
 
     def render_chat(self, turns: Sequence[dict[str, str]]) -> str:
-        """The LM's own chat template over turns whose contents are placeholders, up to the assistant's first word."""
-        return self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        """The LM's own chat template over turns whose contents are placeholders, up to the assistant's first word.
+
+        Raises InvalidInput where the template refuses them: LLaMA 2's wants user and assistant in turn, Gemma's no
+        system message.
+        """
+        try:
+            return self._tokenizer.apply_chat_template(turns, tokenize=False, add_generation_prompt=True)
+        except TemplateError as error:
+            raise InvalidInput(f"the LM's chat template refuses the messages: {error}", field="messages") from error
 
     def decode(self, ids: Sequence[int]) -> str:
         """Ids -> text, without [RET] and without special tokens."""

@@ -10,6 +10,13 @@ from fromage_model.tokens import Tokens, load_tokens
 from tests.fromage_model import tiny
 
 IM_START, IM_END = 0, 1
+ALTERNATING = (
+    "{% if messages[0]['role'] == 'system' %}{% set messages = messages[1:] %}{% endif %}"
+    "{% for message in messages %}{% if (message['role'] == 'user') != (loop.index0 % 2 == 0) %}"
+    "{{ raise_exception('Conversation roles must alternate user/assistant/user/assistant/...') }}"
+    "{% endif %}{{ message['content'] }}{% endfor %}"
+)
+"""As LLaMA 2's chat template complains."""
 
 
 @pytest.fixture(scope="module")
@@ -132,6 +139,17 @@ def test_an_lm_without_a_template_reads_questions_and_answers(plain_tokens):
     assert ids[0] == 0
     assert ids.count(plain_tokens.ret_id) == 1
     assert plain_tokens.decode(ids) == "Be kind.\nQ: hi\nA: Hello.\nQ: a hat\nA:"
+
+
+def test_a_conversation_that_the_lm_s_template_refuses_is_an_input_that_is_wrong(tmp_path):
+    tiny.write_chat_tokenizer(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(ALTERNATING)
+    tokens = load_tokens(tmp_path)
+    messages = [Message("user", ["hi"]), Message("assistant", ["Hello."]), Message("user", ["a hat"])]
+    assert chat_prompt(messages, tokens, system_prompt="Be kind.")
+    with pytest.raises(InvalidInput, match=r"template refuses .* roles must alternate") as refused:
+        chat_prompt([messages[0], messages[2]], tokens, system_prompt="Be kind.")
+    assert refused.value.field == "messages"
 
 
 def test_an_empty_conversation_is_refused(chat_tokens):
