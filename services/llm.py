@@ -5,7 +5,7 @@ import logging
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, suppress
 
 import torch
 from ray import serve
@@ -18,6 +18,8 @@ from fromage_model.messages import Event, Finished, Message, RetrievalMode, Samp
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Event | Exception], None]
+HOPELESS_STEPS = 3
+"""Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
 
 
 class ReplyWriter:
@@ -32,7 +34,16 @@ class ReplyWriter:
         self._engine = Engine(model, slots=concurrency)
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
-        threading.Thread(target=self._decode, name="decode", daemon=True).start()
+        self._failed_steps = 0
+        self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
+        self._thread.start()
+
+    def check_health(self) -> None:
+        """Raises RuntimeError where no reply can be expected any more: a new process is what may help."""
+        if not self._thread.is_alive():
+            raise RuntimeError("the thread that decodes has ended")
+        if self._failed_steps >= HOPELESS_STEPS:
+            raise RuntimeError(f"the last {self._failed_steps} steps of the LM failed")
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
@@ -46,7 +57,7 @@ class ReplyWriter:
         mine: list[Request] = []
 
         def hear(event: Event | Exception) -> None:
-            if not loop.is_closed():
+            with suppress(RuntimeError):  # the loop has been closed, and with it whoever listened
                 loop.call_soon_threadsafe(arrived.put_nowait, event)
 
         self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, hear)))
@@ -63,16 +74,19 @@ class ReplyWriter:
 
     def _decode(self) -> None:
         while True:
-            self._follow_orders()
             try:
-                events = self._engine.step()
+                self._follow_orders()
+                self._tell(self._engine.step())
+                self._failed_steps = 0
             except Exception as error:
+                self._failed_steps += 1
                 self._start_again(error)
-                continue
-            for request, event in events:
-                self._listeners[request](event)
-                if isinstance(event, Finished | Exception):
-                    del self._listeners[request]
+
+    def _tell(self, events: Sequence[tuple[Request, Event | Exception]]) -> None:
+        for request, event in events:
+            self._listeners[request](event)
+            if isinstance(event, Finished | Exception):
+                del self._listeners[request]
 
     def _follow_orders(self) -> None:
         """All that have come; where nothing is to be decoded, it waits for the next."""
@@ -125,3 +139,7 @@ class LlmDeployment:
         async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as events:
             async for event in events:
                 yield event
+
+    def check_health(self) -> None:
+        """Serve asks now and then, and replaces a replica for which this raises."""
+        self.writer.check_health()

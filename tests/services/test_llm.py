@@ -7,14 +7,17 @@ from contextlib import aclosing, contextmanager
 import numpy as np
 import pytest
 
+from fromage_model.bundle import save_bundle
+from fromage_model.engine import Engine
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
-from services.llm import ReplyWriter
+from services.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
 from tests.fromage_model import tiny
 
 TOKENS = 12
 LONG = 200
+PATIENCE_S = 30
 WISHES = ["Hello", "Have you got a red dress for the winter?", "shoes", "Show me something warm, please."]
 
 
@@ -175,3 +178,58 @@ def test_a_step_that_fails_reaches_all_who_were_in_it_and_the_next_reply_is_whol
         hook.remove()
     assert [str(error) for error in lost] == ["out of memory"] * len(WISHES)
     assert_same(asyncio.run(read(writer)), expected)
+
+
+def test_a_reader_whose_place_can_t_be_freed_costs_nobody_after_it_the_reply(model, monkeypatch):
+    def fail(*_) -> None:
+        raise RuntimeError("out of memory")
+
+    async def leave(writer: ReplyWriter) -> None:
+        await read(writer, tokens=LONG, most=1)
+
+    writer = ReplyWriter(model)
+    with monkeypatch.context() as broken:
+        broken.setattr(Engine, "cancel", fail)
+        asyncio.run(leave(writer))
+        asyncio.run(asyncio.wait_for(read(writer), PATIENCE_S))
+    writer.check_health()
+    assert isinstance(asyncio.run(asyncio.wait_for(read(writer), PATIENCE_S))[-1], Finished)
+
+
+def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_again_when_one_succeeds(model, tmp_path):
+    folder = tmp_path / "bundle"
+    save_bundle(model, folder, feature_width=tiny.FEATURE_WIDTH, encoder_fingerprint="none", lineage={})
+    replica = LlmDeployment.func_or_class(str(folder), device="cpu", threads=1, concurrency=1)
+
+    def fail(*_) -> None:
+        raise RuntimeError("out of memory")
+
+    hook = replica.writer._model.lm.register_forward_pre_hook(fail)
+    for _ in range(HOPELESS_STEPS):
+        replica.check_health()
+        with pytest.raises(RuntimeError, match="out of memory"):
+            asyncio.run(read(replica.writer))
+    with pytest.raises(RuntimeError, match=f"last {HOPELESS_STEPS} steps"):
+        replica.check_health()
+    hook.remove()
+    asyncio.run(read(replica.writer))
+    replica.check_health()
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_replica_whose_thread_has_ended_is_unhealthy(model, monkeypatch):
+    def end(_) -> None:
+        raise SystemExit
+
+    writer = ReplyWriter(model)
+    writer.check_health()
+    monkeypatch.setattr(Engine, "step", end)
+
+    async def ask() -> None:
+        reply = asyncio.create_task(read(writer))
+        while not reply.done():
+            writer.check_health()
+            await asyncio.sleep(0.01)
+
+    with pytest.raises(RuntimeError, match="thread that decodes has ended"):
+        asyncio.run(asyncio.wait_for(ask(), PATIENCE_S))
