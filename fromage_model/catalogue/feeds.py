@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from fromage_model.artefacts import is_uri
-from fromage_model.catalogue.storage import beside, explained, filesystem, stamp_of, stem_of
+from fromage_model.catalogue.storage import beside, explained, filesystem, is_local, stamp_of, stem_of
 from fromage_model.errors import CatalogueError
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
@@ -87,20 +87,24 @@ def row_from(
     """The row that named values mean; a picture's path is relative to the file `base`.
 
     `caption` may be a list, whose first is then the caption. Columns that are not known become attributes. What is
-    empty is left out, and so is a caption `0`.
+    empty is left out, and so is a caption `0`. Only a feed on this machine may name local files: those who write others
+    must not decide which of them a catalogue shows.
     """
     texts = {name: text for name, value in values.items() if name != "caption" and (text := text_of(value))}
     captions = _captions(values.get("caption"))
     image = texts.get("image", "") if cell is None else f"{cell.file}#{number}"
+    image = beside(base, image) if image and cell is None else image
     attributes = {name: text for name, text in texts.items() if name and name not in KNOWN_COLUMNS}
     item_url = texts.get("item_url")
     if problem is None and not image:
         problem = "the image field is empty"
+    if problem is None and is_local(image) and not is_local(base):
+        problem = f"a feed that does not lie on this machine names a local file: {image[:80]}"
     if problem is None and item_url and not item_url.lower().startswith(("http://", "https://")):
         problem = f"item_url must start with http:// or https://, got {item_url[:80]}"
     return FeedRow(
         row=number,
-        image=beside(base, image) if image and cell is None else image,
+        image=image,
         caption=captions[0] if captions else None,
         captions=tuple(captions) if len(captions) > 1 else (),
         item_url=item_url,

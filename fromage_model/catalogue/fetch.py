@@ -5,9 +5,7 @@ Knows nothing of feeds or of what is in the bytes.
 """
 
 import asyncio
-import os
 import ssl
-import stat
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -21,7 +19,7 @@ from yarl import URL
 from fromage_model.artefacts import is_uri
 from fromage_model.catalogue.addresses import AddressError, Resolver, check_host, sendable
 from fromage_model.catalogue.hosts import Hosts, Patience, retry_after_s
-from fromage_model.catalogue.storage import PICTURE_SCHEMES, filesystem, scheme_of
+from fromage_model.catalogue.storage import PICTURE_SCHEMES, read_at_most, scheme_of, too_large
 from fromage_model.errors import CatalogueError, InvalidInput
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
@@ -231,12 +229,12 @@ class Fetcher:
 
     async def _body(self, response: aiohttp.ClientResponse) -> bytes:
         if (declared := response.content_length or 0) > self.limits.max_bytes:
-            raise _too_large(declared, self.limits)
+            raise FetchError(too_large(declared, self.limits.max_bytes))
         body = bytearray()
         async for block in response.content.iter_chunked(BLOCK_BYTES):
             body += block
             if len(body) > self.limits.max_bytes:
-                raise _too_large(len(body), self.limits)
+                raise FetchError(too_large(len(body), self.limits.max_bytes))
         return bytes(body)
 
     def _http(self) -> aiohttp.ClientSession:
@@ -260,30 +258,14 @@ class Fetcher:
     def _read(self, image: str) -> Fetched:
         """A file, or an object of a store."""
         try:
-            data = self._read_stored(image) if is_uri(image) else self._read_file(image)
-            return Fetched(data, None, 1)
-        except (FetchError, CatalogueError) as error:
-            return Fetched(None, error if isinstance(error, FetchError) else FetchError(str(error)), 1)
+            return Fetched(read_at_most(image, self.limits.max_bytes), None, 1)
+        except CatalogueError as error:
+            return Fetched(None, FetchError(str(error)), 1)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or str(error)
             return Fetched(None, FetchError(f"the file can't be read: {reason}"), 1)
         except Exception as error:  # stores raise their libraries' own types: no credentials, no bucket
             return Fetched(None, Unreachable(f"the store failed: {type(error).__name__}: {error}"), 1)
-
-    def _read_file(self, path: str) -> bytes:
-        found = os.stat(path)
-        if not stat.S_ISREG(found.st_mode):
-            raise FetchError("not a file")
-        if found.st_size > self.limits.max_bytes:
-            raise _too_large(found.st_size, self.limits)
-        with open(path, "rb") as file:
-            return file.read()
-
-    def _read_stored(self, uri: str) -> bytes:
-        files, path = filesystem(uri)
-        if (size := files.info(path).get("size") or 0) > self.limits.max_bytes:
-            raise _too_large(size, self.limits)
-        return files.cat_file(path)
 
 
 class Place:
@@ -306,7 +288,3 @@ class Place:
 def _is_stored(image: str) -> bool:
     """Whether a file or object store holds it; anything else is told apart as a URL, by `sendable`."""
     return not is_uri(image) or (scheme_of(image) in PICTURE_SCHEMES and "::" not in image)
-
-
-def _too_large(size_bytes: int, limits: FetchLimits) -> FetchError:
-    return FetchError(f"{size_bytes:,} bytes or more, at most {limits.max_bytes:,} are read")

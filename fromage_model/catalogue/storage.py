@@ -4,7 +4,9 @@
 """
 
 import io
+import os
 import posixpath
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,11 +19,17 @@ from fromage_model.errors import CatalogueError
 # What a feed may name. Others (http inside `simplecache::`, ssh, github) could reach what `fetch.py` refuses.
 PICTURE_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory", "file", "local"))
 WEB_SCHEMES = frozenset(("http", "https"))
+LOCAL_SCHEMES = frozenset(("", "file", "local"))
 
 
 def scheme_of(name: str) -> str:
     """`s3` of `s3://bucket/a.png`, empty for a plain path."""
     return name.partition("://")[0].lower() if is_uri(name) else ""
+
+
+def is_local(name: str) -> bool:
+    """Whether it is a path of this machine, as such or as a URI."""
+    return scheme_of(name) in LOCAL_SCHEMES
 
 
 def beside(base: str, name: str) -> str:
@@ -73,6 +81,34 @@ def read_bytes(name: str) -> bytes:
             return unpacked.read()
 
 
+def read_at_most(name: str, max_bytes: int) -> bytes:
+    """A whole file as it is, where it is no larger, whatever it says of its size. A local one is no device or pipe.
+
+    Raises CatalogueError, OSError, ValueError, or what the library of a store raises.
+    """
+    if is_local(name):
+        path = filesystem(name)[1] if is_uri(name) else name
+        found = os.stat(path)
+        if not stat.S_ISREG(found.st_mode):
+            raise CatalogueError("not a file")
+        _refuse_larger(found.st_size, max_bytes)
+        with open(path, "rb") as file:
+            data = file.read(max_bytes + 1)
+    else:
+        files, path = filesystem(name)
+        size_bytes = files.info(path).get("size")
+        _refuse_larger(size_bytes or 0, max_bytes)
+        # Stores answer a request for a part of nothing with an error.
+        data = b"" if size_bytes == 0 else files.cat_file(path, start=0, end=max_bytes + 1)
+    _refuse_larger(len(data), max_bytes)
+    return data
+
+
+def too_large(size_bytes: int, max_bytes: int) -> str:
+    """Why a file is not read, or not to its end."""
+    return f"{size_bytes:,} bytes or more, at most {max_bytes:,} are read"
+
+
 def stamp(name: str) -> str:
     """What changes when a file does: its size, and its time of change or the store's tag. Raises CatalogueError."""
     files, path = filesystem(name)
@@ -99,3 +135,8 @@ def explained(name: str) -> Iterator[None]:
         raise CatalogueError(f"{name} can't be read: {getattr(error, 'strerror', None) or error}") from error
     except Exception as error:  # stores raise their libraries' own types: no credentials, no bucket
         raise CatalogueError(f"{name} can't be read: {type(error).__name__}: {error}") from error
+
+
+def _refuse_larger(size_bytes: int, max_bytes: int) -> None:
+    if size_bytes > max_bytes:
+        raise CatalogueError(too_large(size_bytes, max_bytes))

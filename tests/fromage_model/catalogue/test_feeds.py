@@ -69,6 +69,16 @@ def test_a_picture_is_relative_to_its_feed_wherever_that_lies(base, image, expec
     assert row_from(1, {"image": image}, base=base).image == expected
 
 
+@pytest.mark.parametrize("base", ["https://shop.example/feed.tsv", "s3://bucket/feed.tsv", "memory://feeds/feed.tsv"])
+@pytest.mark.parametrize("image", ["file:///home/op/private.jpg", "local:///home/op/private.jpg", "FILE:///a.jpg"])
+def test_a_feed_from_elsewhere_names_no_local_file(base, image):
+    problem = row_from(1, {"image": image}, base=base).problem
+    assert problem == f"a feed that does not lie on this machine names a local file: {image}"
+    assert row_from(1, {"image": "/home/op/private.jpg"}, base=base).image.startswith(base.partition("feed")[0])
+    for local in ("/feeds/shop.tsv", "file:///feeds/shop.tsv"):
+        assert row_from(1, {"image": image}, base=local).problem is None
+
+
 def test_all_captions_of_a_row_are_kept():
     row = row_from(1, {"image": "a.png", "caption": ["A hat", "", "0", "Ein Hut", "A hat"]}, base="/f")
     assert (row.caption, row.captions) == ("A hat", ("A hat", "Ein Hut"))

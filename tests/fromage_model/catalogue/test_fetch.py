@@ -1,6 +1,5 @@
-"""Pictures come from files and URLs within limits, and a URL can't reach this machine's own network."""
+"""Pictures come from URLs within limits, and a URL can't reach this machine's own network."""
 
-import os
 import socket
 import threading
 import time
@@ -10,11 +9,9 @@ from email.utils import format_datetime
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import aiohappyeyeballs
-import fsspec
 import pytest
 
 from fromage_model.catalogue import addresses
-from fromage_model.catalogue.addresses import AddressError
 from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
 from fromage_model.catalogue.hosts import Patience
 
@@ -144,26 +141,6 @@ def test_a_picture_comes_from_a_url_and_the_connection_is_used_again(shop, fetch
         assert (found.data, found.error, found.attempts) == (b"picture", None, 1)
 
 
-def test_a_picture_comes_from_a_file(tmp_path, fetcher):
-    (tmp_path / "a.png").write_bytes(b"picture")
-    assert fetcher.fetch(str(tmp_path / "a.png")).data == b"picture"
-
-
-def test_what_is_no_readable_file_is_an_error_with_its_reason(tmp_path, fetcher):
-    os.mkfifo(tmp_path / "pipe")
-    (tmp_path / "large").write_bytes(b"x" * 1001)
-    for path, reason in [
-        (tmp_path / "absent", "No such file"),
-        (tmp_path, "not a file"),
-        (tmp_path / "pipe", "not a file"),
-        (tmp_path / "large", "1,001 bytes"),
-        ("nul\0byte", "null byte"),
-    ]:
-        found = fetcher.fetch(str(path))
-        assert found.data is None
-        assert reason in str(found.error)
-
-
 @pytest.mark.parametrize(
     ("path", "reason", "attempts"),
     [
@@ -257,22 +234,6 @@ def test_what_goes_wrong_with_a_picture_is_raised_to_who_asked(shop, fetcher):
 
     with pytest.raises(OSError, match="No space left"):
         fetcher.each([Wanted(f"{shop.url}/picture")] * 3, fail)
-
-
-def test_a_picture_comes_from_an_object_store(fetcher):
-    fsspec.filesystem("memory").pipe({"/shop/a.png": b"picture", "/shop/large": b"x" * 1001})
-    assert fetcher.fetch("memory://shop/a.png").data == b"picture"
-    assert "1,001 bytes" in str(fetcher.fetch("memory://shop/large").error)
-    assert "can't be read" in str(fetcher.fetch("memory://shop/absent").error)
-
-
-@pytest.mark.parametrize(
-    "image", ["simplecache::http://127.0.0.1/a", "memory://a::http://127.0.0.1/a", "sftp://10.0.0.1/a"]
-)
-def test_no_store_leads_around_the_rules_for_urls(fetcher, image):
-    found = fetcher.fetch(image)
-    assert found.data is None
-    assert isinstance(found.error, AddressError)
 
 
 def test_five_redirects_are_followed_and_no_more(shop, fetcher):
