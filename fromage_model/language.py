@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fromage_model import frozen_linear
 from fromage_model.errors import ConfigError
+from fromage_model.one_position import use_one_position
 from fromage_model.pretrained import load_pretrained
 
 
@@ -35,6 +36,7 @@ class LanguageModel(nn.Module):
     def __init__(self, backbone: Any, *, vocabulary: int, text_layers: Sequence[int] = (-1,)):
         super().__init__()
         frozen_linear.use_frozen_linear(backbone)
+        use_one_position(backbone)
         self.backbone = backbone.requires_grad_(False).eval()
         self.vocabulary = vocabulary
         self.text_layers = tuple(text_layers)
