@@ -1,9 +1,12 @@
-"""Linear maps whose weights are constants, in float32 on a CPU by oneDNN. Knows no models.
+"""Linear maps whose weights are constants, on a CPU by oneDNN. Knows no models.
 
 torch multiplies float32 by MKL, which on CPUs that are not Intel's takes two to three times as long as oneDNN does, for
 one row and for a thousand (AMD EPYC with AVX-512). torch has oneDNN's product too, over weights as they lie in memory,
 and itself uses it for bfloat16. Everywhere else, and for weights that are trained, a map is
 `torch.nn.functional.linear`; the results are equal up to the rounding of float32.
+
+Where nothing is to be trained, weights can be packed, which is to lie as oneDNN reads them: a few rows then take half
+the time or less, in float32 and bfloat16.
 
 Shapes: M rows, I inputs, O outputs.
 """
@@ -14,6 +17,9 @@ import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
 from torch.nn import functional as F
+
+PACKED_FOR = 8
+"""Rows for which weights are packed; any other number is multiplied as well, and no slower than without."""
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -60,6 +66,38 @@ class FrozenLinear(nn.Linear):
     def forward(self, input: Tensor) -> Tensor:
         """(..., I) -> (..., O)."""
         return linear(input, self.weight, self.bias)
+
+
+class PackedLinear(nn.Module):
+    """A frozen map whose weights are packed. For inference alone: it lets no gradient through."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None = None):
+        """weight (O, I) and bias (O), float32 or bfloat16 on a CPU; the weights are copied."""
+        super().__init__()
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.detach(), PACKED_FOR)
+        self._bias = None if bias is None else bias.detach()
+
+    def forward(self, input: Tensor) -> Tensor:
+        """(..., I) -> (..., O). Raises RuntimeError where a gradient is asked for."""
+        if input.requires_grad and torch.is_grad_enabled():
+            raise RuntimeError("packed weights let no gradient through; train with a model that was not packed")
+        return _product(input, self._weight, self._bias)
+
+
+def can_pack(weight: Tensor) -> bool:
+    """Whether a map with these weights can be packed."""
+    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+        return False
+    is_bfloat16 = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
+    return weight.dtype == torch.float32 or is_bfloat16
+
+
+def pack(model: nn.Module) -> None:
+    """Every `FrozenLinear` inside `model` that can be packed is, one after the other, so that memory does not grow."""
+    for name in [name for name, _ in model.named_modules()]:
+        module = model.get_submodule(name)
+        if isinstance(module, FrozenLinear) and can_pack(module.weight):
+            model.set_submodule(name, PackedLinear(module.weight, module.bias))
 
 
 def use_frozen_linear(model: nn.Module) -> None:

@@ -55,6 +55,7 @@ class LanguageModel(nn.Module):
         self.head_width = head.shape[1]
         self.tied = table.data_ptr() == head.data_ptr()
         self.has_merged_lora = False
+        self._packed_head: frozen_linear.PackedLinear | None = None
         self._mean_norms: dict[bool, float] = {}
         self.max_positions: int = getattr(backbone.config, "max_position_embeddings", 2048)
         self.window = attention_window(backbone.config)
@@ -62,6 +63,17 @@ class LanguageModel(nn.Module):
     def train(self, mode: bool = True) -> "LanguageModel":
         """Stays in eval mode: a frozen LM has no dropout to switch on."""
         return super().train(False)
+
+    def pack(self) -> None:
+        """Lay the weights out so that few rows, as in decoding, are multiplied in half the time or less on a CPU.
+
+        For inference alone: afterwards no gradient goes through, and the weights can't be saved, changed or moved.
+        Memory grows by the head alone, whose rows the token table may share. Elsewhere than on a CPU nothing happens.
+        """
+        bias, rows = self._head_bias, slice(self.vocabulary)
+        if frozen_linear.can_pack(self._head):
+            self._packed_head = frozen_linear.PackedLinear(self._head[rows], None if bias is None else bias[rows])
+        frozen_linear.pack(self.backbone.base_model)
 
     @property
     def layer_widths(self) -> list[int]:
@@ -85,6 +97,10 @@ class LanguageModel(nn.Module):
     @property
     def _head(self) -> Tensor:
         return self.backbone.get_output_embeddings().weight
+
+    @property
+    def _head_bias(self) -> Tensor | None:
+        return getattr(self.backbone.get_output_embeddings(), "bias", None)
 
     def embed(self, ids: Tensor) -> Tensor:
         """(B, T) ids below V -> (B, T, D)."""
@@ -122,8 +138,9 @@ class LanguageModel(nn.Module):
 
     def logits(self, last: Tensor) -> Tensor:
         """(..., D) -> (..., V) in the LM's dtype."""
-        bias = getattr(self.backbone.get_output_embeddings(), "bias", None)
-        rows = slice(self.vocabulary)
+        if self._packed_head is not None:
+            return self._packed_head(last)
+        bias, rows = self._head_bias, slice(self.vocabulary)
         return frozen_linear.linear(last, self._head[rows], None if bias is None else bias[rows])
 
     @torch.no_grad()

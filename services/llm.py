@@ -130,6 +130,7 @@ class LlmDeployment:
     def __init__(self, bundle: str, *, device: str | None, threads: int, concurrency: int):
         torch.set_num_threads(threads)
         model = load_bundle(bundle, device=device, vision=False)
+        model.lm.pack()
         model.read_opening()
         self.writer = ReplyWriter(model, concurrency=concurrency)
 

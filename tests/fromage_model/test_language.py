@@ -5,6 +5,7 @@ import torch
 from transformers import DynamicCache
 
 from fromage_model.errors import ConfigError
+from fromage_model.frozen_linear import FrozenLinear
 from fromage_model.language import RetToken, load_language_model
 from tests.fromage_model import tiny
 
@@ -116,3 +117,40 @@ def test_ret_stays_float32_over_a_bfloat16_lm(lms):
     assert lm.dtype == torch.bfloat16
     assert ret.input_row.dtype == torch.float32
     assert float(ret.input_row.detach().norm()) == pytest.approx(lm.mean_row_norm(), rel=1e-4)
+
+
+@pytest.mark.parametrize(("dtype", "rounding"), [("float32", 1e-5), ("bfloat16", 0.03)])
+@pytest.mark.parametrize("name", ["chat", "opt", "untied"])
+def test_a_packed_lm_computes_the_same_and_keeps_no_second_copy_of_its_layers(lms, own_home, name, dtype, rounding):
+    plain, packed = (tiny.build(getattr(lms, name), dtype=dtype) for _ in range(2))
+    packed.lm.pack()
+    kept = {parameter for parameter, _ in packed.lm.backbone.base_model.named_parameters()}
+    assert not [parameter for parameter in kept if "proj" in parameter or "fc" in parameter]
+    ids = torch.randint(5, 200, (2, 9), generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        expected, found = (model.lm(model.lm.embed(ids)).last.float() for model in (plain, packed))
+        torch.testing.assert_close(found, expected, rtol=0, atol=rounding * float(expected.abs().max()))
+        logits = [model.lm.logits(expected.to(model.lm.dtype)).float() for model in (plain, packed)]
+    torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=rounding * float(logits[0].abs().max()))
+    assert packed.lm.dtype == plain.lm.dtype
+
+
+@pytest.mark.parametrize("name", ["chat", "opt", "untied"])
+def test_a_packed_lm_writes_the_same_tokens(lms, own_home, name):
+    plain, packed = (tiny.build(getattr(lms, name)) for _ in range(2))
+    packed.lm.pack()
+    options = {"max_new_tokens": 24, "ret_scale_factor": 4.0, "max_rets": 2}
+    prompts = [["Show me ", tiny.features(1)[0]], ["Have you got a red dress?"]]
+    for one, other in zip(
+        plain.generate_batch(prompts, **options), packed.generate_batch(prompts, **options), strict=True
+    ):
+        assert one.text == other.text
+        assert len(one.products) == len(other.products)
+
+
+def test_nothing_learns_through_a_packed_lm(lms, own_home):
+    model = tiny.build(lms.chat)
+    model.lm.pack()
+    assert not any(isinstance(module, FrozenLinear) for module in model.lm.backbone.base_model.modules())
+    with pytest.raises(RuntimeError, match="packed weights let no gradient through"):
+        model.contrastive_loss(tiny.features(2), ["a red dress", "shoes"])
