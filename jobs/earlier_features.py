@@ -92,6 +92,12 @@ def up_to_date(folder: Path | str, catalogue: Catalogue, settings: dict[str, Any
     return info
 
 
+def computed_in(folder: Path | str) -> str | None:
+    """The number format in which the features that are there were computed."""
+    info = _info(folder)
+    return None if info is None else (BEFORE | info.settings)["compute"]
+
+
 def _info(folder: Path | str) -> FeaturesInfo | None:
     """What features.json says; None where there is none, or it is damaged and is to be made again."""
     data = read_marker(folder, INFO_FILE)

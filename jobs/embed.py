@@ -28,7 +28,7 @@ from fromage_model.errors import CatalogueError
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
 from jobs.durable import DurableRun, Stage, work_folder
 from jobs.durable.publish import check_target, publishing, target
-from jobs.earlier_features import Earlier, up_to_date
+from jobs.earlier_features import Earlier, computed_in, up_to_date
 from jobs.options import check_options
 from jobs.picture_stages import DecodePictures, EncodePictures, views_of, where
 from jobs.report import Progress, Report, ray_session, run
@@ -54,7 +54,8 @@ class EmbedArgs:
     dtype: StoredDtype = "float32"
     """Number format in which features are stored; float16 takes half the space."""
     compute: Literal["auto", "float32", "bfloat16", "float16"] = "auto"
-    """Number format in which the encoder computes; auto is float32 on a CPU and bfloat16 on a GPU."""
+    """Number format in which the encoder computes; auto is that of the features that are there, else the fastest of the
+    device: bfloat16 on a GPU and, but for efficientnet-lite0, on a CPU that multiplies it."""
     flips: bool = False
     """Also embed each picture's mirror image (view flip), for training."""
     crops: int = 0
@@ -97,7 +98,7 @@ def main(args: EmbedArgs) -> Report:
     """Make the features, or find them up to date. Raises FromageError for what the user can put right."""
     catalogue = Catalogue.open(args.catalogue)
     folder = target("features", args.out or catalogue.name)
-    settings = _settings(args)
+    settings = _settings(args, folder)
     info = None if args.force else up_to_date(folder, catalogue, settings)
     if info is not None and not (args.retry_failed and info.failed):
         DurableRun.forget(work_folder(folder))
@@ -230,23 +231,36 @@ def _assemble(
     return info
 
 
-def _settings(args: EmbedArgs) -> dict[str, Any]:
+def _settings(args: EmbedArgs, folder: Path | str) -> dict[str, Any]:
     """What decides the features, beside the catalogue: known without loading the encoder."""
     code = hashlib.sha256()
     for module in CODE:
         spec = find_spec(module)
         code.update(file_sha256(spec.origin).encode() if spec and spec.origin else b"")
     device = "cuda" if args.num_gpus > 0 else "cpu"
-    fastest = "bfloat16" if device == "cuda" else "float32"
+    compute: str = args.compute
+    if compute == "auto":
+        compute = (None if args.force else computed_in(folder)) or fastest_compute(args.encoder, device)
     return {
         "encoder": args.encoder,
         "weights": locate_vision_encoder(args.encoder).fingerprint,
         "code": code.hexdigest(),
         "device": device,
         "dtype": args.dtype,
-        "compute": fastest if args.compute == "auto" else args.compute,
+        "compute": compute,
         "views": views_of(flips=args.flips, crops=args.crops),
     }
+
+
+def fastest_compute(encoder: str, device: str) -> str:
+    """The number format in which the encoder is fastest; efficientnet-lite0's convolutions gain nothing on a CPU."""
+    if device == "cuda":
+        return "bfloat16"
+    if encoder == DEFAULT_VISION_ENCODER:
+        return "float32"
+    from fromage_model.precision import Precision
+
+    return str(Precision.choose("auto", device).lm).removeprefix("torch.")
 
 
 def report_of(info: FeaturesInfo, folder: Path | str, args: EmbedArgs, progress: Progress, *, skipped: bool) -> Report:

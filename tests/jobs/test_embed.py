@@ -17,13 +17,14 @@ import pytest
 from PIL import Image
 
 from fromage_model.artefacts import home
+from fromage_model.build import default_dtype
 from fromage_model.catalogue import Catalogue, Item
-from fromage_model.catalogue.features import read_features
+from fromage_model.catalogue.features import read_features, read_info
 from fromage_model.errors import CatalogueError, MissingArtefact, SettingsDiffer
 from fromage_model.images import decode_image
 from fromage_model.pretrained import DEFAULT_VISION_ENCODER
 from jobs.earlier_features import up_to_date
-from jobs.embed import EmbedArgs, main
+from jobs.embed import EmbedArgs, fastest_compute, main
 from jobs.ingest import IngestArgs
 from jobs.ingest import main as ingest
 from jobs.picture_stages import DecodePictures, EncodePictures, random_crop
@@ -64,7 +65,8 @@ class Shop:
     report: Report
 
     def embed(self, **options) -> Report:
-        return main(EmbedArgs(catalogue="shop", encoder=self.encoder, threads=1, cpus_per_worker=0.5, **options))
+        exact = {"compute": "float32", "threads": 1, "cpus_per_worker": 0.5}
+        return main(EmbedArgs(catalogue="shop", encoder=self.encoder, **(exact | options)))
 
 
 @pytest.fixture(scope="module")
@@ -133,6 +135,16 @@ def test_the_page_shows_pictures_with_captions_and_why_rows_failed(shop):
     assert page.count("data:image/jpeg;base64,") == 6
     assert ">ImageError</text>" in page
     assert '<polyline class="curve" points="' in page
+
+
+def test_auto_computes_as_the_features_that_are_there(shop):
+    assert shop.embed(out="half", compute="bfloat16").extra["skipped"] is False
+    assert shop.embed(out="half", compute="auto").extra["skipped"] is True
+    assert fastest_compute(DEFAULT_VISION_ENCODER, "cpu") == "float32"
+    multiplied = str(default_dtype("cpu")).removeprefix("torch.")
+    assert fastest_compute(shop.encoder, "cpu") == multiplied
+    assert shop.embed(out="fastest", compute="auto").extra["skipped"] is False
+    assert read_info(home() / "features" / "fastest").settings["compute"] == multiplied
 
 
 def test_a_missing_catalogue_or_encoder_is_named(shop, tmp_path):
