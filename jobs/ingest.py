@@ -38,7 +38,6 @@ log = logging.getLogger(__name__)
 
 # Raised whenever the same source and settings would give another catalogue.
 FORMAT = 2
-SHARD_ROWS = 256
 # What decides the content of a catalogue, beside the source.
 SETTINGS = (
     "held_out",
@@ -96,6 +95,8 @@ class IngestArgs:
     """Ask again now: rows that failed, and dead links."""
     allow_shrink: bool = False
     """Accept a feed, or a catalogue, that lost half of its rows or more."""
+    shard_rows: int = 256
+    """Rows that are kept at once when done: what a kill can cost each worker."""
     workers: int = 2
     """Ray Data actors that fetch and check pictures."""
     cpus_per_worker: float = 0.5
@@ -106,7 +107,7 @@ class IngestArgs:
     """Look at every picture again even where the catalogue is up to date, and drop what a killed run left."""
 
     def __post_init__(self) -> None:
-        for name in ("per_host", "at_once", "attempts", "workers", "threads", "side_px"):
+        for name in ("per_host", "at_once", "attempts", "shard_rows", "workers", "threads", "side_px"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
 
@@ -122,14 +123,15 @@ def main(args: IngestArgs) -> Report:
     feed = read_source(args.source, args.folder, encoding=args.encoding)
     refuse_inside(folder, args.source)
     check_replaceable(folder, marker=INFO_FILE)
-    info = ingest(feed, folder, args)
+    progress = Progress("ingest", total=len(feed.rows))
+    info = ingest(feed, folder, args, progress)
     if info["counts"]["failed"]:
         counts = info["counts"]
         log.warning("%d of %d rows failed; %s tells why", counts["failed"], counts["rows"], folder / FAILURES_FILE)
-    return _report(info, folder, args, watch, skipped=False)
+    return _report(info, folder, args, watch, skipped=False, peak_rss_mb=progress.peak_rss_mb)
 
 
-def ingest(feed: Feed, folder: Path, args: IngestArgs) -> dict[str, Any]:
+def ingest(feed: Feed, folder: Path, args: IngestArgs, progress: Progress) -> dict[str, Any]:
     """Fetch every picture of the feed and put the catalogue in its place; returns what its catalogue.json says.
 
     Raises CatalogueError when not one row could be read, or too much would be gone.
@@ -137,7 +139,7 @@ def ingest(feed: Feed, folder: Path, args: IngestArgs) -> dict[str, Any]:
     known = _known(folder, args)
     if not args.allow_shrink:
         known.refuse_shrinking("feed", len(feed.rows), known.info.get("counts", {}).get("rows"))
-    work = _fetch(feed, known, args)
+    work = _fetch(feed, known, args, progress)
     outcome = collect(feed, known, work)
     if not outcome.pictures:
         work.remove()
@@ -173,7 +175,7 @@ def _known(folder: Path, args: IngestArgs) -> Known:
         return Known(folder)
 
 
-def _fetch(feed: Feed, known: Known, args: IngestArgs) -> DurableRun:
+def _fetch(feed: Feed, known: Known, args: IngestArgs, progress: Progress) -> DurableRun:
     """The finished run: every row to be fetched is, in this run or in one that was killed."""
     work = DurableRun.open(
         work_folder(known.folder),
@@ -181,16 +183,15 @@ def _fetch(feed: Feed, known: Known, args: IngestArgs) -> DurableRun:
         settings=_settings(args),
         source=feed.sha256,
         rows=wanted(feed, known, retry_dead_after_days=args.retry_dead_after_days, retry_failed=args.retry_failed),
-        shard_rows=SHARD_ROWS,
+        shard_rows=args.shard_rows,
         force=args.force,
         retry_failed=args.retry_failed,
     )
     Path(work.files.root, IMAGES_FOLDER).mkdir(exist_ok=True)
+    progress.add(progress.total - work.rows + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
-        progress = Progress("ingest", total=work.rows)
-        progress.add(work.rows_done)
-        with ray_session():
-            work.process([_stage(work, args)], on_shard=lambda done: progress.add(done.rows))
+        with progress, ray_session():
+            work.process([_stage(work, args)], on_shard=progress.shard)
     return work
 
 
@@ -269,7 +270,9 @@ def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
     return info if info.get("source_sha256") == found else None
 
 
-def _report(info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwatch, *, skipped: bool) -> Report:
+def _report(
+    info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwatch, *, skipped: bool, **extra: float
+) -> Report:
     counts = info["counts"]
     told = ("items", "doubles", "near_duplicates", "added", "changed", "unchanged", "deleted", "groups", "held_out")
     return Report(
@@ -283,6 +286,7 @@ def _report(info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwat
         **{name: counts[name] for name in told},
         fingerprint=info["fingerprint"],
         skipped=skipped,
+        **extra,
     )
 
 

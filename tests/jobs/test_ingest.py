@@ -214,6 +214,7 @@ def test_the_last_line_is_the_report_as_json(tmp_path):
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (1, 1, 0)
     assert report["output"] == str(home() / "catalogues" / "shop")
     assert report["seconds"] > 0
+    assert report["peak_rss_mb"] > 0
 
 
 def test_help_says_what_each_option_means():
