@@ -67,6 +67,8 @@ def is_public(address: str) -> bool:
             inner = ipaddress.IPv4Address(int(ip) & 0xFFFFFFFF)
         if inner is not None:
             return is_public(str(inner))
+        if ip.is_site_local:
+            return False
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
@@ -99,13 +101,17 @@ def _ascii(parts: SplitResult, port: int | None) -> str:
 
 
 def _host(name: str) -> str:
-    """A host name as IDNA; numbers that a resolver would take for an IPv4 address, as that address."""
+    """A host name as IDNA; numbers that a resolver would take for an IPv4 address, as that address.
+
+    Digits come in many alphabets, which IDNA makes one, and the root's dot may stand behind them.
+    """
     if ":" in name:
         return f"[{name}]"
+    name = name.encode("idna").decode()
     try:
-        return socket.inet_ntoa(socket.inet_aton(name))
-    except (OSError, UnicodeError):
-        return name.encode("idna").decode()
+        return socket.inet_ntoa(socket.inet_aton(name.removesuffix(".")))
+    except (OSError, ValueError):
+        return name
 
 
 def _refuse_private(host: str, address: str) -> None:

@@ -268,7 +268,7 @@ def test_what_is_no_url_is_an_error(fetcher, url):
 
 
 @pytest.mark.parametrize(
-    "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0"]
+    "host", ["127.0.0.1", "localhost", "2130706433", "0x7f.1", "[::1]", "[::ffff:127.0.0.1]", "0.0.0.0", "127.0.0.1."]
 )
 def test_this_machine_is_refused_however_it_is_written(shop, host):
     port = shop.server_address[1]
