@@ -16,14 +16,19 @@ import pyarrow.parquet as pq
 
 from fromage_model.artefacts import writing
 from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.schema import SCHEMA
+from fromage_model.catalogue.schema import (
+    CAPTION_ATTRIBUTES,
+    CAPTION_PROMPT,
+    CAPTION_SIMILARITY,
+    CAPTION_UNLIKE,
+    SCHEMA,
+)
 from fromage_model.catalogue.table import INFO_FILE, ROWS_PER_SHARD, SHARD_PATTERN, fingerprint
 from jobs.durable import DurableRun
 from jobs.progress import Progress
 from jobs.report_page import samples_of, spread, write_page
 
 CAPTIONS_FOLDER = "captions"
-PROMPT, SIMILARITY, UNLIKE = "caption_prompt", "caption_similarity", "caption_unlike"
 
 
 @dataclass(frozen=True)
@@ -121,17 +126,13 @@ def with_captions(table: pa.Table, captioned: Captioned, *, by: str, prompt: str
         columns["caption"][place] = caption.text
         columns["caption_by"][place] = by
         columns["caption_at"][place] = caption.at
-        kept = {
-            name: value
-            for name, value in (columns["attributes"][place] or ())
-            if name not in (PROMPT, SIMILARITY, UNLIKE)
-        }
+        kept = {name: value for name, value in (columns["attributes"][place] or ()) if name not in CAPTION_ATTRIBUTES}
         if prompt is not None:
-            kept[PROMPT] = prompt
+            kept[CAPTION_PROMPT] = prompt
         if caption.similarity is not None:
-            kept[SIMILARITY] = f"{caption.similarity:.4f}"
+            kept[CAPTION_SIMILARITY] = f"{caption.similarity:.4f}"
         if captioned.is_unlike(caption):
-            kept[UNLIKE] = "yes"
+            kept[CAPTION_UNLIKE] = "yes"
         columns["attributes"][place] = list(kept.items())
     for name, values in columns.items():
         table = table.set_column(
@@ -153,9 +154,9 @@ def link_others(source: Path, target: Path) -> None:
 
 def note(attributes: Mapping[str, str]) -> str:
     """What stands below a caption on the page."""
-    if SIMILARITY not in attributes:
+    if CAPTION_SIMILARITY not in attributes:
         return ""
-    return f"similarity {attributes[SIMILARITY]}" + (", flagged" if UNLIKE in attributes else "")
+    return f"similarity {attributes[CAPTION_SIMILARITY]}" + (", flagged" if CAPTION_UNLIKE in attributes else "")
 
 
 def _link(source: str, target: str) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fromage_model.catalogue.schema import CAPTION_BY_FEED, SCHEMA
+from fromage_model.catalogue.schema import CAPTION_ATTRIBUTES, CAPTION_BY_FEED, SCHEMA
 from fromage_model.errors import CatalogueError
 
 ORIGINS_FILE = "origins.parquet"
@@ -116,13 +116,20 @@ def write_origins(folder: Path, origins: pa.Table) -> None:
 
 
 def _captioned(record: dict[str, Any], old: dict[str, Any], said_before: str | None) -> dict[str, Any]:
-    """The caption columns of an item of which the feed says something else than before."""
+    """The caption columns of an item of which the feed says something else than before.
+
+    With a captioner's caption stay the attributes that tell of it.
+    """
     columns = ("caption", "caption_by", "caption_at")
     by_feed = old["caption_by"] in (None, CAPTION_BY_FEED)
     same_picture = old["image_sha256"] == record["image_sha256"]
     keeps = record["caption"] == said_before or (record["caption"] is None and not by_feed)
     kept = old if keeps and (by_feed or same_picture) else record
-    return {name: kept[name] for name in columns}
+    captioned = {name: kept[name] for name in columns}
+    if kept is record or by_feed:
+        return captioned
+    known = {name: value for name, value in old["attributes"] or () if name in CAPTION_ATTRIBUTES}
+    return captioned | {"attributes": list((dict(record["attributes"]) | known).items())}
 
 
 def _caption_of_feed(record: dict[str, Any]) -> str | None:

@@ -61,6 +61,17 @@ def test_what_a_captioner_wrote_stays_while_the_feed_says_the_same(said):
     assert first_of(upsert(table(said, brand="Acme"), old, now=NOW)) == ("What it sees", "llama", THEN, NOW)
 
 
+def test_what_is_known_of_a_machines_caption_stays_and_goes_with_it():
+    """Its prompt, and what the gate said of it; the feed's own attributes are the feed's."""
+    known = [("caption_prompt", "Describe it"), ("caption_similarity", "0.0500"), ("caption_unlike", "yes")]
+    old = before(table(None, now=THEN), change=LLAMA | {"attributes": [("size", "M"), *known]})
+    (kept,) = upsert(table(None, brand="Acme"), old, now=NOW).table.to_pylist()
+    assert (kept["caption"], kept["brand"], kept["attributes"]) == ("What it sees", "Acme", known)
+    for other in (table("At last"), table(None, pictures="z")):
+        (changed,) = upsert(other, old, now=NOW).table.to_pylist()
+        assert changed["attributes"] == []
+
+
 def test_a_caption_that_the_feed_changes_wins():
     old = before(table(None, now=THEN), change=LLAMA)
     assert first_of(upsert(table("At last"), old, now=NOW)) == ("At last", "feed", NOW, NOW)
