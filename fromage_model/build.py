@@ -1,5 +1,7 @@
 """Makes the parts of a Fromage from its config, and wires them. A trained state is laid over them by `bundle.py`."""
 
+from pathlib import Path
+
 import torch
 
 from fromage_model.config import FromageConfig
@@ -21,6 +23,20 @@ def default_device() -> str:
 def default_dtype(device: str | torch.device) -> torch.dtype:
     """What a frozen model computes in where none is asked for."""
     return Precision.choose("auto", device).lm
+
+
+def stored_dtype(folder: Path, device: str | torch.device) -> torch.dtype:
+    """The dtype in which a folder's LM loses nothing of what is stored; see `exact_dtype`."""
+    from transformers import AutoConfig
+
+    return exact_dtype(AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype, device)
+
+
+def exact_dtype(stored: torch.dtype | None, device: str | torch.device) -> torch.dtype:
+    """`stored`; float32 where that is unsaid, or float16 and `device` is a CPU."""
+    if stored is None or (stored == torch.float16 and torch.device(device).type == "cpu"):
+        return torch.float32
+    return stored
 
 
 def build_fromage(

@@ -268,7 +268,8 @@ def _llama_adapter(name: str, device: str | torch.device | None, dtype: torch.dt
     if len(places) != 3 or not all(places):
         raise ConfigError(f"captioner {name!r}: expected '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'")
     llama_dir, checkpoint, clip = (place.strip() for place in places)
-    return LlamaAdapter.from_original(llama_dir, checkpoint, clip, device=device, dtype=dtype)
+    device = device or default_device()
+    return LlamaAdapter.from_original(llama_dir, checkpoint, clip, device=device, dtype=dtype or default_dtype(device))
 
 
 _LOADERS: dict[str, Callable[[str, str | torch.device | None, torch.dtype | None], Captioner]] = {

@@ -91,6 +91,7 @@ class Bundle:
     """Another name or folder for the index."""
 
     def write(self) -> Written:
+        from fromage_model.build import default_dtype
         from fromage_model.bundle import HEADER, save_bundle
         from fromage_model.index import INFO_FILE, RetrievalIndex
         from fromage_model.interop import load_original
@@ -101,7 +102,7 @@ class Bundle:
         if index_folder.resolve() == folder.resolve():
             raise ConfigError(f"--out {self.out} is a folder for the bundle; name one for the index with --index")
         check_replaceable(index_folder, marker=INFO_FILE)
-        model = load_original(self.source, device="cpu")
+        model = load_original(self.source, device="cpu", dtype=default_dtype("cpu"))
         assert model.encoder is not None  # load_original always brings it
         fingerprint = save_bundle(
             model,

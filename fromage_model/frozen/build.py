@@ -1,10 +1,8 @@
 """Makes the parts of a FrozenModel from its config, and wires them. A trained state is laid over by `storage.py`."""
 
-from pathlib import Path
-
 import torch
 
-from fromage_model.build import default_device
+from fromage_model.build import default_device, stored_dtype
 from fromage_model.feature_maps import FeatureMapEncoder, load_feature_map_encoder
 from fromage_model.frozen.config import FrozenConfig
 from fromage_model.frozen.model import FrozenModel
@@ -46,13 +44,3 @@ def build_frozen(
         visual_map.scale_to(lm.mean_row_norm())
     model = FrozenModel(lm=lm, tokens=tokens, encoder=encoder, visual_map=visual_map, config=config)
     return model.to(device).eval()
-
-
-def stored_dtype(folder: Path, device: str | torch.device) -> torch.dtype:
-    """The dtype that a folder's LM is stored in; float32 where that is unsaid, or float16 and `device` is a CPU."""
-    from transformers import AutoConfig
-
-    dtype = AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype
-    if dtype is None or (dtype == torch.float16 and torch.device(device).type == "cpu"):
-        return torch.float32
-    return dtype

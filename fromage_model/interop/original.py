@@ -14,7 +14,7 @@ from typing import Any
 import torch
 
 from fromage_model.artefacts import file_sha256
-from fromage_model.build import build_trained_parts, default_device, default_dtype
+from fromage_model.build import build_trained_parts, default_device, stored_dtype
 from fromage_model.bundle import Header
 from fromage_model.config import FromageConfig
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
@@ -39,7 +39,8 @@ def load_original(
 ) -> Fromage:
     """The original's folder -> a Fromage in eval mode, with its encoder, and with its index where there are embeddings.
 
-    `dtype` is the frozen LM's (the original's is bfloat16); the trained parts are float32. Statistics are the identity,
+    `dtype` is the frozen LM's, by default one in which nothing of what is stored is lost (the original's is bfloat16,
+    which takes half the memory of float32); the trained parts are float32. Statistics are the identity,
     [RET] has one row, prompts are the original's: no system prompt, and `input_prompt` before captions. A hit's score
     is the cosine; the original's is `trained.log_scale.exp()` times that. Training goes on as the original's would,
     with its dropouts, and its captions where the tokenizer puts a start token before a text, as OPT's does.
@@ -64,7 +65,7 @@ def load_original(
         vocabulary=tokens.vocabulary,
         text_layers=config.text_layers,
         device=device,
-        dtype=dtype or default_dtype(device),
+        dtype=dtype or stored_dtype(located.path, device),
     )
     if not lm.tied:
         raise ConfigError(

@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fromage_model.build import default_device, default_dtype
+from fromage_model.build import default_device, exact_dtype
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
 from fromage_model.llama_adapter.attention import build_llama
 from fromage_model.llama_adapter.checkpoints import (
@@ -60,10 +60,10 @@ def load_parts(
 ) -> dict[str, Any]:
     """The arguments of LlamaAdapter; what is raised is said there."""
     device = device or default_device()
-    dtype = dtype or default_dtype(device)
     adapter = read_adapter(checkpoint)
     tower, processor = _load_clip(clip)
     files = open_llama(llama_dir)
+    dtype = dtype or exact_dtype(next(iter(files.tensors.values())).dtype, device)
     form = adapter_form(adapter, lm_layers=files.config.num_hidden_layers)
     with torch.device("meta"):
         if form.width % HEADS:

@@ -66,6 +66,9 @@ class LlamaAdapter(nn.Module):
     ) -> Self:
         """The original's files -> a model in eval mode; `dtype` is LLaMA's, all that sees is float32.
 
+        By default LLaMA has a dtype in which nothing of what is stored is lost: float32 for float16 on a CPU, where
+        bfloat16 takes half the memory.
+
         `llama_dir`: a folder with `tokenizer.model` and `7B/` (`consolidated.00.pth`, `params.json`), that subfolder,
         or a LLaMA as `save_pretrained` writes it. `adapter_checkpoint`: the file of `BIAS-7B`, `LORA-BIAS-7B` or
         `CAPTION-7B`. `clip`: folder or hub id of a `CLIPModel`. All files are read without running code.

@@ -4,6 +4,7 @@ What the numbers should be is computed slowly, from the raw tensors and transfor
 """
 
 import json
+import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -178,6 +179,17 @@ def test_the_original_s_folder_gives_the_original_s_numbers(
         scores = torch.tensor([{hit.item.image: hit.score for hit in hits}[path] for path in raw.paths])
         torch.testing.assert_close(scores, cosines[row], rtol=0, atol=1e-4)
         torch.testing.assert_close(scores * scale, cosines[row] * scale, rtol=0, atol=1e-4 * float(scale))
+
+
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [(torch.float32, torch.float32), (torch.float16, torch.float32), (torch.bfloat16, torch.bfloat16)],
+)
+def test_nothing_of_a_stored_lm_is_lost(stored, expected, lms, clip, own_home, tmp_path):
+    folder = shutil.copytree(lms.opt, tmp_path / "lm")
+    OPTForCausalLM.from_pretrained(lms.opt, dtype=stored).save_pretrained(folder)
+    write_folder(tmp_path / "m", folder, clip)
+    assert load_original(tmp_path / "m", device="cpu").lm.dtype == expected
 
 
 def test_ret_has_the_original_s_id_and_the_softmax_its_image_token(lms, clip, own_home, tmp_path):

@@ -6,7 +6,10 @@ import shutil
 import pytest
 import torch
 
+from fromage_model.build import default_dtype
+from fromage_model.captioner import load_captioner
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
+from fromage_model.llama_adapter import LlamaAdapter
 from fromage_model.llama_adapter.checkpoints import grouped
 from tests.fromage_model import tiny
 from tests.fromage_model.llama_adapter.conftest import load
@@ -172,6 +175,15 @@ def test_the_subfolder_is_as_good_as_the_folder(files, models):
     inner = load(original, llama_dir=original.llama_dir / "7B")
     for name, value in models["BIAS-7B"].state_dict().items():
         assert torch.equal(inner.state_dict()[name], value), name
+
+
+def test_nothing_of_a_stored_llama_is_lost_and_a_captioner_computes_as_fast_as_it_can(files):
+    original = files["BIAS-7B"]
+    assert original.llama["output.weight"].dtype == torch.float16
+    places = (original.llama_dir, original.checkpoint, original.clip)
+    assert LlamaAdapter.from_original(*places, device="cpu").llama.dtype == torch.float32
+    named = f"llama-adapter:{','.join(map(str, places))}"
+    assert load_captioner(named, device="cpu").llama.dtype == default_dtype("cpu")
 
 
 def test_rotary_frequencies_of_each_layer_are_ignored_as_well(files, tmp_path):
