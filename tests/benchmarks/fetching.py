@@ -131,6 +131,7 @@ def main(args: Args) -> dict[str, float]:
     told, tells = context.Pipe(duplex=False)
     server = context.Process(target=serve, args=(tells, args), daemon=True)
     server.start()
+    tells.close()  # so that a server that ends before it told its port is an error here, and no endless wait
     try:
         url = f"http://127.0.0.1:{told.recv()}"
         urls = [f"{url}/{number}.jpg" for number in range(args.pictures)]

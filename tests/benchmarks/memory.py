@@ -1,4 +1,4 @@
-"""Peak memory of a piece of work in a process of its own. Linux only: it reads /proc."""
+"""Memory of a piece of work in a process of its own, and of a tree of processes. Linux only: it reads /proc."""
 
 import multiprocessing
 from collections.abc import Callable
@@ -6,6 +6,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 from typing import Any
 
+import psutil
 from torch import nn
 
 Prepare = Callable[..., Callable[[], Any]]
@@ -41,3 +42,21 @@ def status_bytes(name: str) -> int:
         if line.startswith(f"{name}:"):
             return int(line.split()[1]) * 1024
     raise OSError(f"/proc/self/status has no {name}")
+
+
+def tree_bytes(root: int) -> int:
+    """What a process and all below it hold at this moment, in bytes; a page that several share counts once (PSS)."""
+    try:
+        processes = [root, *(child.pid for child in psutil.Process(root).children(recursive=True))]
+    except psutil.Error:  # it has just ended
+        return 0
+    return sum(_proportional_bytes(pid) for pid in processes)
+
+
+def _proportional_bytes(pid: int) -> int:
+    """0 for a process that has ended."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0
+    return sum(int(line.split()[1]) * 1024 for line in lines if line.startswith("Pss:"))

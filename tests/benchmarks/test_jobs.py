@@ -1,7 +1,10 @@
-"""The benchmark of captioning runs, and says what it promises to."""
+"""The benchmarks of captioning and embedding run, and say what they promise to."""
 
-from tests.benchmarks import captioning
+import pytest
+
+from tests.benchmarks import captioning, embedding
 from tests.jobs import tiny
+from tests.pictures import encoded
 
 
 def test_captioning_says_what_it_promises(tmp_path, capsys):
@@ -11,3 +14,22 @@ def test_captioning_says_what_it_promises(tmp_path, capsys):
     assert list(figures) == ["speedup_over_one_at_a_time"]
     assert figures["speedup_over_one_at_a_time"] > 0
     assert captioning.MANY in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_embedding_says_what_it_promises(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path))
+    args = embedding.Args(
+        shape="tiny", pictures=6, distinct=2, side_px=64, sample=2, batch_size=2, memory_pictures=(3,)
+    )
+    figures = embedding.main(args)
+    assert list(figures) == ["speedup_over_one_at_a_time", "share_of_serial_limit", "peak_rss_mb"]
+    assert min(figures["speedup_over_one_at_a_time"], figures["share_of_serial_limit"]) > 0
+    # A Ray, its driver and two actors with torch hold more than this; what is not counted would make it less.
+    assert figures["peak_rss_mb"]["3"] > 500
+    assert embedding.LOOP in capsys.readouterr().out
+
+
+def test_pictures_of_the_benchmark_cost_what_photographs_do():
+    data = encoded(embedding.photograph(1, 1000), "JPEG", quality=90)
+    assert 100_000 < len(data) < 400_000
