@@ -1,7 +1,6 @@
 """Kills the driver or a worker of each durable job at random moments, again and again, and counts the rows at the end.
 
-A killed driver is started again with the same command; a killed worker is left to Ray. Every hundredth picture is
-damaged: it must stand in the failures table, once.
+A killed driver is started again with the same command; a killed worker is left to Ray.
 
     python -m tests.benchmarks.durability
 """
@@ -11,27 +10,19 @@ import os
 import random
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import psutil
-import pyarrow.parquet as pq
 import tyro
 
-from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.features import SHARD_PATTERN
-from jobs.captioned import CAPTIONS_FOLDER
-from jobs.durable import work_folder
-from tests.benchmarks import shapes
-from tests.jobs import tiny
+from tests.benchmarks.killable import JOBS, Job
 
 WORKER = "ray::MapWorker"
-DAMAGED_EVERY = 100
 ATTEMPTS = 40
 
 
@@ -40,10 +31,10 @@ class Args:
     """Kill jobs."""
 
     rows: int = 1000
-    """Pictures of the catalogue."""
+    """Rows that each job works on."""
     kills: int = 10
     """Kills in all, shared among the jobs."""
-    jobs: tuple[str, ...] = ("embed", "caption")
+    jobs: tuple[str, ...] = tuple(JOBS)
     """Jobs that are killed."""
     shard_rows: int = 16
     """Rows of a shard."""
@@ -55,64 +46,22 @@ class Args:
     """Where all is written; without it a temporary folder."""
 
 
-@dataclass(frozen=True)
-class Job:
-    """A command that can be started again, where it keeps its work, and the ids that it accounts for in the end."""
-
-    name: str
-    command: tuple[str, ...]
-    work: Path
-    ids: Callable[[], list[str]]
-
-
 def main(args: Args) -> dict:
     """-> what the JSON line says."""
     draws = random.Random(args.seed)
+    totals: Counter[str] = Counter({"kills": 0, "rows_lost": 0, "rows_doubled": 0})
     with tempfile.TemporaryDirectory() as temporary:
-        jobs = prepare(args.home or Path(temporary), args)
-        totals: Counter[str] = Counter({"kills": 0, "rows_lost": 0, "rows_doubled": 0})
-        for place, (job, expected) in enumerate(jobs):
-            share = args.kills // len(jobs) + (place < args.kills % len(jobs))
+        for place, name in enumerate(args.jobs):
+            job = JOBS[name]((args.home or Path(temporary)) / name, args.rows, args.shard_rows)
+            share = args.kills // len(args.jobs) + (place < args.kills % len(args.jobs))
             killed = torment(job, kills=share, draws=draws, spread_s=args.spread_s)
-            found = Counter(job.ids())
-            lost, doubled = len(expected - found.keys()), sum(count - 1 for count in found.values())
-            print(f"{job.name}: {dict(killed)}, {len(found)} of {len(expected)} rows, {lost} lost, {doubled} doubled")
+            found = Counter(job.found())
+            lost, doubled = len(job.expected - found.keys()), sum(count - 1 for count in found.values())
+            rows = f"{len(found)} of {len(job.expected)} rows"
+            print(f"{name}: {dict(killed)}, {rows}, {lost} lost, {doubled} doubled", flush=True)
             totals.update(kills=sum(killed.values()), rows_lost=lost, rows_doubled=doubled)
     print(json.dumps(dict(totals)))
     return dict(totals)
-
-
-def prepare(home: Path, args: Args) -> list[tuple[Job, set[str]]]:
-    """The jobs over a catalogue of squares, and the ids that each must account for."""
-    colours = [f"#{number:06x}" for number in range(args.rows)]
-    catalogue = tiny.write_squares(home / "squares", colours=colours, captions=dict.fromkeys(colours))
-    for item in catalogue.items()[::DAMAGED_EVERY]:
-        catalogue.image_path(item.id).write_bytes(b"damaged")
-    ids = set(catalogue.table["id"].to_pylist())
-    common = ("--catalogue", str(catalogue.folder), "--shard-rows", str(args.shard_rows), "--threads", "1")
-    common += ("--max-failed", "0.05", "--cpus-per-worker", "0.5", "--cpus-per-decoder", "0.25")
-    known: dict[str, Job] = {}
-    if "embed" in args.jobs:
-        features = home / "features"
-        encoder = shapes.write_encoder(home / "clip", shapes.SHAPES["tiny"])
-        options = ("--encoder", str(encoder), "--out", str(features))
-        known["embed"] = Job(
-            "embed",
-            (sys.executable, "-m", "jobs.embed", *common, *options),
-            Path(work_folder(features)),
-            lambda: parquet_ids(features, SHARD_PATTERN, "failures.parquet"),
-        )
-    if "caption" in args.jobs:
-        bundle = tiny.write_bundle(home / "bundle", lm=tiny.write_lm(home / "lm"))
-        options = ("--captioner", str(bundle), "--max-new-tokens", "6")
-        folder = catalogue.folder / CAPTIONS_FOLDER
-        known["caption"] = Job(
-            "caption",
-            (sys.executable, "-m", "jobs.caption", *common, *options),
-            Path(work_folder(folder)),
-            lambda: captioned_ids(catalogue.folder) + parquet_ids(folder, "failures.parquet"),
-        )
-    return [(known[name], ids) for name in args.jobs]
 
 
 def torment(job: Job, *, kills: int, draws: random.Random, spread_s: float) -> Counter[str]:
@@ -129,7 +78,7 @@ def torment(job: Job, *, kills: int, draws: random.Random, spread_s: float) -> C
         if process.returncode == 0 and sum(killed.values()) == kills:
             return killed
         if process.returncode == 0:
-            job = Job(job.name, (*job.command, *_anew(job)), job.work, job.ids)
+            job.undo()
         elif process.returncode != -signal.SIGKILL:
             raise RuntimeError(f"{job.name} ended with {process.returncode}: {errors[-2000:]}")
     raise RuntimeError(f"{job.name} was over before it could be killed {kills} times; more rows give more time")
@@ -172,23 +121,6 @@ def _name(process: psutil.Process) -> str:
         return " ".join(process.cmdline())
     except psutil.Error:
         return ""
-
-
-def _anew(job: Job) -> tuple[str, ...]:
-    """What makes a job that was over too soon do everything again."""
-    again = {"embed": "--force", "caption": "--all"}[job.name]
-    return () if again in job.command else (again,)
-
-
-def parquet_ids(folder: Path, *patterns: str) -> list[str]:
-    """The ids in these files, each as often as it is there."""
-    paths = [path for pattern in patterns for path in sorted(folder.glob(pattern))]
-    return [id for path in paths for id in pq.read_table(path, columns=["id"])["id"].to_pylist()]
-
-
-def captioned_ids(folder: Path) -> list[str]:
-    items = Catalogue.open(folder).items()
-    return [item.id for item in items if item.caption]
 
 
 if __name__ == "__main__":
