@@ -74,6 +74,9 @@ class LanguageModel(nn.Module):
         if frozen_linear.can_pack(self._head):
             self._packed_head = frozen_linear.PackedLinear(self._head[rows], None if bias is None else bias[rows])
         frozen_linear.pack(self.backbone.base_model)
+        # Weights may be views of a mapped file: as long as one of them is, all of it counts as memory in use.
+        for parameter in self.backbone.parameters():
+            parameter.data = parameter.data.clone()
 
     @property
     def layer_widths(self) -> list[int]:

@@ -1,5 +1,8 @@
 """The frozen LM and [RET]: nothing of the LM is trained, padding rows are out, and [RET] is as long as other rows."""
 
+import gc
+from pathlib import Path
+
 import pytest
 import torch
 from transformers import DynamicCache
@@ -154,3 +157,13 @@ def test_nothing_learns_through_a_packed_lm(lms, own_home):
     assert not any(isinstance(module, FrozenLinear) for module in model.lm.backbone.base_model.modules())
     with pytest.raises(RuntimeError, match="packed weights let no gradient through"):
         model.contrastive_loss(tiny.features(2), ["a red dress", "shoes"])
+
+
+@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="only Linux says what a process has mapped")
+def test_a_packed_lm_lets_go_of_the_file_that_it_was_read_from(own_home, tmp_path):
+    model = tiny.build(tiny.write_llama(tmp_path / "lm"))
+    weights = str(tmp_path / "lm" / "model.safetensors")
+    assert weights in Path("/proc/self/maps").read_text()
+    model.lm.pack()
+    gc.collect()
+    assert weights not in Path("/proc/self/maps").read_text()
