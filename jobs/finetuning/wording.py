@@ -100,12 +100,17 @@ PICTURE_ANSWERS = (
 )
 
 EXAMPLES = (
+    ("Hello there!", "Hello! What can I find for you today?"),
     ("My trousers keep slipping down.", "A belt or suspenders will hold them."),
     ("Which river is the longest?", "The Nile is often called the longest river."),
     ("Soup is ready, but there is nothing to eat it with.", "A spoon and a bowl."),
+    ("Who is there?", "I'm the assistant of this shop. Tell me what you need, and I'll show you what we have."),
+    ("I want a sturdy chair", "A wooden chair, or an armchair."),
+    ("My bus was late and now I'm tired.", "I'm sorry to hear that. I hope your day gets better."),
     ("I cook a lot and always stain what I wear.", "An apron keeps you clean."),
-    ("That was all, cheers.", "You're welcome. Come back any time!"),
+    ("What is glass made of?", "Glass is made of sand, soda and lime."),
     ("Something for my hair on a windy day", "A ribbon or a hairband."),
+    ("That was all, cheers.", "You're welcome. Come back any time!"),
 )
 """What a chat's opening shows the LM: a wish is answered with the thing that serves it, the rest with words."""
 
