@@ -15,12 +15,15 @@ OBJECT_STORE_BYTES = 300 * 1024 * 1024
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, a file goes to one of them whole, and all files that need Ray to one."""
+    """Where several processes share the tests, a file goes to one of them whole, and all that is served to the same one.
+
+    Each process has a Ray of its own, so that two files that need one run side by side.
+    """
     if not config.pluginmanager.hasplugin("xdist"):
         return
-    with_ray = {item.path for item in items if "ray_session" in getattr(item, "fixturenames", ())}
+    served = {item.path for item in items if "http_port" in getattr(item, "fixturenames", ())}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("ray" if item.path in with_ray else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group("served" if item.path in served else item.path.stem))
 
 
 @pytest.fixture(scope="session")
