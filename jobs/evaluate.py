@@ -22,7 +22,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 
 from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import ConfigError
+from fromage_model.errors import ConfigError, FingerprintMismatch
 from jobs.evaluation.quality_set import QualitySet, read_quality_set
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers, threads_each
@@ -192,7 +192,13 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
     queries.check_against([item.caption or "" for item in catalogue.items()])
     index = args.index or catalogue.name
     fingerprint = bundle_fingerprint(args.bundle)
-    RetrievalIndex.load(index, fingerprint=fingerprint)
+    of_catalogue = RetrievalIndex.load(index, fingerprint=fingerprint).info.catalogue_fingerprint
+    if of_catalogue != catalogue.fingerprint:
+        raise FingerprintMismatch(
+            f"the index {index} is of another state of {catalogue.name}; `python -m jobs.index` brings it up to date",
+            expected=catalogue.fingerprint,
+            found=of_catalogue,
+        )
     questions = chat_quality.questions_of(queries, chat_quality.pictured_items(catalogue, limit=args.picture_messages))
     engine = Engine(
         bundle=name_for_workers("bundle", args.bundle),

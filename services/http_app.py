@@ -111,7 +111,7 @@ def _catalogue_routes(engine: ChatEngine, model: ServedModel) -> APIRouter:
 
     @routes.get("/healthz")
     async def healthz() -> dict[str, Any]:
-        """Ready once the index answers."""
+        """What is served, once the index answers."""
         shelf = await engine.retriever.describe()
         return {"status": "ok", "bundle": model.id, "fingerprint": model.fingerprint, **asdict(shelf)}
 

@@ -65,12 +65,18 @@ class RetrievalDeployment:
 
 
 def _product(hit: Hit) -> Product:
-    """A link that is not http(s), as a feed may bring (`javascript:`), is dropped."""
-    link = hit.item.item_url
     return Product(
         id=hit.id,
         caption=hit.item.caption or "",
-        item_url=link if link and urlsplit(link).scheme in ("http", "https") else None,
+        item_url=_web_link(hit.item.item_url),
         image_url=IMAGE_PATH.format(id=quote(hit.id, safe="")),
         score=round(hit.score, 4),
     )
+
+
+def _web_link(link: str | None) -> str | None:
+    """A link that is not http(s) or none at all, as a feed may bring (`javascript:`, `http://[shop]`), is dropped."""
+    try:
+        return link if link and urlsplit(link).scheme in ("http", "https") else None
+    except ValueError:
+        return None

@@ -1,7 +1,7 @@
 """Every setting of the services, with its unit. Knows nothing of Ray or of models.
 
 A setting comes from the command line (`python -m services --port 8080`), from the arguments of
-`serve run services.app:build_app port=8080`, or from the environment (`FROMAGE_PORT=8080`), in that order.
+`serve run services.app:build_app index=shop`, or from the environment (`FROMAGE_INDEX=shop`), in that order.
 """
 
 import os
@@ -25,8 +25,8 @@ class Settings(BaseSettings):
     index: str = Field("openmoji", description="Retrieval index: a known name, a folder, or an fsspec URI.")
     catalogue: str | None = Field(None, description="Catalogue with the pictures; without it, the one the index names.")
 
-    host: str = Field("127.0.0.1", description="Address that the HTTP server listens on.")
-    port: int = Field(8000, ge=1, le=65535, description="TCP port that the HTTP server listens on.")
+    host: str = Field("127.0.0.1", description="Address that `python -m services` listens on.")
+    port: int = Field(8000, ge=1, le=65535, description="TCP port that `python -m services` listens on.")
     dashboard: bool = Field(True, description="Whether `python -m services` starts Ray's dashboard.")
     object_store_bytes: int = Field(
         300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."

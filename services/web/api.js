@@ -7,8 +7,16 @@ const UNREACHABLE = "The chat can’t be reached. Check that it is running, then
 const CUT_OFF = "The connection ended before the reply did.";
 const UNREADABLE = "The reply came in a form that this page can’t read.";
 
-/** Something went wrong on the way to a reply; the message is meant for the reader of the page. */
-export class ChatError extends Error {}
+/** The code by which the server says that a conversation is longer than the model can read. */
+export const TOO_LONG = "context_length_exceeded";
+
+/** Something went wrong on the way to a reply; the message is meant for the reader of the page, `code` is the server's. */
+export class ChatError extends Error {
+  constructor(message, code = null) {
+    super(message);
+    this.code = code;
+  }
+}
 
 /** What the server says of itself: `{bundle, items, attribution, ...}`, or `{}` while it can't be reached. */
 export async function fetchHealth() {
@@ -50,19 +58,19 @@ async function post(request, signal) {
   } catch (error) {
     throw signal.aborted ? error : new ChatError(UNREACHABLE);
   }
-  if (!response.ok) throw new ChatError(await refusal(response));
+  if (!response.ok) throw await refusal(response);
   return response;
 }
 
 async function refusal(response) {
   try {
     const { error } = await response.json();
-    if (error?.message) return error.message;
+    if (error?.message) return new ChatError(error.message, error.code);
   } catch {
     // A proxy in between may answer in HTML; its status is all that can be told.
   }
-  if (response.status === 503) return "The chat is busy just now. Try again in a moment.";
-  return `The chat answered with an error (${response.status}).`;
+  if (response.status === 503) return new ChatError("The chat is busy just now. Try again in a moment.");
+  return new ChatError(`The chat answered with an error (${response.status}).`);
 }
 
 /** Yields the `data` of each server-sent event in a byte stream, whatever the chunks' borders and line endings. */
@@ -103,7 +111,7 @@ function parseChunk(data) {
   } catch {
     throw new ChatError(UNREADABLE);
   }
-  if (chunk.error) throw new ChatError(chunk.error.message ?? CUT_OFF);
+  if (chunk.error) throw new ChatError(chunk.error.message ?? CUT_OFF, chunk.error.code);
   return chunk;
 }
 

@@ -1,6 +1,6 @@
 /** The page: joins the composer, the conversation, the transcript and the server. */
 
-import { ChatError, fetchHealth, streamReply } from "./api.js";
+import { ChatError, TOO_LONG, fetchHealth, streamReply } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { TurnView } from "./transcript.js";
@@ -49,6 +49,8 @@ async function answer(turn, turnView) {
     turnView.endReply("done", remarkOn(turn, reason));
     announce(spoken(turn));
   } catch (error) {
+    // A new chat was begun meanwhile: this reply is no longer on the page.
+    if (running !== abort) return;
     if (abort.signal.aborted) stopped(turn, turnView);
     else failed(turn, turnView, error);
   } finally {
@@ -59,9 +61,23 @@ async function answer(turn, turnView) {
   }
 }
 
-/** Writes the reply's events to the turn and to the page; returns why the reply ended. */
+/** Asks with as many earlier turns as the model can read; returns why the reply ended. */
 async function receive(turn, reply, signal) {
-  const request = conversation.request({ model: health.bundle ?? "default", retrieval: composer.retrieval });
+  const asked = { model: health.bundle ?? "default", retrieval: composer.retrieval };
+  let request = conversation.request(asked);
+  for (;;) {
+    try {
+      return await write(request, turn, reply, signal);
+    } catch (error) {
+      const earlier = (request.messages.length - 1) / 2;
+      if (error.code !== TOO_LONG || !earlier) throw error;
+      request = conversation.request({ ...asked, earlier: Math.floor(earlier / 2) });
+    }
+  }
+}
+
+/** Writes the reply's events to the turn and to the page; returns why the reply ended. */
+async function write(request, turn, reply, signal) {
   let reason = "stop";
   for await (const event of streamReply(request, { signal })) {
     if (event.type === "text") {

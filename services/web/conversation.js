@@ -25,11 +25,14 @@ export class Conversation {
     Object.assign(turn, { content: "", products: [], state: "open" });
   }
 
-  /** The request for a reply to the last turn. Turns that got no reply are left out: nobody answered them. */
-  request({ model, retrieval }) {
+  /**
+   * The request for a reply to the last turn, with at most `earlier` turns before it. Turns that got no reply are left
+   * out: nobody answered them.
+   */
+  request({ model, retrieval, earlier = RECENT_TURNS }) {
     const last = this.turns.at(-1);
     const answered = this.turns.filter((turn) => turn !== last && hasReply(turn));
-    const told = recent(answered, RECENT_PICTURES - last.pictures.length);
+    const told = earlier ? recent(answered.slice(-earlier), RECENT_PICTURES - last.pictures.length) : [];
     const messages = told.flatMap((turn) => [userMessage(turn), assistantMessage(turn)]);
     return { model, retrieval, messages: [...messages, userMessage(last)] };
   }
@@ -42,7 +45,7 @@ function hasReply(turn) {
 /** The latest turns, as far back as they are few and their pictures too. */
 function recent(turns, picturesLeft) {
   const told = [];
-  for (const turn of turns.slice(-RECENT_TURNS).reverse()) {
+  for (const turn of turns.toReversed()) {
     picturesLeft -= turn.pictures.length;
     if (picturesLeft < 0) break;
     told.unshift(turn);

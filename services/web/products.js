@@ -1,4 +1,4 @@
-/** Products as a grid of plates: picture, name, brand, link. Every box has its size before its picture is there. */
+/** Products as a grid of plates: picture, name, link. Every box has its size before its picture is there. */
 
 import { element } from "./dom.js";
 
@@ -16,15 +16,14 @@ export class Plates {
 function plate(product) {
   const name = product.caption || "Unnamed piece";
   const caption = element("span", { class: "plate-caption" }, element("span", { class: "plate-name" }, name));
-  if (product.brand) caption.append(element("span", { class: "plate-brand" }, product.brand));
   const link = webAddress(product.item_url);
-  const frame = link ? linkTo(link, [name, product.brand]) : element("div", { class: "plate-frame" });
+  const frame = link ? linkTo(link, name) : element("div", { class: "plate-frame" });
   frame.append(picture(product, name), caption);
   return element("li", { class: "plate", "data-id": product.id }, frame);
 }
 
-function linkTo(href, names) {
-  const label = `${names.filter(Boolean).join(", ")} (opens in a new tab)`;
+function linkTo(href, name) {
+  const label = `${name} (opens in a new tab)`;
   const rel = "noopener noreferrer";
   return element("a", { class: "plate-frame", href, target: "_blank", rel, "aria-label": label });
 }

@@ -153,6 +153,12 @@ def test_an_index_of_another_bundle_is_refused(args, queries_file, tiny_world, t
         main(args(queries=queries_file, bundle=str(other)))
 
 
+def test_an_index_of_another_state_of_the_catalogue_is_refused(args, queries_file, tmp_path):
+    tiny.write_squares(tmp_path / "squares", captions={"red": "a crimson square"})
+    with pytest.raises(FingerprintMismatch, match=r"another state of squares.*jobs\.index"):
+        main(args(queries=queries_file, catalogue=str(tmp_path / "squares")))
+
+
 def test_the_chat_is_measured_as_it_is_served():
     assert EvaluateArgs().repetition_penalty == Settings().repetition_penalty
     assert Settings().temperature == 0

@@ -19,6 +19,8 @@ CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data: blob:; style
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 PAUSE_LIMIT_S = 30
 
+CHAT_TOO_LONG = {"message": "The chat is too long.", "code": "context_length_exceeded"}
+
 Step = str | list | threading.Event | dict | bytes | float
 
 
@@ -27,13 +29,14 @@ class ScriptedChat:
 
     `script` is the next reply: a str is text, a list is products, an Event is waited for, a float is a pause in
     seconds, a dict is sent as it is (`{"error": ...}`), and bytes go out raw. `refusal`, when set, is answered
-    instead: (status, body).
+    instead: (status, body). A request of more than `most_messages` is refused as the services refuse a long one.
     """
 
     def __init__(self):
         self.script: Sequence[Step] = ["Good day."]
         self.finish_reason = "stop"
         self.refusal: tuple[int, bytes] | None = None
+        self.most_messages = 1000
         self.health: dict = {"status": "ok", "bundle": "default", "items": 2186, "attribution": None}
         self.requests: list[dict] = []
         self.client_left = threading.Event()
@@ -82,6 +85,8 @@ class _Handler(BaseHTTPRequestHandler):
         if self.chat.refusal:
             status, answer = self.chat.refusal
             self._answer(status, "application/json", answer)
+        elif len(self.chat.requests[-1]["messages"]) > self.chat.most_messages:
+            self._answer(400, "application/json", json.dumps({"error": CHAT_TOO_LONG}).encode())
         else:
             self._stream()
 

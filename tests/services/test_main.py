@@ -11,8 +11,9 @@ import httpx
 import psutil
 import pytest
 
-from services.__main__ import Refused, check_port
+from services.__main__ import Refused, check_port, wait_for_reply
 from tests.conftest import free_port
+from tests.services.scripted_chat import ScriptedChat
 
 PATIENCE_S = 240
 
@@ -76,3 +77,11 @@ def test_busy_port_is_refused_with_a_way_out():
         port = taken.getsockname()[1]
         with pytest.raises(Refused, match=f"port {port} on 127.0.0.1 is in use; choose another with --port"):
             check_port("127.0.0.1", port)
+
+
+def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: pytest.MonkeyPatch):
+    for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
+        monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
+    with ScriptedChat() as chat:
+        wait_for_reply(chat.url, timeout_s=5)
+        assert [request["max_tokens"] for request in chat.requests] == [1]

@@ -141,6 +141,23 @@ def test_a_long_chat_tells_its_latest_turns_and_few_pictures(chat, open_page: Op
     assert asked == [f"Question {number}" for number in range(7, 20)]
 
 
+def test_a_chat_that_grew_too_long_goes_on_with_its_latest_turns(chat, open_page: OpenPage):
+    watched = open_page(chat.url)
+    page = watched.page
+    for number in range(5):
+        ask_and_wait(page, f"Question {number}")
+    chat.most_messages = 5
+    ask_and_wait(page, "Question 5")
+    asked = [message["content"] for message in chat.requests[-1]["messages"] if message["role"] == "user"]
+    assert asked == ["Question 3", "Question 4", "Question 5"]
+    chat.most_messages = 0
+    ask(page, "Question 6")
+    expect(page.get_by_text("The chat is too long.")).to_be_visible()
+    assert len(chat.requests[-1]["messages"]) == 1
+    assert all("400" in complaint for complaint in watched.complaints)
+    watched.complaints.clear()
+
+
 def test_new_chat_begins_with_an_empty_page(chat, open_page: OpenPage):
     page = open_page(chat.url).page
     chat.script = ["A light dress", threading.Event()]
@@ -149,6 +166,8 @@ def test_new_chat_begins_with_an_empty_page(chat, open_page: OpenPage):
     page.get_by_role("button", name="New chat").click()
     expect(page.locator(".turn")).to_have_count(0)
     expect(page.get_by_role("heading", name="What are you dressing for?")).to_be_visible()
+    assert chat.client_left.wait(timeout=10)
+    expect(page.locator("#announcer")).to_have_text("New chat.")
     chat.script = ["Good day."]
     ask_and_wait(page, "Hello")
     assert [message["content"] for message in chat.requests[-1]["messages"]] == ["Hello"]

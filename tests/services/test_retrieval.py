@@ -18,7 +18,7 @@ from services.errors import NotFound
 from services.retrieval import ProductShelf
 
 COLOURS = ("red", "green", "blue")
-LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": None}
+LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": "http://[shop].example/blue"}
 
 
 def picture(colour: str) -> bytes:
