@@ -15,7 +15,7 @@ OBJECT_STORE_BYTES = 300 * 1024 * 1024
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """Where several processes share the tests, a file goes to one of them whole, and all that is served to the same one.
+    """Where processes share the tests, a file goes to one of them whole, and all that is served to the same one.
 
     Each process has a Ray of its own, so that two files that need one run side by side.
     """
