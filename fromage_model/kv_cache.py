@@ -15,7 +15,15 @@ from torch import Tensor
 from transformers.cache_utils import Cache, CacheLayerMixin
 
 FIRST_CAPACITY = 64
-"""Columns of a new cache; when they run out, it takes twice what it needs."""
+"""Columns of a new cache."""
+
+MOST_SPARE = 512
+"""Columns that run out are replaced by twice as many as are needed, but by no more than this beyond the need: at that
+length, one copy in so many steps is little beside the steps.
+"""
+
+KEPT_BYTES = 256 * 1024 * 1024
+"""A cache larger than this is given back when its last row leaves."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +48,19 @@ class _Window:
 
 
 class SlotCache(Cache):
-    """At most `slots` rows. After `admit` or `extend`, one forward pass has to follow, which fills what they opened."""
+    """At most `slots` rows. After `admit` or `extend`, one forward pass has to follow, which fills what they opened.
+
+    Its memory is for as many rows and columns as have been needed at once, not for what could be.
+    """
 
     layers: list["_SlotLayer"]
 
     def __init__(self, *, layers: int, slots: int, device: torch.device):
         self._window = _Window()
-        super().__init__(layers=[_SlotLayer(self._window, slots=slots) for _ in range(layers)])
+        super().__init__(layers=[_SlotLayer(self._window) for _ in range(layers)])
         self._device = device
+        self._slots = slots
+        self._rows = 0
         self._capacity = FIRST_CAPACITY
         self._end = 0
         self.lengths: list[int] = []
@@ -63,8 +76,8 @@ class SlotCache(Cache):
         new = longest - (opening[0][0].shape[2] if opening else 0)
         if not self.lengths:
             self._end = 0
-        self._make_room(before=longest, after=0)
         first = len(self.lengths)
+        self._make_room(rows=first + len(lengths), before=longest, after=0)
         for row, length in enumerate(lengths, start=first):
             for layer, (keys, values) in zip(self.layers, opening, strict=False):
                 layer.fill_row(row, slice(self._end - length, max(self._end - length, self._end - new)), keys, values)
@@ -74,7 +87,7 @@ class SlotCache(Cache):
 
     def extend(self) -> Layout:
         """One position more for every row."""
-        self._make_room(before=0, after=1)
+        self._make_room(rows=len(self.lengths), before=0, after=1)
         width = max(self.lengths)
         self._open(first=0, lengths=self.lengths, width=width, new=0, end=self._end)
         self._end += 1
@@ -91,6 +104,8 @@ class SlotCache(Cache):
     def leave(self, row: int) -> None:
         """Give a row up; the last row takes its place, in this cache and in `lengths`."""
         length = self.lengths.pop()
+        if not self.lengths and sum(layer.size_bytes for layer in self.layers) > KEPT_BYTES:
+            self._give_back()
         if row == len(self.lengths):
             return
         for layer in self.layers:
@@ -108,27 +123,40 @@ class SlotCache(Cache):
         mask = None if min(lengths) == width else (places >= 0).long()
         return Layout(mask=mask, positions=places[:, width - new :].clamp(min=0))
 
-    def _make_room(self, *, before: int, after: int) -> None:
-        """So that `before` columns stand before the rows' common end, and `after` behind it."""
-        if self._end >= before and self._end + after <= self._capacity:
+    def _make_room(self, *, rows: int, before: int, after: int) -> None:
+        """So that there are `rows`, `before` columns stand before their common end, and `after` behind it."""
+        fits = self._end >= before and self._end + after <= self._capacity
+        if fits and rows <= self._rows:
             return
         width = max(self.lengths, default=0)
-        end = max(before, width)
-        if 2 * (end + after) > self._capacity:
-            self._capacity = 2 * (end + after)
+        end = self._end if fits else max(before, width)
+        needed = end + after
+        if not fits:
+            self._capacity = max(self._capacity, needed + min(needed, MOST_SPARE))
+        if rows > self._rows:
+            self._rows = min(self._slots, max(rows, 2 * self._rows))
+        source, target = slice(self._end - width, self._end), slice(end - width, end)
         for layer in self.layers:
-            layer.move(slice(self._end - width, self._end), slice(end - width, end), capacity=self._capacity)
+            layer.move(source, target, used=len(self.lengths), rows=self._rows, capacity=self._capacity)
         self._end = end
+
+    def _give_back(self) -> None:
+        self._rows, self._capacity = 0, FIRST_CAPACITY
+        self.layers = [_SlotLayer(self._window) for _ in self.layers]
 
 
 class _SlotLayer(CacheLayerMixin):
-    """Keys and values of one layer, (slots, H, capacity, E); allocated at first use, when H and E are known."""
+    """Keys and values of one layer, (rows, H, capacity, E); allocated at first use, when H and E are known."""
 
-    def __init__(self, window: _Window, *, slots: int):
+    def __init__(self, window: _Window):
         super().__init__()
         self._window = window
-        self._slots = slots
+        self._rows = 0
         self._capacity = FIRST_CAPACITY
+
+    @property
+    def size_bytes(self) -> int:
+        return self.keys.nbytes + self.values.nbytes if self.is_initialized else 0
 
     def lazy_initialization(self, key_states: Tensor, value_states: Tensor) -> None:
         self.keys, self.values = self._empty(key_states), self._empty(value_states)
@@ -157,16 +185,16 @@ class _SlotLayer(CacheLayerMixin):
         rows[:, :, window.end : stop] = new
         return rows[:, :, window.start : stop]
 
-    def move(self, source: slice, target: slice, *, capacity: int) -> None:
-        """Put the columns `source` of every row at `target`, in memory of `capacity` columns."""
-        self._capacity = capacity
+    def move(self, source: slice, target: slice, *, used: int, rows: int, capacity: int) -> None:
+        """Put the columns `source` of the first `used` rows at `target`, in memory of `rows` and `capacity` columns."""
+        self._rows, self._capacity = rows, capacity
         if self.is_initialized:
-            self.keys = self._moved(self.keys, source, target)
-            self.values = self._moved(self.values, source, target)
+            self.keys = self._moved(self.keys, source, target, used)
+            self.values = self._moved(self.values, source, target, used)
 
-    def _moved(self, kept: Tensor, source: slice, target: slice) -> Tensor:
+    def _moved(self, kept: Tensor, source: slice, target: slice, used: int) -> Tensor:
         moved = self._empty(kept)
-        moved[:, :, target] = kept[:, :, source]
+        moved[:used, :, target] = kept[:used, :, source]
         return moved
 
     def copy_row(self, source: int, target: int, columns: slice) -> None:
@@ -190,4 +218,4 @@ class _SlotLayer(CacheLayerMixin):
 
     def _empty(self, states: Tensor) -> Tensor:
         # Zeros: what is masked counts 0 times, and 0 times what memory happened to hold may be NaN.
-        return states.new_zeros(self._slots, states.shape[1], self._capacity, states.shape[3])
+        return states.new_zeros(self._rows, states.shape[1], self._capacity, states.shape[3])
