@@ -260,8 +260,15 @@ def split(rows: pa.Table) -> tuple[pa.Table, pa.Table]:
     ill = rows.filter(pc.invert(is_well))
     now = pa.array([datetime.now(UTC)] * ill.num_rows, TIMESTAMP)
     defaults = {"attempts": pa.array([1] * ill.num_rows, pa.int32()), "failed_at": now}
-    columns = [ill[name] if name in ill.column_names else defaults[name] for name in FAILED_COLUMNS]
+    columns = [_or_else(ill, name, defaults.get(name)) for name in FAILED_COLUMNS]
     return well, pa.Table.from_arrays(columns, names=list(FAILED_COLUMNS)).cast(FAILED_SCHEMA)
+
+
+def _or_else(rows: pa.Table, name: str, default: pa.Array | None) -> pa.ChunkedArray | pa.Array:
+    """A column, and `default` where it is not there or null."""
+    if name not in rows.column_names:
+        return default
+    return rows[name] if default is None else pc.coalesce(rows[name].cast(default.type), default)
 
 
 def failed_rows(rows: list[int], *, stage: str, error: Exception, attempts: int = 1) -> pa.Table:

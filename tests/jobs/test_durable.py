@@ -15,12 +15,15 @@ import pytest
 from fromage_model.catalogue.schema import FAILURES_SCHEMA
 from fromage_model.errors import ConfigError, SettingsDiffer, WriteError
 from jobs.durable import DurableRun, Files, Stage, work_folder
+from jobs.durable.guard import split
 from jobs.durable.work import Work, write_work
+from jobs.stages import failed
 from tests.jobs import durable_job
 from tests.jobs.durable_job import numbers
 from tests.jobs.durable_stages import Die, Double, InTheWay, Misconfigured, Stumble
 
 CPUS = 0.5
+WHY = ("stage", "error", "message")
 
 
 def begin(folder: Path | str, *, count: int = 10, **options) -> DurableRun:
@@ -40,6 +43,17 @@ def doubled(run: DurableRun) -> dict[int, int]:
 
 def expected(count: int, *, without: tuple[int, ...] = ()) -> dict[int, int]:
     return {row: 2 * row * row for row in range(1, count + 1) if row not in without}
+
+
+def test_a_failed_row_that_does_not_say_how_often_or_when_was_tried_once_and_now():
+    rows = [{"row": 1, "number": 4}, {"row": 2} | failed("stumble", ValueError("bad"))]
+    schema = [("row", pa.int64()), ("number", pa.int64()), *((name, pa.string()) for name in WHY)]
+    for extra in ([], [("attempts", pa.int32()), ("failed_at", pa.timestamp("us", tz="UTC"))]):
+        well, ill = split(pa.Table.from_pylist(rows, schema=pa.schema([*schema, *extra])))
+        assert well.to_pylist() == [{"row": 1, "number": 4}]
+        (row,) = ill.to_pylist()
+        assert (row["row"], row["error"], row["attempts"]) == (2, "ValueError", 1)
+        assert row["failed_at"] is not None
 
 
 def test_rows_come_back_in_order_and_the_bad_ones_with_their_reason(ray_session, tmp_path):
