@@ -18,6 +18,7 @@ from fromage_model.batching import embed_tokens
 from fromage_model.build import default_device, default_dtype
 from fromage_model.bundle import HEADER, load_bundle
 from fromage_model.caption_text import caption_of
+from fromage_model.captioner_names import DEFAULT_CAPTIONER, FORMS, LLAMA_ADAPTER, adapter_places
 from fromage_model.decoding import sample
 from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
@@ -27,13 +28,6 @@ from fromage_model.messages import Sampling
 from fromage_model.pretrained import load_pretrained, locate_folder
 from fromage_model.prompts import Picture, Prompt
 from fromage_model.row_decoding import row_generator, write_rows
-
-DEFAULT_CAPTIONER = "default"
-LLAMA_ADAPTER = "llama-adapter:"
-FORMS = (
-    f"the name or folder of a bundle ({DEFAULT_CAPTIONER!r} is the shipped one) or of a saved FROZEN model, the hub id "
-    f"or folder of an image-text-to-text model of transformers, or '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'"
-)
 
 
 class Captioner(Protocol):
@@ -222,14 +216,18 @@ def load_captioner(
     """
     if name.startswith(LLAMA_ADAPTER):
         return _llama_adapter(name, device, dtype)
+    return _from_folder(find_captioner(name), device, dtype)
+
+
+def find_captioner(name: str) -> Path:
+    """The folder of a captioner, unless it is a LLaMA-Adapter. Raises MissingArtefact where there is none."""
     folder = Path(name).expanduser()
     if folder.is_dir():
-        return _from_folder(folder, device, dtype)
+        return folder
     try:
-        found = locate("bundle", name) if is_uri(name) or "/" not in name else locate_folder(name)
+        return locate("bundle", name) if is_uri(name) or "/" not in name else locate_folder(name)
     except MissingArtefact as error:
         raise MissingArtefact(f"no captioner {name!r}: {error}. A captioner is {FORMS}") from error
-    return _from_folder(found, device, dtype)
 
 
 def _from_folder(folder: Path, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
@@ -264,10 +262,7 @@ def _from_transformers(name: str, device: str | torch.device | None, dtype: torc
 def _llama_adapter(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
     from fromage_model.llama_adapter import LlamaAdapter
 
-    places = name.removeprefix(LLAMA_ADAPTER).split(",")
-    if len(places) != 3 or not all(places):
-        raise ConfigError(f"captioner {name!r}: expected '{LLAMA_ADAPTER}LLAMA_DIR,CHECKPOINT,CLIP'")
-    llama_dir, checkpoint, clip = (place.strip() for place in places)
+    llama_dir, checkpoint, clip = adapter_places(name)
     device = device or default_device()
     return LlamaAdapter.from_original(llama_dir, checkpoint, clip, device=device, dtype=dtype or default_dtype(device))
 

@@ -69,6 +69,12 @@ def locate_folder(name: str) -> Path:
     return folder
 
 
+def folder_fingerprint(folder: Path) -> str:
+    """A hash over the files of a model's folder that decide what it computes."""
+    files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
+    return _combine((path.name, cached_sha256(path)) for path in files)
+
+
 def load_pretrained(model_class: Any, folder: Path | str, **settings: Any) -> Any:
     """A folder as `save_pretrained` writes it -> the model, by a class of transformers and its `settings`.
 
@@ -153,8 +159,7 @@ def _in_wheel(package: str, relative: str) -> Path:
 
 def _folder_or_hub(name: str) -> Weights:
     folder = locate_folder(name)
-    files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
-    return Weights(folder, _combine((path.name, cached_sha256(path)) for path in files))
+    return Weights(folder, folder_fingerprint(folder))
 
 
 def _from_hub(name: str) -> Path:

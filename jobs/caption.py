@@ -1,15 +1,16 @@
 """A catalogue -> the same catalogue with captions, written by any captioner of the library for items that have none.
 
 Each caption is stored with what wrote it, when, and the prompt. What is done is kept: killed, the job goes on where it
-was; the catalogue itself changes once, when all captions are there. With --gate-bundle a caption that is unlike its
-picture, by that bundle's retrieval embeddings, is flagged in the item's attributes. Report, failures and statistics lie
-in the catalogue's folder captions. Knows nothing of how captions are made.
+was, also where the catalogue was brought up to date meanwhile; the catalogue itself changes once, when all captions are
+there. Pictures that failed before are left alone unless --retry-failed asks for them. With --gate-bundle a caption that
+is unlike its picture, by that bundle's retrieval embeddings, is flagged in the item's attributes. Report, failures and
+statistics lie in the catalogue's folder captions. Knows nothing of how captions are made.
 
     python -m jobs.caption --catalogue openmoji --captioner default
 """
 
 import logging
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -19,11 +20,14 @@ import pyarrow as pa
 
 from fromage_model.artefacts import is_uri
 from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import ConfigError
 from fromage_model.messages import Sampling
+from jobs.caption_failures import CAPTIONS_FOLDER, Failures
 from jobs.caption_stages import ShowPictures, WeighCaptions, WriteCaptions
-from jobs.captioned import CAPTIONS_FOLDER, Captioned, collect, write_captions
+from jobs.captioned import Captioned, Key, captions_in, is_blank, write_captions
 from jobs.durable import DurableRun, Stage, work_folder
+from jobs.kept_captions import KeptCaptions
 from jobs.options import check_options
 from jobs.picture_stages import where
 from jobs.report import Progress, Report, ray_session, run
@@ -80,9 +84,10 @@ class CaptionArgs:
     allow_private: bool = False
     """Fetch pictures that the catalogue has by URI from private addresses too."""
     max_failed: float = 0.01
-    """Largest share of pictures that may fail; with more the job ends with exit code 1, and what succeeded is kept."""
+    """Largest share of the catalogue's pictures that may fail; with more the job ends with exit code 1, and what
+    succeeded is kept."""
     retry_failed: bool = False
-    """Try pictures again at once that failed before the job was interrupted; a later run tries them anyway."""
+    """Try pictures again that failed before."""
     force: bool = False
     """Begin anew what was interrupted, whatever the settings were."""
 
@@ -101,46 +106,78 @@ def main(args: CaptionArgs) -> Report:
     if is_uri(args.catalogue):
         raise ConfigError(f"catalogue {args.catalogue}: captions are written into a local catalogue; copy it first")
     catalogue = Catalogue.open(args.catalogue)
-    wanted = wanted_ids(catalogue, everything=args.all, limit=args.limit)
-    folder = work_folder(catalogue.folder / CAPTIONS_FOLDER)
-    if not wanted:
-        DurableRun.forget(folder)
-        log.info("every item of %s has a caption; --all writes them anew", catalogue.name)
-        return _report(args, catalogue, Progress("caption", total=0), None, skipped=True)
-    work = DurableRun.open(
-        folder,
-        job="caption",
-        settings=_settings(args),
-        source=catalogue.fingerprint,
-        rows=_rows(catalogue, set(wanted)),
-        shard_rows=args.shard_rows,
-        force=args.force,
-        retry_failed=args.retry_failed,
-    )
-    progress = Progress("caption", total=work.rows, done=work.rows_done, failed=work.rows_failed)
+    beside = f"{catalogue.folder}.captions"
+    lacking = wanted_ids(catalogue, everything=args.all)
+    settings = settings_of(args) if lacking else {}
+    kept = KeptCaptions(beside, settings)
+    failures = Failures.read(catalogue, _of_failures(settings)).of(set(lacking))
+    tried_before = set() if args.retry_failed else failures.by_id.keys()
+    todo = list(islice((id for id in lacking if id not in tried_before), args.limit or None))
+    failures = failures.of(failures.by_id.keys() - set(todo))
+    if not todo:
+        DurableRun.forget(work_folder(beside))
+        kept.forget()
+        told = f"{len(lacking)} failed before; --retry-failed tries them again" if lacking else "--all writes them anew"
+        log.info("every item of %s that can have a caption has one; %s", catalogue.name, told)
+        return _report(args, catalogue, Progress("caption", total=0), None, failures, skipped=True)
+    keys = keys_of(catalogue, todo)
+    work = _begin(args, catalogue, keys, kept, settings=settings)
+    held = kept.of(keys.values())
+    progress = Progress("caption", total=len(todo), done=len(held) + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
         with progress, ray_session():
             work.process(_stages(args), on_shard=progress.shard)
-    captioned = collect(work, gate=args.gate_bundle is not None, threshold=args.gate_threshold)
-    report = _report(args, catalogue, progress, captioned, skipped=False)
+    captioned = Captioned(held | captions_in(work.tables()), args.gate_threshold)
+    failures = failures.and_those_of(work.failures())
+    report = _report(args, catalogue, progress, captioned, failures, skipped=False)
     write_captions(
-        catalogue, captioned, work, by=args.captioner, prompt=args.prompt, progress=progress, figures=report.as_dict()
+        Catalogue.open(args.catalogue),
+        captioned,
+        by=args.captioner,
+        everything=args.all,
+        failures=failures,
+        progress=progress,
+        figures=report.as_dict(),
     )
-    DurableRun.forget(folder)
+    DurableRun.forget(work_folder(beside))
+    kept.forget()
     return report
 
 
-def wanted_ids(catalogue: Catalogue, *, everything: bool, limit: int) -> list[str]:
-    """The items that are to get a caption, in the order of the catalogue."""
+def wanted_ids(catalogue: Catalogue, *, everything: bool) -> list[str]:
+    """The items without a caption, or all, in the order of the catalogue."""
     pairs = zip(catalogue.table["id"].to_pylist(), catalogue.table["caption"].to_pylist(), strict=True)
-    ids = (id for id, caption in pairs if everything or not (caption or "").strip())
-    return list(islice(ids, limit or None))
+    return [id for id, caption in pairs if everything or is_blank(caption)]
 
 
-def _rows(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
+def keys_of(catalogue: Catalogue, ids: Collection[str]) -> dict[str, Key]:
+    """What captions of these items are kept by."""
+    wanted = set(ids)
+    keys = zip(catalogue.table["id"].to_pylist(), catalogue.table["image_sha256"].to_pylist(), strict=True)
+    return {key[0]: key for key in keys if key[0] in wanted}
+
+
+def _begin(
+    args: CaptionArgs, catalogue: Catalogue, keys: Mapping[str, Key], kept: KeptCaptions, *, settings: dict[str, Any]
+) -> DurableRun:
+    """The work on the items of these ids, less those whose captions an interrupted run has left."""
+    folder = work_folder(f"{catalogue.folder}.captions")
+    run: dict[str, Any] = {"job": "caption", "settings": settings, "shard_rows": args.shard_rows}
+    if args.force:
+        kept.forget()
+    begun = None if args.force else DurableRun.begun(folder, **run)
+    source = kept.take_over(begun, fingerprint=catalogue.fingerprint)
+    held = kept.of(keys.values())
+    if held:
+        log.info("%d captions hold that were written before the catalogue changed", len(held))
+    rows = rows_of(catalogue, {id for id, key in keys.items() if key not in held})
+    return DurableRun.open(folder, source=source, rows=rows, force=args.force, retry_failed=args.retry_failed, **run)
+
+
+def rows_of(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
     """Where the pictures of these items are; `row` counts all items from 1."""
     for start in range(0, len(catalogue), ROWS_PER_TABLE):
-        items = catalogue.table.slice(start, ROWS_PER_TABLE).select(["id", "image"]).to_pylist()
+        items = catalogue.table.slice(start, ROWS_PER_TABLE).select(["id", "image", "image_sha256"]).to_pylist()
         rows = [
             {"row": row, "place": where(catalogue, item)} | item
             for row, item in enumerate(items, start=start + 1)
@@ -181,29 +218,49 @@ def _sampling(args: CaptionArgs) -> dict[str, Any]:
     return limit | {"temperature": args.temperature, "top_p": args.top_p, "seed": args.seed}
 
 
-def _settings(args: CaptionArgs) -> dict[str, Any]:
+def settings_of(args: CaptionArgs) -> dict[str, Any]:
     """What decides the captions, beside the catalogue."""
+    from fromage_model.bundle import bundle_fingerprint
+    from fromage_model.captioner_fingerprint import captioner_fingerprint
+
     return _sampling(args) | {
         "captioner": args.captioner,
+        "captioner_fingerprint": captioner_fingerprint(args.captioner),
         "prompt": args.prompt,
         "all": args.all,
         "limit": args.limit,
         "gate_bundle": args.gate_bundle,
+        "gate_fingerprint": bundle_fingerprint(args.gate_bundle) if args.gate_bundle else None,
         "batch_size": args.batch_size,
     }
 
 
+def _of_failures(settings: dict[str, Any]) -> dict[str, Any]:
+    """Of these, what can decide whether a caption fails."""
+    return {name: value for name, value in settings.items() if name not in ("all", "limit", "batch_size")}
+
+
 def _report(
-    args: CaptionArgs, catalogue: Catalogue, progress: Progress, captioned: Captioned | None, *, skipped: bool
+    args: CaptionArgs,
+    catalogue: Catalogue,
+    progress: Progress,
+    captioned: Captioned | None,
+    failures: Failures,
+    *,
+    skipped: bool,
 ) -> Report:
+    """The pictures that were to get a caption, those among them that failed before and were left alone."""
+    rows = len(failures.by_id) + progress.total - progress.failed
     return Report(
         "caption",
-        rows_in=progress.total,
-        rows_out=progress.total - progress.failed,
-        rows_failed=progress.failed,
+        rows_in=rows,
+        rows_out=rows - len(failures.by_id),
+        rows_failed=len(failures.by_id),
         seconds=progress.seconds,
         output=catalogue.folder,
         max_failed=args.max_failed,
+        judged_rows=len(catalogue),
+        failures=f"{CAPTIONS_FOLDER}/{FAILURES_FILE}",
         captioner=args.captioner,
         **(captioned.figures() if captioned else {}),
         peak_rss_mb=progress.peak_rss_mb,

@@ -19,7 +19,9 @@ from jobs.stages import failed, require_columns
 LARGEST_PX = 768
 SEEN = [("width", pa.int32()), ("height", pa.int32()), ("rgb", pa.large_binary())]
 WRONG = [("stage", pa.string()), ("error", pa.string()), ("message", pa.string()), ("attempts", pa.int32())]
-WRITTEN = [("caption", pa.string()), ("caption_at", TIMESTAMP)]
+WRITTEN = [("caption", pa.string()), ("caption_at", TIMESTAMP), ("prompt", pa.string())]
+# What a caption is of: rows of a catalogue move, an item with its picture does not.
+ITEM = [("row", pa.int64()), ("id", pa.string()), ("image_sha256", pa.string())]
 
 
 class EmptyCaption(Exception):
@@ -27,17 +29,20 @@ class EmptyCaption(Exception):
 
 
 class ShowPictures:
-    """(row, place, ...) -> row, width, height, rgb: the picture as bytes, no side longer than LARGEST_PX."""
+    """(row, id, image_sha256, place) -> these but the place, and width, height, rgb: the picture as bytes.
 
-    columns = ("row", "place")
+    No side is longer than LARGEST_PX.
+    """
+
+    columns = ("row", "id", "image_sha256", "place")
 
     def __init__(self, *, allow_private: bool = False):
         self._reader = PictureReader(allow_private=allow_private)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         require_columns(rows, self.columns, stage="ShowPictures")
-        shown = [{"row": row["row"]} | self._one(row["place"]) for row in rows.to_pylist()]
-        return pa.Table.from_pylist(shown, schema=pa.schema([("row", pa.int64()), *SEEN, *WRONG]))
+        shown = [{name: row[name] for name, _ in ITEM} | self._one(row["place"]) for row in rows.to_pylist()]
+        return pa.Table.from_pylist(shown, schema=pa.schema([*ITEM, *SEEN, *WRONG]))
 
     def _one(self, place: str) -> dict[str, Any]:
         picture, fields = self._reader.read(place)
@@ -48,9 +53,9 @@ class ShowPictures:
 
 
 class WriteCaptions:
-    """What ShowPictures gives -> row, caption, caption_at, and with `hand_on` the picture too."""
+    """What ShowPictures gives -> row, id, image_sha256, caption, caption_at, prompt; with `hand_on` the picture too."""
 
-    columns = ("row", "width", "height", "rgb")
+    columns = ("row", "id", "image_sha256", "width", "height", "rgb")
 
     def __init__(
         self,
@@ -69,7 +74,7 @@ class WriteCaptions:
 
         torch.set_num_threads(threads)
         self.captioner = load_captioner(captioner, device=device)
-        self.prompt = prompt
+        self.prompt = self.captioner.default_prompt if prompt is None else prompt
         self.batch_size = batch_size
         self.sampling = sampling
         self.hand_on = hand_on
@@ -81,11 +86,10 @@ class WriteCaptions:
             captions += self._write(pictures_of(rows.slice(start, self.batch_size)))
         now = datetime.now(UTC)
         nothing = failed("caption", EmptyCaption("the captioner wrote nothing"))
-        written = [
-            {"caption": caption.strip(), "caption_at": now} if caption.strip() else nothing for caption in captions
-        ]
+        said = {"caption_at": now, "prompt": self.prompt}
+        written = [{"caption": caption.strip()} | said if caption.strip() else nothing for caption in captions]
         table = pa.Table.from_pylist(written, schema=pa.schema([*WRITTEN, *WRONG]))
-        for name in self.columns if self.hand_on else ("row",):
+        for name in self.columns if self.hand_on else [name for name, _ in ITEM]:
             table = table.append_column(name, rows[name])
         return table
 
@@ -97,12 +101,12 @@ class WriteCaptions:
 
 
 class WeighCaptions:
-    """What WriteCaptions hands on -> row, caption, caption_at, similarity: the cosine of picture and caption.
+    """What WriteCaptions hands on -> the same without the picture, and similarity: the cosine of picture and caption.
 
     Both are retrieval embeddings (S,) of a bundle, the caption's at [RET] after the words it was trained with.
     """
 
-    columns = ("row", "caption", "caption_at", "width", "height", "rgb")
+    columns = ("row", "id", "image_sha256", "caption", "caption_at", "prompt", "width", "height", "rgb")
 
     def __init__(self, *, bundle: str, device: str, threads: int, batch_size: int):
         import torch
@@ -119,7 +123,8 @@ class WeighCaptions:
         for start in range(0, rows.num_rows, self.batch_size):
             batch = rows.slice(start, self.batch_size)
             found += similarities(self.model, pictures_of(batch), batch["caption"].to_pylist()).tolist()
-        return rows.select(["row", "caption", "caption_at"]).append_column("similarity", pa.array(found, pa.float32()))
+        kept = rows.select([name for name, _ in (*ITEM, *WRITTEN)])
+        return kept.append_column("similarity", pa.array(found, pa.float32()))
 
 
 def similarities(model: Any, pictures: list[Image.Image], captions: list[str]) -> np.ndarray:

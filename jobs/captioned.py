@@ -1,18 +1,18 @@
 """What a captioning run wrote, measured, and put into the catalogue in one step. Knows nothing of captioners."""
 
 import json
+import logging
 import os
 import shutil
 import statistics
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
-import pyarrow.parquet as pq
 
 from fromage_model.artefacts import writing
 from fromage_model.catalogue import Catalogue
@@ -23,12 +23,12 @@ from fromage_model.catalogue.schema import (
     CAPTION_UNLIKE,
     SCHEMA,
 )
-from fromage_model.catalogue.table import INFO_FILE, ROWS_PER_SHARD, SHARD_PATTERN, fingerprint
-from jobs.durable import DurableRun
+from fromage_model.catalogue.table import INFO_FILE, SHARD_PATTERN, fingerprint, write_items
+from jobs.caption_failures import CAPTIONS_FOLDER, Failures
 from jobs.progress import Progress
 from jobs.report_page import samples_of, spread, write_page
 
-CAPTIONS_FOLDER = "captions"
+log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -37,14 +37,19 @@ class Caption:
 
     text: str
     at: datetime
+    prompt: str = ""
     similarity: float | None = None
+
+
+Key = tuple[str, str]
+"""An item's id and the hash of its picture: what a caption is of."""
 
 
 @dataclass(frozen=True)
 class Captioned:
-    """The captions of a run by the row of their item, counted from 1; below `threshold` one is unlike its picture."""
+    """The captions of a run by what they are of; below `threshold` one is unlike its picture."""
 
-    by_row: dict[int, Caption]
+    by_item: dict[Key, Caption]
     threshold: float
 
     def is_unlike(self, caption: Caption) -> bool:
@@ -52,7 +57,7 @@ class Captioned:
 
     def figures(self) -> dict[str, Any]:
         """Lengths in words, how many captions are the same, and how many the gate flagged."""
-        captions = list(self.by_row.values())
+        captions = list(self.by_item.values())
         if not captions:
             return {}
         words = sorted(len(caption.text.split()) for caption in captions)
@@ -72,63 +77,75 @@ class Captioned:
         return figures
 
 
-def collect(work: DurableRun, *, gate: bool, threshold: float) -> Captioned:
-    """Every caption of the run, each shard verified."""
-    by_row = {}
-    for table in work.tables():
-        for row in table.to_pylist():
-            similarity = row["similarity"] if gate else None
-            by_row[row["row"]] = Caption(row["caption"], row["caption_at"], similarity)
-    return Captioned(by_row, threshold)
+def captions_in(tables: Iterable[pa.Table]) -> dict[Key, Caption]:
+    """The captions in what the last stage gave; similarity is there where a gate was."""
+    return {
+        (row["id"], row["image_sha256"]): Caption(
+            row["caption"], row["caption_at"], row["prompt"], row.get("similarity")
+        )
+        for table in tables
+        for row in table.to_pylist()
+    }
 
 
 def write_captions(
     catalogue: Catalogue,
     captioned: Captioned,
-    work: DurableRun,
     *,
     by: str,
-    prompt: str | None,
+    everything: bool,
+    failures: Failures,
     progress: Progress,
     figures: Mapping[str, Any],
 ) -> None:
-    """Put a new state of the catalogue in the place of the old one: a reader sees all new captions or none of them."""
-    table = with_captions(catalogue.table, captioned, by=by, prompt=prompt)
+    """Put a new state of the catalogue in the place of the old one: a reader sees all new captions or none of them.
+
+    `catalogue` may be of a later state than the one that was captioned; see `with_captions`.
+    """
+    table, places = with_captions(catalogue.table, captioned, by=by, everything=everything)
+    if left := len(captioned.by_item) - len(places):
+        log.warning("%d captions are of items that have changed, or gone, meanwhile, and are left out", left)
     with writing(catalogue.folder, marker=INFO_FILE) as scratch:
         link_others(catalogue.folder, scratch)
-        for shard, start in enumerate(range(0, max(len(table), 1), ROWS_PER_SHARD)):
-            pq.write_table(table.slice(start, ROWS_PER_SHARD), scratch / f"items-{shard:05d}.parquet")
+        write_items(scratch, table)
         info = catalogue.info | {"fingerprint": fingerprint(table)}
         (scratch / INFO_FILE).write_text(json.dumps(info, indent=2, ensure_ascii=False) + "\n")
         folder = scratch / CAPTIONS_FOLDER
         folder.mkdir()
-        work.write_failures(folder)
-        written = sorted(captioned.by_row)
-        sample = table.take(pa.array([written[place] - 1 for place in spread(len(written))], pa.int64()))
+        failures.write(folder, catalogue)
+        sample = table.take(pa.array([places[place] for place in spread(len(places))], pa.int64()))
         rows = sample.select(["id", "image", "caption", "attributes"]).to_pylist()
         notes = [{"note": note(dict(row["attributes"] or ()))} for row in rows]
         write_page(
             folder,
             figures=figures,
             points=progress.points,
-            reasons=work.reasons,
+            reasons=failures.reasons,
             samples=samples_of([row | extra for row, extra in zip(rows, notes, strict=True)], catalogue.folder),
         )
 
 
-def with_captions(table: pa.Table, captioned: Captioned, *, by: str, prompt: str | None) -> pa.Table:
-    """The table with these captions in their rows, and with what is known of them."""
-    columns: dict[str, list[Any]] = {
-        name: table[name].to_pylist() for name in ("caption", "caption_by", "caption_at", "attributes")
-    }
-    for row, caption in captioned.by_row.items():
-        place = row - 1
+def with_captions(table: pa.Table, captioned: Captioned, *, by: str, everything: bool) -> tuple[pa.Table, list[int]]:
+    """The table with these captions, and the rows, from 0, that got one.
+
+    An item gets its caption if its picture still is the one that was seen and, without `everything`, if it still has no
+    caption.
+    """
+    names = ("id", "image_sha256", "caption", "caption_by", "caption_at", "attributes")
+    columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in names}
+    keys = zip(columns.pop("id"), columns.pop("image_sha256"), strict=True)
+    places = []
+    for place, key in enumerate(keys):
+        caption = captioned.by_item.get(key)
+        if caption is None or not (everything or is_blank(columns["caption"][place])):
+            continue
+        places.append(place)
         columns["caption"][place] = caption.text
         columns["caption_by"][place] = by
         columns["caption_at"][place] = caption.at
         kept = {name: value for name, value in (columns["attributes"][place] or ()) if name not in CAPTION_ATTRIBUTES}
-        if prompt is not None:
-            kept[CAPTION_PROMPT] = prompt
+        if caption.prompt:
+            kept[CAPTION_PROMPT] = caption.prompt
         if caption.similarity is not None:
             kept[CAPTION_SIMILARITY] = f"{caption.similarity:.4f}"
         if captioned.is_unlike(caption):
@@ -138,7 +155,11 @@ def with_captions(table: pa.Table, captioned: Captioned, *, by: str, prompt: str
         table = table.set_column(
             table.column_names.index(name), SCHEMA.field(name), pa.array(values, SCHEMA.field(name).type)
         )
-    return table
+    return table, places
+
+
+def is_blank(caption: str | None) -> bool:
+    return not (caption or "").strip()
 
 
 def link_others(source: Path, target: Path) -> None:

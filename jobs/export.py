@@ -232,6 +232,7 @@ def main(args: ExportArgs) -> Report:
         rows_failed=written.failed,
         seconds=watch.seconds,
         output=output,
+        failures=None,
         form=form,
     )
 

@@ -17,7 +17,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import psutil
@@ -233,7 +233,7 @@ def _report(
     watch: Stopwatch,
     *,
     skipped: bool,
-    **did: int | bool,
+    **did: Any,
 ) -> Report:
     measured = index.info.measured
     return Report(

@@ -271,7 +271,7 @@ def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
 
 
 def _report(
-    info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwatch, *, skipped: bool, **extra: float
+    info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwatch, *, skipped: bool, **extra: Any
 ) -> Report:
     counts = info["counts"]
     told = ("items", "doubles", "near_duplicates", "added", "changed", "unchanged", "deleted", "groups", "held_out")

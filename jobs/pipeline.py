@@ -75,7 +75,7 @@ def _run_stages(pipeline: Pipeline, out: Path) -> list[dict[str, Any]]:
         reports.append(report.as_dict())
         _write(out, pipeline, reports)
         if report.verdict:
-            raise FromageError(f"{section}: {report.verdict}; failures.parquet in {report.output} tells why")
+            raise FromageError(f"{section}: {report.verdict}")
     return reports
 
 

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fromage_model.artefacts import is_uri
+from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import FromageError
 from jobs.progress import Progress
 
@@ -35,7 +36,9 @@ log = logging.getLogger(__name__)
 class Report:
     """How a job went: rows, seconds, and what it wrote. `extra` figures come after the common ones.
 
-    With `max_failed`, a larger share of failed rows is told in words and ends in exit code 1.
+    With `max_failed`, a larger share of failed rows is told in words and ends in exit code 1; the share is of
+    `judged_rows` where a job looks at some rows of many. `failures` is where below the output the table of failures is,
+    None where there is none.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class Report:
         seconds: float,
         output: Path | str,
         max_failed: float | None = None,
+        judged_rows: int | None = None,
+        failures: str | None = FAILURES_FILE,
         **extra: Any,
     ):
         self.job = job
@@ -57,6 +62,8 @@ class Report:
         self.seconds = seconds
         self.output = str(output) if is_uri(output) else str(Path(output).expanduser().resolve())
         self.max_failed = max_failed
+        self.judged_rows = rows_in if judged_rows is None else judged_rows
+        self.failures = failures
         self.extra = extra
 
     def as_dict(self) -> dict[str, Any]:
@@ -75,17 +82,20 @@ class Report:
 
     @property
     def verdict(self) -> str | None:
-        """Why the job did not go well, in words; None where it did."""
-        if self.rows_failed and not self.rows_out:
-            return f"all {self.rows_failed} rows failed"
+        """Why the job did not go well, in words, and where more stands; None where it did."""
+        failed, rows = self.rows_failed, self.judged_rows
         allowed = self.max_failed
-        if allowed is None or not self.rows_failed or self.rows_failed <= allowed * self.rows_in:
+        if failed and failed >= rows:
+            told = f"all {failed} rows failed"
+        elif allowed is None or failed <= allowed * rows:
             return None
-        share = 100 * self.rows_failed / self.rows_in
-        return (
-            f"{self.rows_failed} of {self.rows_in} rows failed ({share:.1f} %), more than --max-failed {allowed:g} "
-            f"({100 * allowed:g} %) allows"
-        )
+        else:
+            share = 100 * failed / rows
+            told = (
+                f"{failed} of {rows} rows failed ({share:.1f} %), more than --max-failed {allowed:g} "
+                f"({100 * allowed:g} %) allows"
+            )
+        return told if self.failures is None else f"{told}; {self.output}/{self.failures} tells why"
 
 
 class Stopwatch:
@@ -125,7 +135,7 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
         sys.exit(EXIT_INTERRUPTED)
     print(json.dumps(report.as_dict()), flush=True)
     if report.verdict:
-        print(f"{report.verdict}; failures.parquet in {report.output} tells why", file=sys.stderr)
+        print(report.verdict, file=sys.stderr)
         sys.exit(EXIT_FAILED)
     sys.exit(0)
 

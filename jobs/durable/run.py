@@ -63,6 +63,7 @@ class DurableRun:
     def __init__(self, files: Files, state: dict[str, Any]):
         self.files = files
         self.state = state
+        self.source: str = state["source"]
         self.rows: int = state["rows"]
         self.shard_rows: int = state["shard_rows"]
         self.done: dict[int, ShardDone] = {}
@@ -84,15 +85,13 @@ class DurableRun:
 
         Raises SettingsDiffer where it was begun with others, WriteError where the folder can't be written.
         """
+        begun = None if force else cls.begun(folder, job=job, settings=settings, shard_rows=shard_rows)
+        if begun is not None:
+            if begun.source == source:
+                return begun.resumed(retry_failed=retry_failed)
+            log.warning("%s: the input has changed since it was begun; starting anew", begun.files.root)
         files = Files(folder)
-        state = {"job": job, "settings": settings | {"shard_rows": shard_rows}, "source": source}
-        state = json.loads(json.dumps(state))
-        found = None if force else cls._found(files)
-        if found is not None:
-            _refuse_other(found, state, folder=files.root)
-            if found["source"] == state["source"]:
-                return cls(files, found)._resumed(retry_failed=retry_failed)
-            log.warning("%s: the input has changed since it was begun; starting anew", files.root)
+        state = _state(job, settings, shard_rows) | {"source": source}
         files.remove_all()
         files.make()
         count = write_work(files, rows, shard_rows=shard_rows)
@@ -100,6 +99,19 @@ class DurableRun:
         state |= {"rows": count, "shard_rows": shard_rows, "fingerprint": digest}
         files.write(RUN_FILE, json.dumps(state, indent=2).encode())
         return cls(files, state)
+
+    @classmethod
+    def begun(cls, folder: str | Path, *, job: str, settings: dict[str, Any], shard_rows: int) -> "DurableRun | None":
+        """What `folder` holds, whatever its source, or None; of what is done it knows once it is `resumed`.
+
+        Raises SettingsDiffer where it was begun with other settings.
+        """
+        files = Files(folder)
+        found = cls._found(files)
+        if found is None:
+            return None
+        _refuse_other(found, _state(job, settings, shard_rows), folder=files.root)
+        return cls(files, found)
 
     @staticmethod
     def forget(folder: str | Path) -> None:
@@ -115,7 +127,7 @@ class DurableRun:
         except ValueError:
             return None
 
-    def _resumed(self, *, retry_failed: bool) -> "DurableRun":
+    def resumed(self, *, retry_failed: bool = False) -> "DurableRun":
         """Take over the shards that have a manifest of this run and a file of the size that it tells."""
         sizes = self.files.names()
         manifests = {manifest_file(shard): shard for shard in range(self.shards) if manifest_file(shard) in sizes}
@@ -206,8 +218,11 @@ class DurableRun:
                     yield ShardDone(**json.loads(done))
 
     def tables(self) -> Iterator[pa.Table]:
-        """The rows that are well of each shard, in the order of the rows. Raises WriteError for a damaged shard."""
-        for shard in range(self.shards):
+        """The rows that are well of each finished shard, in the order of the rows.
+
+        Raises WriteError for a damaged shard.
+        """
+        for shard in sorted(self.done):
             well, _ = split(self._read(shard))
             if well.num_rows:
                 yield well
@@ -247,6 +262,11 @@ def work_folder(target: str | Path) -> str:
         return f"{str(target).rstrip('/')}.work"
     path = Path(target).expanduser().resolve()
     return str(path.parent / f".{path.name}.work")
+
+
+def _state(job: str, settings: dict[str, Any], shard_rows: int) -> dict[str, Any]:
+    """What must be the same for work to go on, as JSON gives it back."""
+    return json.loads(json.dumps({"job": job, "settings": settings | {"shard_rows": shard_rows}}))
 
 
 def _refuse_other(found: dict[str, Any], wanted: dict[str, Any], *, folder: str) -> None:

@@ -16,7 +16,7 @@ from PIL import Image
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import SHARD_PATTERN
 from fromage_model.catalogue.table import DOUBLES_FILE, FAILURES_FILE
-from jobs.captioned import CAPTIONS_FOLDER
+from jobs.caption_failures import CAPTIONS_FOLDER
 from jobs.durable import work_folder
 from tests.benchmarks import shapes
 from tests.jobs import tiny
@@ -70,7 +70,7 @@ def caption(home: Path, rows: int, shard_rows: int) -> Job:
     return Job(
         "caption",
         command("caption", "--catalogue", str(catalogue.folder), *options, shard_rows=shard_rows),
-        Path(work_folder(folder)),
+        Path(work_folder(f"{catalogue.folder}.captions")),
         frozenset(catalogue.table["id"].to_pylist()),
         found,
         lambda: damaged_squares(catalogue.folder, rows),

@@ -1,22 +1,30 @@
 """Items without a caption get one, the others keep theirs, and the catalogue is never half of both."""
 
+import shutil
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
 from fromage_model.bundle import load_bundle
 from fromage_model.captioner import load_captioner
-from fromage_model.catalogue import Catalogue
-from fromage_model.errors import ConfigError, InvalidInput
+from fromage_model.catalogue import SCHEMA, Catalogue
+from fromage_model.catalogue.schema import TIMESTAMP
+from fromage_model.catalogue.table import write_items
+from fromage_model.errors import ConfigError, InvalidInput, SettingsDiffer
 from fromage_model.images import decode_image
-from jobs.caption import CaptionArgs, main, wanted_ids
+from jobs.caption import CaptionArgs, main, rows_of, settings_of, wanted_ids
+from jobs.caption_stages import ITEM
 from jobs.captioned import Caption, Captioned, with_captions
+from jobs.durable import DurableRun, work_folder
+from jobs.durable.guard import SHARD, WORKERS, Guard, Plan
 from jobs.report import Report
 from tests.jobs import tiny
+from tests.pictures import write_png
 
 WITHOUT = ("green", "white", "navy")
 DAMAGED = "white"
@@ -33,9 +41,13 @@ class Captions:
     report: Report
 
 
-def caption(catalogue: Path, bundle: Path, **options) -> Report:
+def options(catalogue: Path, bundle: Path, **changes) -> CaptionArgs:
     common = {"max_new_tokens": 5, "threads": 1, "cpus_per_worker": 0.5, "cpus_per_decoder": 0.25}
-    return main(CaptionArgs(catalogue=str(catalogue), captioner=str(bundle), **(common | options)))
+    return CaptionArgs(catalogue=str(catalogue), captioner=str(bundle), **(common | changes))
+
+
+def caption(catalogue: Path, bundle: Path, **changes) -> Report:
+    return main(options(catalogue, bundle, **changes))
 
 
 @pytest.fixture(scope="module")
@@ -94,12 +106,50 @@ def test_similarity_is_the_cosine_in_the_bundle_s_space(captions):
     assert float(dict(row["attributes"])["caption_similarity"]) == pytest.approx(expected, abs=1e-2)
 
 
-def test_a_second_run_tries_only_what_still_has_none(captions):
+def test_a_second_run_leaves_alone_what_failed_and_judges_it_against_the_whole_catalogue(captions):
     folder = captions.after.folder
-    report = caption(folder, captions.bundle)
-    assert (report.rows_in, report.rows_failed) == (1, 1)
-    assert Catalogue.open(folder).table.equals(captions.after.table)
-    assert wanted_ids(captions.after, everything=True, limit=4) == captions.after.table["id"].to_pylist()[:4]
+    report = caption(folder, captions.bundle, max_failed=0.2)
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (1, 0, 1)
+    assert report.extra["skipped"]
+    assert report.verdict is None
+    table = f"{folder}/captions/failures.parquet"
+    strict = caption(folder, captions.bundle)
+    assert strict.verdict == (
+        f"1 of 6 rows failed (16.7 %), more than --max-failed 0.01 (1 %) allows; {table} tells why"
+    )
+    assert pq.read_table(table)["image"].to_pylist() == [f"images/{DAMAGED}.png"]
+
+
+def test_what_failed_is_tried_again_when_told_to(captions, tmp_path):
+    shutil.copytree(captions.after.folder, tmp_path / "squares")
+    before = Catalogue.open(tmp_path / "squares")
+    report = caption(tmp_path / "squares", captions.bundle, retry_failed=True)
+    assert (report.rows_in, report.rows_failed, report.extra["skipped"]) == (1, 1, False)
+    assert Catalogue.open(tmp_path / "squares").table.equals(before.table)
+    write_png(tmp_path / "squares" / "images" / f"{DAMAGED}.png", DAMAGED, side_px=32)
+    assert caption(tmp_path / "squares", captions.bundle, retry_failed=True).rows_failed == 0
+    after = Catalogue.open(tmp_path / "squares")
+    assert wanted_ids(after, everything=False) == []
+    assert dict(row_of(after, DAMAGED)["attributes"])["caption_prompt"] == PROMPT
+    assert pq.read_table(tmp_path / "squares" / "captions" / "failures.parquet").num_rows == 0
+
+
+def test_captions_outlive_a_catalogue_that_changes_before_they_are_in_it(tiny_world, tmp_path, ray_session):
+    """The job was killed after its first shard; then an ingest put other rows first, and another picture in one."""
+    colours = tiny.COLOURS[:6]
+    folder = tmp_path / "squares"
+    catalogue = tiny.write_squares(folder, colours=colours, captions=dict.fromkeys(colours))
+    args = options(folder, tiny_world.bundle, shard_rows=4)
+    finish_shard(args, catalogue, 0)
+    now = tiny.write_squares(folder, colours=("pink", *colours[3::-1]), captions=dict.fromkeys((*colours, "pink")))
+    rows = now.table.to_pylist()
+    rows[1]["image_sha256"] = "0" * 64
+    write_items(folder, pa.Table.from_pylist(rows, schema=SCHEMA))
+    assert caption(folder, tiny_world.bundle, shard_rows=4).rows_out == 5
+    told = {row["image"]: row["caption"] for row in Catalogue.open(folder).table.to_pylist()}
+    assert [told[f"images/{colour}.png"] for colour in colours[:3]] == [f"said of {colour}" for colour in colours[:3]]
+    assert not {told[f"images/{colour}.png"] for colour in (colours[3], "pink")} & {"", None, f"said of {colours[3]}"}
+    assert [path.name for path in tmp_path.iterdir()] == ["squares"]
 
 
 def test_a_setting_that_can_not_work_is_named(captions):
@@ -113,10 +163,8 @@ def test_a_setting_that_can_not_work_is_named(captions):
 
 def test_statistics_count_what_is_repeated(tmp_path):
     catalogue = tiny.write_squares(tmp_path / "squares", colours=("red", "green", "blue"), held_out=1)
-    now = datetime(2026, 1, 1, tzinfo=UTC)
     texts = ["a coat", "a coat", "a long red coat"]
-    by_row = {row: Caption(text, now, similarity=0.1 * row) for row, text in enumerate(texts, 1)}
-    captioned = Captioned(by_row, threshold=0.15)
+    captioned = Captioned(dict(zip(keys(catalogue), said(texts), strict=True)), threshold=0.15)
     assert captioned.figures() == {
         "words_median": 2,
         "words_least": 2,
@@ -127,6 +175,70 @@ def test_statistics_count_what_is_repeated(tmp_path):
         "similarity_median": 0.2,
         "flagged": 1,
     }
-    table = with_captions(catalogue.table, captioned, by="tiny", prompt=None)
-    assert table["caption"].to_pylist() == texts
+    table, places = with_captions(catalogue.table, captioned, by="tiny", everything=True)
+    assert (table["caption"].to_pylist(), places) == (texts, [0, 1, 2])
     assert [dict(row).get("caption_unlike") for row in table["attributes"].to_pylist()] == ["yes", None, None]
+
+
+def test_a_caption_goes_to_its_item_wherever_that_is_now_and_only_while_it_holds(tmp_path):
+    colours = ("red", "green", "blue", "white")
+    before = tiny.write_squares(tmp_path / "before", colours=colours, captions=dict.fromkeys(colours))
+    captioned = Captioned(dict(zip(keys(before), said([f"a {colour} tile" for colour in colours]), strict=True)), 0.0)
+    rows = tiny.write_squares(
+        tmp_path / "now", colours=("white", "blue", "green", "pink"), captions=dict.fromkeys(("white", "blue", "pink"))
+    ).table.to_pylist()
+    rows[1]["image_sha256"] = "0" * 64
+    now = pa.Table.from_pylist(rows, schema=SCHEMA)
+    table, places = with_captions(now, captioned, by="tiny", everything=False)
+    assert (table["caption"].to_pylist(), places) == (["a white tile", None, "green square", None], [0])
+    table, places = with_captions(now, captioned, by="tiny", everything=True)
+    assert (table["caption"].to_pylist(), places) == (["a white tile", None, "a green tile", None], [0, 2])
+
+
+def test_captions_of_another_model_under_the_same_name_are_no_reason_to_go_on(tiny_world, tmp_path):
+    """Neither of the captioner nor of the bundle that weighs them."""
+    colours = tiny.COLOURS[:6]
+    catalogue = tiny.write_squares(tmp_path / "squares", colours=colours, captions=dict.fromkeys(colours))
+    shutil.copytree(tiny_world.bundle, tmp_path / "bundle")
+    args = options(catalogue.folder, tmp_path / "bundle", gate_bundle=str(tmp_path / "bundle"), shard_rows=4)
+    finish_shard(args, catalogue, 0)
+    tiny.write_bundle(tmp_path / "bundle", lm=tiny_world.lm, seed=1)
+    with pytest.raises(SettingsDiffer, match=r"captioner_fingerprint: .* gate_fingerprint: "):
+        main(args)
+
+
+class Say:
+    """A stage that captions a picture by what its file is called."""
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        now = datetime(2026, 1, 1, tzinfo=UTC)
+        said = [f"said of {Path(place).stem}" for place in rows["place"].to_pylist()]
+        rows = rows.select([name for name, _ in ITEM]).append_column("caption", pa.array(said))
+        rows = rows.append_column("caption_at", pa.array([now] * len(said), TIMESTAMP))
+        return rows.append_column("prompt", pa.array([PROMPT] * len(said)))
+
+
+def finish_shard(args: CaptionArgs, catalogue: Catalogue, shard: int) -> None:
+    """What a job leaves behind that is killed after one shard."""
+    work = DurableRun.open(
+        work_folder(f"{catalogue.folder}.captions"),
+        job="caption",
+        settings=settings_of(args),
+        source=f"{catalogue.fingerprint} ",
+        rows=rows_of(catalogue, set(catalogue.table["id"].to_pylist())),
+        shard_rows=args.shard_rows,
+    )
+    plan = Plan(
+        work.files.root, work.shard_rows, work.rows, "session", work.state["fingerprint"], work.state["settings"]
+    )
+    guard = Guard(plan=plan, position=0, last=True, name="say", make=Say, options={})
+    guard(pa.table({SHARD: [shard], WORKERS: ["{}"]}))
+
+
+def keys(catalogue: Catalogue) -> list[tuple[str, str]]:
+    return list(zip(catalogue.table["id"].to_pylist(), catalogue.table["image_sha256"].to_pylist(), strict=True))
+
+
+def said(texts: list[str]) -> list[Caption]:
+    now = datetime(2026, 1, 1, tzinfo=UTC)
+    return [Caption(text, now, PROMPT, similarity=0.1 * row) for row, text in enumerate(texts, 1)]

@@ -98,12 +98,29 @@ def test_progress_is_logged_now_and_then_and_at_the_end(caplog):
 @pytest.mark.parametrize(("rows_failed", "code"), [(1, 0), (2, 1)])
 def test_more_failures_than_allowed_are_told_in_words(monkeypatch, capsys, rows_failed, code):
     def main(args: Args) -> Report:
-        out = 100 - rows_failed
-        return Report("job", rows_in=100, rows_out=out, rows_failed=rows_failed, seconds=1, output="x", max_failed=0.01)
+        return report_of(rows_failed)
 
     assert outcome(main, monkeypatch) == code
-    told = "2 of 100 rows failed (2.0 %), more than --max-failed 0.01 (1 %) allows; failures.parquet in"
-    assert (told in capsys.readouterr().err) == (code == 1)
+    told = "2 of 100 rows failed (2.0 %), more than --max-failed 0.01 (1 %) allows; /tmp/x/failures.parquet tells why\n"
+    assert capsys.readouterr().err == (told if code else "")
+
+
+def test_the_place_that_is_named_is_where_the_table_is_if_there_is_one():
+    assert (report_of(2, failures="captions/failures.parquet").verdict or "").endswith(
+        "allows; /tmp/x/captions/failures.parquet tells why"
+    )
+    assert (report_of(2, failures=None).verdict or "").endswith("(1 %) allows")
+    assert report_of(100, failures=None).verdict == "all 100 rows failed"
+
+
+def test_a_job_that_looks_at_some_rows_of_many_is_judged_by_the_many():
+    assert report_of(100, judged_rows=10_000).verdict is None
+    assert (report_of(100, judged_rows=5_000).verdict or "").startswith("100 of 5000 rows failed (2.0 %)")
+
+
+def report_of(rows_failed: int, **given) -> Report:
+    rows = {"rows_in": 100, "rows_out": 100 - rows_failed, "rows_failed": rows_failed}
+    return Report("job", **rows, seconds=1, output="/tmp/x", max_failed=0.01, **given)
 
 
 class Terminal(io.StringIO):
