@@ -1,22 +1,27 @@
 """The whole chain from a feed to a served pair of bundle and index: ingest, embed, index (caption, finetune if asked).
 
-Each stage is the job of that name, with its own options, and skips what is up to date; a stage that fails ends the run,
-and the same command goes on from there. The reports of all stages are collected in one JSON, printed and written.
+Each stage is the job of that name, with its own options, and skips what is up to date; a stage that fails, or in which
+more rows fail than it allows, ends the run, and the same command goes on from there. The reports of all stages are
+collected in one JSON, printed and written.
 
     python -m jobs.pipeline --config docs/pipeline.yaml
 """
 
+import io
 import json
 import logging
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+import pyarrow.parquet as pq
+
 from fromage_model.artefacts import home, place
 from fromage_model.errors import FromageError
+from jobs.durable import Files
 from jobs.pipeline_config import Pipeline, read_pipeline
 from jobs.report import Report, Stopwatch, run
 
@@ -43,39 +48,59 @@ def main(args: PipelineArgs) -> Report:
     for section, options in pipeline.stages.items():
         log.info("%s: %s", section, options)
     reports = [] if args.check else _run_stages(pipeline, out)
-    if reports:
+    verdict = next((f"{report.job}: {report.verdict}" for report in reports if report.verdict), None)
+    if reports and verdict is None:
         log.info("serve run services.app:build_app bundle=%s index=%s", pipeline.bundle, pipeline.name)
-    first, last = (reports[0], reports[-1]) if reports else ({}, {})
+    rows_in = reports[0].rows_in if reports else 0
+    failed = rows_failed(reports)
     return Report(
         "pipeline",
-        rows_in=first.get("rows_in", 0),
-        rows_out=last.get("rows_out", 0),
-        rows_failed=first.get("rows_in", 0) - last.get("rows_out", 0),
+        rows_in=rows_in,
+        rows_out=rows_in - failed,
+        rows_failed=failed,
         seconds=watch.seconds,
         output=place("index", pipeline.name),
+        failures=None,
+        verdict=verdict,
         bundle=pipeline.bundle,
         index=pipeline.name,
-        skipped=bool(reports) and all(report.get("skipped") for report in reports),
-        stages=reports,
+        skipped=bool(reports) and all(report.extra.get("skipped") for report in reports),
+        stopped=verdict,
+        stages=[report.as_dict() for report in reports],
     )
 
 
-def _run_stages(pipeline: Pipeline, out: Path) -> list[dict[str, Any]]:
-    """The report of each stage, written to `out` after each of them."""
-    reports: list[dict[str, Any]] = []
+def rows_failed(reports: Sequence[Report]) -> int:
+    """The rows that failed in any stage, each once: those of the feed that became no item, and items by their id."""
+    if not reports:
+        return 0
+    ids = set[str]().union(*map(failed_ids, reports[1:]))
+    return reports[0].rows_failed + len(ids)
+
+
+def failed_ids(report: Report) -> set[str]:
+    """The items in a stage's table of failures."""
+    if not report.rows_failed or report.failures is None:
+        return set()
+    data = Files(report.output).read(report.failures)
+    return set() if data is None else set(pq.read_table(io.BytesIO(data), columns=["id"])["id"].to_pylist())
+
+
+def _run_stages(pipeline: Pipeline, out: Path) -> list[Report]:
+    """The report of each stage, written to `out` after each of them; the last one's may say that it did not go well."""
+    reports: list[Report] = []
     for number, (section, options) in enumerate(pipeline.stages.items(), 1):
         log.info("[%d/%d] %s", number, len(pipeline.stages), section)
         job: Callable[[Any], Report] = import_module(f"jobs.{section}").main
         try:
-            report = job(options)
+            reports.append(job(options))
         except FromageError as error:
-            reports.append({"job": section, "error": str(error)})
-            _write(out, pipeline, reports)
+            told = [*(report.as_dict() for report in reports), {"job": section, "error": str(error)}]
+            _write(out, pipeline, told)
             raise FromageError(f"{section}: {error}") from error
-        reports.append(report.as_dict())
-        _write(out, pipeline, reports)
-        if report.verdict:
-            raise FromageError(f"{section}: {report.verdict}")
+        _write(out, pipeline, [report.as_dict() for report in reports])
+        if reports[-1].verdict:
+            break
     return reports
 
 

@@ -10,8 +10,9 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fromage_model.artefacts import place
+from fromage_model.artefacts import is_uri
 from fromage_model.errors import ConfigError
+from jobs.pipeline_paths import from_anywhere, is_path, path_or_name
 
 # Section -> the module of its options, their class, and the options that the pipeline sets itself.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -47,10 +48,12 @@ def read_pipeline(path: Path) -> Pipeline:
         raise ConfigError(f"{path}: expected sections such as `ingest:`, got {type(content).__name__}")
     _check_keys(content, TOP_LEVEL, where=str(path))
     name = _text(content, "name", path)
-    place("catalogue", name)
+    if is_uri(name) or is_path(name):
+        raise ConfigError(f"{path}: name is {name!r}; expected a name without folders, such as shop")
     if "finetune" in content and "bundle" in content:
         raise ConfigError(f"{path}: bundle goes without finetune, which makes one; a start is finetune.start_from")
-    bundle = name if "finetune" in content else _text(content, "bundle", path, default=DEFAULT_BUNDLE)
+    served = _text(content, "bundle", path, default=DEFAULT_BUNDLE)
+    bundle = name if "finetune" in content else path_or_name(served, path, kind="bundle")
     stages = {}
     for section in SECTIONS:
         if section in content or section not in OPTIONAL:
@@ -73,11 +76,9 @@ def _options(section: str, given: Any, *, name: str, bundle: str, path: Path) ->
     _check_keys(given, known, where=where)
     hints = get_type_hints(options, include_extras=False)
     values = {key: _checked(value, hints[key], where=f"{where}.{key}") for key, value in given.items()}
-    if section == "ingest" and "source" in values:
-        values["source"] = _source(values["source"], path)
     tied = {"catalogue": name, "features": name, "bundle": bundle, "out": name}
     try:
-        return options(**values, **{key: tied[key] for key in ours})
+        return options(**from_anywhere(section, values, path), **{key: tied[key] for key in ours})
     except ConfigError as error:
         raise ConfigError(f"{where}: {error}") from error
 
@@ -104,9 +105,3 @@ def _text(content: dict[str, Any], key: str, path: Path, *, default: str | None 
     if not isinstance(value, str) or not value.strip():
         raise ConfigError(f"{path}: {key} is {value!r}; expected a text, for example {key}: {default or 'shop'}")
     return value
-
-
-def _source(source: str, path: Path) -> str:
-    """A path relative to the file, where there is something; anything else is as `jobs.ingest` knows it."""
-    beside = path.parent / Path(source).expanduser()
-    return str(beside.resolve()) if beside.exists() else source

@@ -38,7 +38,7 @@ class Report:
 
     With `max_failed`, a larger share of failed rows is told in words and ends in exit code 1; the share is of
     `judged_rows` where a job looks at some rows of many. `failures` is where below the output the table of failures is,
-    None where there is none.
+    None where there is none. A `verdict` is given where the rows alone do not tell why the job did not go well.
     """
 
     def __init__(
@@ -53,6 +53,7 @@ class Report:
         max_failed: float | None = None,
         judged_rows: int | None = None,
         failures: str | None = FAILURES_FILE,
+        verdict: str | None = None,
         **extra: Any,
     ):
         self.job = job
@@ -64,6 +65,7 @@ class Report:
         self.max_failed = max_failed
         self.judged_rows = rows_in if judged_rows is None else judged_rows
         self.failures = failures
+        self._verdict = verdict
         self.extra = extra
 
     def as_dict(self) -> dict[str, Any]:
@@ -83,6 +85,8 @@ class Report:
     @property
     def verdict(self) -> str | None:
         """Why the job did not go well, in words, and where more stands; None where it did."""
+        if self._verdict is not None:
+            return self._verdict
         failed, rows = self.rows_failed, self.judged_rows
         allowed = self.max_failed
         if failed and failed >= rows:

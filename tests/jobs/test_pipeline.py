@@ -3,13 +3,16 @@
 import json
 from pathlib import Path
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import yaml
 
 from fromage_model.bundle import load_bundle
 from fromage_model.errors import ConfigError, FromageError
-from jobs.pipeline import PipelineArgs, main
+from jobs.pipeline import PipelineArgs, main, rows_failed
 from jobs.pipeline_config import read_pipeline
+from jobs.report import Report
 from tests.jobs import tiny
 from tests.pictures import write_png
 
@@ -118,3 +121,51 @@ def test_a_file_that_is_no_yaml_or_not_there_is_named(tmp_path):
     (tmp_path / "list.yaml").write_text("- name")
     with pytest.raises(ConfigError, match=r"list\.yaml: expected sections"):
         read_pipeline(tmp_path / "list.yaml")
+
+
+def failing(tmp_path: Path, job: str, rows: list[str], *, rows_in: int, place: str = "failures.parquet") -> Report:
+    """A stage's report, with its table of failures."""
+    folder = tmp_path / job
+    (folder / place).parent.mkdir(parents=True)
+    pq.write_table(pa.table({"id": pa.array(rows, pa.string())}), folder / place)
+    return Report(
+        job,
+        rows_in=rows_in,
+        rows_out=rows_in - len(rows),
+        rows_failed=len(rows),
+        seconds=1,
+        output=folder,
+        failures=place,
+    )
+
+
+def test_a_row_that_fails_in_several_stages_is_one_row_and_a_double_is_none(tmp_path):
+    reports = [
+        failing(tmp_path, "ingest", ["x", "y"], rows_in=10),
+        failing(tmp_path, "caption", ["a"], rows_in=2, place="captions/failures.parquet"),
+        failing(tmp_path, "embed", ["a", "b"], rows_in=6),
+        failing(tmp_path, "index", ["a", "b"], rows_in=6),
+    ]
+    assert rows_failed(reports) == 4
+    assert rows_failed([]) == 0
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_more_failures_than_a_stage_allows_end_the_run_and_doubles_are_done(config):
+    feed = config.parent / "pictures" / "shop.tsv"
+    (feed.parent / "damaged.png").write_bytes(b"damaged")
+    feed.write_text(feed.read_text() + "red.png\tthe same again\tAcme\ndamaged.png\tlost\tAcme\n")
+    report = main(PipelineArgs(config=config))
+    figures = report.as_dict()
+    assert (figures["rows_in"], figures["rows_out"], figures["rows_failed"]) == (9, 8, 1)
+    assert [stage["job"] for stage in figures["stages"]] == ["ingest"]
+    assert report.verdict == figures["stopped"]
+    assert (report.verdict or "").startswith("ingest: 1 of 9 rows failed (11.1 %)")
+    assert (report.verdict or "").endswith("/failures.parquet tells why")
+
+
+@pytest.mark.parametrize("name", ["../shop", "/data/shop", "~/shop", "s3://bucket/shop", "."])
+def test_a_name_that_is_a_path_is_refused(config, name):
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"name": name}))
+    with pytest.raises(ConfigError, match=r"name is .*; expected a name"):
+        read_pipeline(config)
