@@ -24,8 +24,8 @@ from fromage_model.index import RetrievalIndex
 from fromage_model.language import LanguageModel
 from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
 from fromage_model.objectives import CaptionLoss, ContrastiveLoss
-from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count
-from fromage_model.reading import Opening, consume_ret, find_opening, read_prompts
+from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count, token_ids
+from fromage_model.reading import Opening, consume_ret, find_opening, read_prompts, states_after
 from fromage_model.tokens import Tokens
 from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
@@ -111,13 +111,17 @@ class Fromage(nn.Module):
 
         Raises PromptTooLong where one of them, and `more` tokens after it, exceed the LM's positions.
         """
-        longest = max(token_count(prompt, visual_tokens=self.config.visual_tokens) for prompt in prompts)
-        if longest + more > self.lm.max_positions:
-            raise PromptTooLong(
-                f"a prompt of {longest} tokens, with {more} after it; together at most {self.lm.max_positions} fit"
-            )
+        self._check_room(
+            max(token_count(prompt, visual_tokens=self.config.visual_tokens) for prompt in prompts), more=more
+        )
         parts = self.trained
         return embed_prompts(prompts, lm=self.lm, ret=parts.ret, standardise=parts.standardise, prefix=parts.prefix)
+
+    def _check_room(self, tokens: int, *, more: int) -> None:
+        if tokens + more > self.lm.max_positions:
+            raise PromptTooLong(
+                f"a prompt of {tokens} tokens, with {more} after it; together at most {self.lm.max_positions} fit"
+            )
 
     def logits(self, last: Tensor) -> Tensor:
         """States (..., D) -> (..., V + 1) float32: the LM's own logits and, last, [RET]'s."""
@@ -139,6 +143,13 @@ class Fromage(nn.Module):
         seen = self.image_embeddings(torch.stack([picture.features for picture in pictures])).mean(dim=0)
         return functional.normalize(asked + self.config.picture_weight * seen, dim=-1)
 
+    def check_text(self, text: str) -> None:
+        """Raises what `text_embeddings` raises for a text that can't be embedded: InvalidInput, PromptTooLong."""
+        ids = token_ids(raw_prompt([text], self.tokens))
+        if not ids:
+            raise InvalidInput("the text is empty; expected at least one character")
+        self._check_room(len(ids), more=1)
+
     @torch.inference_mode()
     def text_embeddings(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
         """Each text followed by [RET] -> retrieval embeddings (B, S) float32 on the CPU.
@@ -147,14 +158,11 @@ class Fromage(nn.Module):
         empty text where the tokenizer puts no start token before it.
         """
         result = torch.empty(len(texts), self.shared_width)
-        prompts = [raw_prompt([text], self.tokens) for text in texts]
-        counts = [token_count(prompt, visual_tokens=0) for prompt in prompts]
-        if 0 in counts:
-            raise InvalidInput("the text is empty; expected at least one character", field=f"texts.{counts.index(0)}")
-        order = sorted(range(len(texts)), key=counts.__getitem__)
-        for start in range(0, len(order), batch_size):
-            rows = order[start : start + batch_size]
-            result[rows] = self.ask([prompts[row] for row in rows]).embeddings.float().cpu()
+        ids = [token_ids(raw_prompt([text], self.tokens)) for text in texts]
+        if [] in ids:
+            raise InvalidInput("the text is empty; expected at least one character", field=f"texts.{ids.index([])}")
+        for read in states_after(self, ids, batch_size=batch_size):
+            result[read.rows] = self.trained.text_head(read.states).float().cpu()
         return result
 
     def ask(self, prompts: Sequence[Prompt]) -> Asked:

@@ -7,7 +7,7 @@ Shapes: B batch, T positions, D LM width, O positions of the opening, H key head
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -24,10 +24,12 @@ if TYPE_CHECKING:
 
 SHORTEST_OPENING = 16
 """Tokens from which on an opening is worth keeping."""
+WORTH_SHARING = 64
+"""Tokens that must not be read again for a common beginning to be read by itself."""
 
 
 class Opening:
-    """The ids that chats of a model begin with, and what its LM makes of them."""
+    """The ids that all chats of a model, or some texts, begin with, and what its LM makes of them."""
 
     def __init__(self, model: Fromage, ids: Sequence[int]):
         self.ids = list(ids)
@@ -59,6 +61,14 @@ def opening_of(model: Fromage, prompt: Prompt) -> Opening | None:
     """The model's opening, where the prompt begins with it and goes on."""
     opening = model.opening
     return None if opening is None or after_opening(prompt, opening.ids) is None else opening
+
+
+@dataclass(frozen=True)
+class AtRet:
+    """The states at a [RET] after some texts, (B, D) for each layer; `rows` says which texts these are."""
+
+    rows: list[int]
+    states: tuple[Tensor, ...]
 
 
 @dataclass(frozen=True)
@@ -121,6 +131,34 @@ def consume_ret(model: Fromage, read: Read) -> tuple[Tensor, ...]:
         order.append(rows)
     back = torch.cat(order).argsort()
     return tuple(torch.cat(layer)[back] for layer in zip(*states, strict=True))
+
+
+def states_after(model: Fromage, texts: Sequence[list[int]], *, batch_size: int) -> Iterator[AtRet]:
+    """The states at a [RET] after each text, given by its tokens, in one pass over batches of like length.
+
+    What all texts begin with, as the words that captions follow, is read once.
+    """
+    shared = _alike(texts) if texts and model.lm.window is None else 0
+    beginning = None
+    if shared * (len(texts) - 1) >= WORTH_SHARING:
+        beginning = Opening(model, texts[0][:shared])
+    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        own = [[*texts[row], model.tokens.ret_id] for row in rows]
+        opened = len(beginning.ids) if beginning else 0
+        batch = model.embed_prompts([[ids[opened:]] for ids in own], more=opened)
+        cache = beginning.cache(len(rows)) if beginning else None
+        states = model.lm(batch.embeddings, attention_mask=opened_mask(batch.mask, opened), cache=cache)
+        every = torch.arange(len(rows), device=batch.mask.device)
+        yield AtRet(rows, states.at(every, batch.lengths - 1))
+
+
+def _alike(texts: Sequence[list[int]]) -> int:
+    """How many tokens all texts begin with."""
+    first, last = min(texts), max(texts)
+    unlike = (place for place, (one, other) in enumerate(zip(first, last, strict=False)) if one != other)
+    return next(unlike, min(len(first), len(last)))
 
 
 def _states_at_ret(model: Fromage, mask: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, ...]:

@@ -122,8 +122,8 @@ def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[
     from jobs.image_embeddings import image_embeddings
 
     bundle = name_for_workers("bundle", args.bundle)
+    pictures = image_embeddings(catalogue, bundle=bundle, features=args.features)
     with ray_session():
-        pictures = image_embeddings(catalogue, bundle=bundle, features=args.features)
         rows = recall.split_rows(catalogue, args.split, embedded=pictures.ids)
         items = [catalogue.item(pictures.ids[row]) for row in rows]
         wordings = {"names": recall.name_query}
@@ -153,7 +153,8 @@ def compare_vectors(
     from fromage_model.bundle import bundle_config
     from jobs.evaluation import recall
     from jobs.index_changes import rows_of
-    from jobs.item_vectors import VECTOR_KINDS, item_vectors, read_texts, texts_of
+    from jobs.item_vectors import VECTOR_KINDS, item_vectors, texts_of
+    from jobs.text_embeddings import read_texts
 
     asked = {row: query for row in rows if (query := recall.tags_query(catalogue.item(pictures.ids[row])))}
     if not asked:
@@ -161,13 +162,17 @@ def compare_vectors(
     texts = _read(list(asked.values()), args)
     bundle = name_for_workers("bundle", args.bundle)
     # Without the tags, which are what is asked with.
-    told = texts_of(rows_of(catalogue.table, pictures.ids), prompt=bundle_config(bundle).caption_prompt, words=0)
+    items = rows_of(catalogue.table, pictures.ids)
+    read_by = texts_of(items, prompt=bundle_config(bundle).caption_prompt, words=0)
+    captioned = [row for row, own in enumerate(read_by) if own]
+    told = np.zeros_like(pictures.vectors)
     threads = threads_each(args.workers, threads=args.threads)
-    width = pictures.vectors.shape[1]
-    read = read_texts(told, width=width, bundle=bundle, workers=args.workers, threads=threads)
+    told[captioned] = read_texts(
+        [read_by[row] for row in captioned], bundle=bundle, workers=args.workers, threads=threads
+    )
     recalls: dict[str, recall.SplitRecall] = {}
     for kind in VECTOR_KINDS:
-        vectors = item_vectors(pictures.vectors, read, kind=kind, picture_share=args.picture_share)
+        vectors = item_vectors(pictures.vectors, told, kind=kind, picture_share=args.picture_share)
         recalls[kind] = recall.recall_on(texts, vectors, list(asked))
     print(recall.table_of(recalls, items=len(asked), all_items=len(pictures.ids), heading="found by"))
     return {"vectors": {"queries": len(asked)} | {kind: found.to_json() for kind, found in recalls.items()}}

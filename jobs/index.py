@@ -14,22 +14,27 @@ are searched exactly, large ones by faiss; the job says which, why, and how much
 """
 
 import logging
-from collections.abc import Sequence
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-import numpy as np
 import psutil
+import pyarrow.parquet as pq
 
-from fromage_model.artefacts import check_replaceable, place
+from fromage_model.artefacts import locate
 from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.schema import Failure
+from fromage_model.catalogue.table import FAILURES_FILE, write_failures
 from fromage_model.errors import ConfigError, FromageError
 from fromage_model.index import INFO_FILE, IndexInfo, Plan, RetrievalIndex, plan_index
-from jobs.index_changes import Changes, changes_of, rows_of
-from jobs.item_vectors import VectorKind, item_vectors, read_texts, texts_of
-from jobs.report import Report, Stopwatch, ray_session, run
-from jobs.workers import name_for_workers, threads_each
+from jobs.durable import DurableRun, work_folder
+from jobs.durable.publish import check_target, publishing, target
+from jobs.index_changes import changes_of, rows_of
+from jobs.item_embeddings import READ_STAGE, Embedded, Reading, embed_items
+from jobs.item_vectors import VectorKind
+from jobs.report import Progress, Report, run
+from jobs.report_page import samples_of, spread, write_page
 
 log = logging.getLogger(__name__)
 
@@ -47,9 +52,9 @@ class IndexArgs:
     bundle: str = "default"
     """Bundle whose maps make the embeddings: a name, a folder, or a URI."""
     features: str | None = None
-    """Features of the catalogue's pictures: a name or a folder. Without it, those named like the catalogue."""
+    """Features of the catalogue's pictures: a name, a folder, or a URI. Without it, those named like the catalogue."""
     out: str | None = None
-    """Name or folder of the index. Without it, the catalogue's name."""
+    """Name, folder or fsspec URI of the index. Without it, the catalogue's name."""
     vectors: VectorKind = "both"
     """What an item is found by; one without a caption always by its picture."""
     picture_share: float = 0.25
@@ -66,10 +71,20 @@ class IndexArgs:
     """Make the index anew without its tombstones, even where it is up to date; nothing is embedded for it."""
     compact_above: float = 0.2
     """Share of tombstones, from 0 to 1, above which an index that is brought up to date is compacted."""
+    shard_rows: int = 256
+    """Items whose texts are kept at once when read: what a kill can cost each worker."""
     workers: int = 1
-    """Ray Data actors that project features, and then that read captions, each reserving one CPU."""
+    """Most Ray Data actors that read captions; there is one at first, and more while captions wait."""
     threads: int = 0
-    """Torch threads of each actor; 0 shares the machine's CPUs among them."""
+    """Torch threads of each actor on a CPU; 0 shares the machine's CPUs among them."""
+    cpus_per_worker: float = 1.0
+    """CPUs that each actor reserves."""
+    num_gpus: float = 0.0
+    """GPUs, or share of one, that each actor reserves; above 0 the LM runs on CUDA."""
+    max_failed: float = 0.01
+    """Largest share of items that may fail; with more the job ends with exit code 1, and what succeeded is indexed."""
+    retry_failed: bool = False
+    """Read captions again that could not be read before."""
     force: bool = False
     """Embed and index every item again, whatever is there."""
 
@@ -85,43 +100,47 @@ class IndexArgs:
 
 
 @dataclass(frozen=True)
-class Embedded:
-    """Unit vectors (N, S) of items by id; `missing` have no features.
+class Done:
+    """An index that is to be written: what was done to it, and the items of the catalogue that are not in it."""
 
-    `queries` (T, S) are like what the index will be asked, and not among the vectors; None where there are no such.
-    """
+    index: RetrievalIndex
+    failures: list[Failure]
+    progress: Progress
+    added: int = 0
+    changed: int = 0
+    deleted: int = 0
+    compacted: bool = False
 
-    ids: list[str]
-    vectors: np.ndarray
-    queries: np.ndarray | None
-    missing: list[str]
-    fingerprint: str
+    def __bool__(self) -> bool:
+        return bool(self.added or self.changed or self.deleted or self.compacted)
 
 
 def main(args: IndexArgs) -> Report:
     """Make the index, update it, or find it up to date. Raises FromageError for what the user can put right."""
-    watch = Stopwatch()
     catalogue = Catalogue.open(args.catalogue)
-    folder = place("index", args.out or catalogue.name)
+    folder = target("index", args.out or catalogue.name)
     index = None if args.force else found_index(folder, args)
     if index is None:
-        check_replaceable(folder, marker=INFO_FILE)
-        index, missing = make_index(catalogue, args)
-        did = {"added": len(index), "changed": 0, "deleted": 0, "compacted": False}
+        check_target(folder, marker=INFO_FILE)
+        done = make_index(catalogue, folder, args)
     else:
-        changes = changes_of(index.items, catalogue.table, vectors=args.vectors, words=args.words)
-        missing, did = update(index, changes, catalogue, args)
-        if not did and index.info.catalogue_fingerprint == catalogue.fingerprint:
+        earlier = read_failures(folder)
+        done = update(index, catalogue, folder, args, earlier=earlier)
+        told = {failure.id for failure in done.failures} == {failure.id for failure in earlier}
+        if not done and told and index.info.catalogue_fingerprint == catalogue.fingerprint:
+            DurableRun.forget(work_folder(folder))
             log.info("%s is up to date; --force makes it again", folder)
-            return _report(index, catalogue, missing, folder, watch, skipped=True)
+            return _report(done, catalogue, folder, args, skipped=True)
         index.mark_catalogue(catalogue.fingerprint)
-    index.save(folder)
-    log.info("%s: %d items indexed, %d without features", folder, len(index), len(missing))
-    log.info("searched by %s: %s", index.kind, index.info.reason)
-    return _report(index, catalogue, missing, folder, watch, skipped=False, **did)
+    report = _report(done, catalogue, folder, args, skipped=False)
+    write(done, catalogue, folder, report)
+    DurableRun.forget(work_folder(folder))
+    log.info("%s: %d items indexed, %d failed", folder, len(done.index), len(done.failures))
+    log.info("searched by %s: %s", done.index.kind, done.index.info.reason)
+    return report
 
 
-def found_index(folder: Path, args: IndexArgs) -> RetrievalIndex | None:
+def found_index(folder: Path | str, args: IndexArgs) -> RetrievalIndex | None:
     """What `folder` holds, if this bundle made it of the same vectors in the same form."""
     from fromage_model.bundle import bundle_fingerprint
 
@@ -139,9 +158,9 @@ def _recipe(made: IndexInfo | IndexArgs) -> tuple[object, ...]:
     return made.vectors, made.dtype, share, None if made.vectors == "image" else made.words
 
 
-def make_index(catalogue: Catalogue, args: IndexArgs) -> tuple[RetrievalIndex, list[str]]:
-    """The index of the items that have features, and the ids of those that have none."""
-    embedded = embed_items(catalogue, args)
+def make_index(catalogue: Catalogue, folder: Path | str, args: IndexArgs) -> Done:
+    """The index of all items that have features, and whose texts could be read."""
+    embedded = embed_items(catalogue, _reading(folder, args))
     plan = plan_of(args, rows=len(embedded.ids), width=embedded.vectors.shape[1])
     log.info("searching by %s: %s", plan.kind, plan.reason)
     index = RetrievalIndex.build(
@@ -158,33 +177,41 @@ def make_index(catalogue: Catalogue, args: IndexArgs) -> tuple[RetrievalIndex, l
         dtype=args.dtype,
         queries=embedded.queries,
     )
-    return index, embedded.missing
+    return Done(index, embedded.failures, embedded.progress, added=len(index))
 
 
 def update(
-    index: RetrievalIndex, changes: Changes, catalogue: Catalogue, args: IndexArgs
-) -> tuple[list[str], dict[str, int | bool]]:
-    """Bring an index up to date; the ids without features, and what was done, empty where there was nothing to do."""
-    missing: list[str] = []
+    index: RetrievalIndex, catalogue: Catalogue, folder: Path | str, args: IndexArgs, *, earlier: list[Failure]
+) -> Done:
+    """Bring an index up to date, `earlier` being the items that could not be put into it before."""
+    changes = changes_of(index.items, catalogue.table, vectors=args.vectors, words=args.words)
+    same = index.info.catalogue_fingerprint == catalogue.fingerprint and not args.retry_failed
+    unread = {failure.id: failure for failure in earlier if same and failure.stage == READ_STAGE}
+    failures = [unread[id] for id in changes.embed if id in unread]
     held = set(index.ids)
     gone = list(changes.gone)
+    embed = [id for id in changes.embed if id not in unread]
+    embedded = embed_items(catalogue, _reading(folder, args), ids=embed) if embed else None
     added = changed = 0
-    if changes.embed:
-        embedded = embed_items(catalogue, args, ids=changes.embed)
-        missing = embedded.missing
-        gone += [id for id in missing if id in held]
-        if embedded.ids:
-            index.upsert(embedded.vectors, rows_of(catalogue.table, embedded.ids))
-        added = sum(id not in held for id in embedded.ids)
-        changed = len(embedded.ids) - added
+    if embedded is not None:
+        failures += embedded.failures
+        gone += [failure.id for failure in embedded.failures if failure.id in held]
+        added, changed = _upsert(index, embedded, catalogue)
     if changes.keep:
         index.upsert(index.vectors_for(changes.keep), rows_of(catalogue.table, changes.keep))
+        changed += len(changes.keep)
     deleted = index.delete(gone) if gone else 0
-    changed += len(changes.keep)
-    compacted = compact(index, args)
-    if not (added or changed or deleted or compacted):
-        return missing, {}
-    return missing, {"added": added, "changed": changed, "deleted": deleted, "compacted": compacted}
+    progress = embedded.progress if embedded else Progress("index", total=len(catalogue))
+    return Done(index, failures, progress, added, changed, deleted, compact(index, args))
+
+
+def _upsert(index: RetrievalIndex, embedded: Embedded, catalogue: Catalogue) -> tuple[int, int]:
+    """How many items are new, and how many were there."""
+    held = set(index.ids)
+    if embedded.ids:
+        index.upsert(embedded.vectors, rows_of(catalogue.table, embedded.ids))
+    added = sum(id not in held for id in embedded.ids)
+    return added, len(embedded.ids) - added
 
 
 def compact(index: RetrievalIndex, args: IndexArgs) -> bool:
@@ -203,52 +230,51 @@ def plan_of(args: IndexArgs, *, rows: int, width: int) -> Plan:
     return plan_index(rows, width, kind=args.kind, memory_gib=round(memory_gib, 2))
 
 
-def embed_items(catalogue: Catalogue, args: IndexArgs, *, ids: Sequence[str] | None = None) -> Embedded:
-    """The vectors of all items, or of some."""
-    from fromage_model.bundle import bundle_config
-    from jobs.image_embeddings import image_embeddings
+def read_failures(folder: Path | str) -> list[Failure]:
+    """The items that could not be put into the index that is there."""
+    path = locate("index", folder) / FAILURES_FILE
+    return [Failure(**row) for row in pq.read_table(path).to_pylist()] if path.is_file() else []
 
-    bundle = name_for_workers("bundle", args.bundle)
-    threads = threads_each(args.workers, threads=args.threads)
-    with ray_session():
-        pictures = image_embeddings(
-            catalogue, bundle=bundle, features=args.features, ids=ids, workers=args.workers, threads=threads
+
+def write(done: Done, catalogue: Catalogue, folder: Path | str, report: Report) -> None:
+    """Put the index, its failures and the page about it in their place."""
+    with publishing(folder, marker=INFO_FILE) as scratch:
+        done.index.write(scratch)
+        write_failures(scratch, done.failures)
+        rows = catalogue.table.take(spread(len(catalogue))).select(["id", "image", "caption"]).to_pylist()
+        write_page(
+            scratch,
+            figures=report.as_dict(),
+            points=done.progress.points,
+            reasons=Counter(failure.error for failure in done.failures),
+            samples=samples_of(rows, catalogue.folder),
         )
-        if args.vectors == "image" or not pictures.ids:
-            return Embedded(pictures.ids, pictures.vectors, None, pictures.missing, pictures.fingerprint)
-        items = rows_of(catalogue.table, pictures.ids)
-        texts = texts_of(items, prompt=bundle_config(bundle).caption_prompt, words=args.words)
-        width = pictures.vectors.shape[1]
-        told = read_texts(texts, width=width, bundle=bundle, workers=args.workers, threads=threads)
-    vectors = item_vectors(pictures.vectors, told, kind=args.vectors, picture_share=args.picture_share)
-    apart = told[told.any(axis=1)] if args.vectors == "both" else told[:0]
-    return Embedded(pictures.ids, vectors, apart if len(apart) else None, pictures.missing, pictures.fingerprint)
 
 
-def _report(
-    index: RetrievalIndex,
-    catalogue: Catalogue,
-    missing: Sequence[str],
-    folder: Path,
-    watch: Stopwatch,
-    *,
-    skipped: bool,
-    **did: Any,
-) -> Report:
+def _reading(folder: Path | str, args: IndexArgs) -> Reading:
+    given = {name: getattr(args, name) for name in Reading.__dataclass_fields__ if name != "work"}
+    return Reading(**given, work=work_folder(folder))
+
+
+def _report(done: Done, catalogue: Catalogue, folder: Path | str, args: IndexArgs, *, skipped: bool) -> Report:
+    index = done.index
     measured = index.info.measured
+    did = {name: getattr(done, name) for name in ("added", "changed", "deleted", "compacted")}
     return Report(
         "index",
         rows_in=len(catalogue),
         rows_out=len(index),
-        rows_failed=len(missing),
-        seconds=watch.seconds,
+        rows_failed=len(done.failures),
+        seconds=done.progress.seconds,
         output=folder,
+        max_failed=args.max_failed,
         fingerprint=index.fingerprint,
         skipped=skipped,
         kind=index.kind,
         reason=index.info.reason,
         recall_at_10=measured.recall_at_10 if measured else 1.0,
-        **did,
+        peak_rss_mb=done.progress.peak_rss_mb,
+        **({} if skipped else did),
     )
 
 

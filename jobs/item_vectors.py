@@ -3,7 +3,6 @@
 Shapes: N items, S shared width.
 """
 
-from collections.abc import Sequence
 from typing import Literal, get_args
 
 import numpy as np
@@ -26,27 +25,11 @@ def texts_of(items: pa.Table, *, prompt: str, words: int) -> list[list[str]]:
     ]
 
 
-def read_texts(texts: Sequence[Sequence[str]], *, width: int, bundle: str, workers: int, threads: int) -> np.ndarray:
-    """(N, S): of each item the mean of its texts' embeddings at [RET], of length 1; zeros for one without texts.
-
-    `width` is S. Needs a Ray that runs.
-    """
-    from jobs.text_embeddings import text_embeddings
-
-    told = np.zeros((len(texts), width), dtype=np.float32)
-    rows = np.array([row for row, own in enumerate(texts) for _ in own], dtype=np.int64)
-    if not len(rows):
-        return told
-    read = text_embeddings([text for own in texts for text in own], bundle=bundle, workers=workers, threads=threads)
-    np.add.at(told, rows, read)
-    lengths = np.linalg.norm(told, axis=1, keepdims=True)
-    return np.divide(told, lengths, out=np.zeros_like(told), where=lengths > 0)
-
-
 def item_vectors(pictures: np.ndarray, told: np.ndarray, *, kind: VectorKind, picture_share: float) -> np.ndarray:
     """Embeddings of pictures (N, S) and of texts (N, S) -> what items are found by, of length 1.
 
-    `picture_share` is what the picture counts in `both`. An item without texts is found by its picture in any case.
+    `told` is zero in the row of an item without texts, which is found by its picture in any case. `picture_share` is
+    what the picture counts in `both`.
     """
     if kind == "image":
         return pictures

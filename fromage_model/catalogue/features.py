@@ -93,15 +93,13 @@ def read_features(name: str | Path, *, view: str = FULL_VIEW) -> Features:
         raise CatalogueError(f"{folder} holds no features: it has no {INFO_FILE}")
     ids: list[str] = []
     parts: list[np.ndarray] = []
-    rows = 0
     for table in read_shards(folder, info):
-        rows += table.num_rows
         table = table.filter(pc.equal(table["view"], view))
         ids += table["id"].to_pylist()
         flat = table["vector"].combine_chunks().flatten()
         parts.append(np.asarray(flat, dtype=np.float32).reshape(-1, info.width))
-    if rows != info.rows + info.view_rows or (view == FULL_VIEW and len(ids) != info.rows):
-        raise CatalogueError(f"{folder}: expected {info.rows + info.view_rows} features, found {rows}")
+    if view == FULL_VIEW and len(ids) != info.rows:
+        raise CatalogueError(f"{folder}: expected {info.rows} features of whole pictures, found {len(ids)}")
     vectors = np.concatenate(parts) if parts else np.empty((0, info.width), dtype=np.float32)
     order = sorted(range(len(ids)), key=ids.__getitem__)
     in_order = order == list(range(len(ids)))
@@ -109,8 +107,12 @@ def read_features(name: str | Path, *, view: str = FULL_VIEW) -> Features:
 
 
 def read_shards(folder: Path, info: FeaturesInfo) -> Iterator[pa.Table]:
-    """The shards of a folder, one at a time. Raises CatalogueError where one has other columns, or a null."""
+    """The shards of a folder, one at a time.
+
+    Raises CatalogueError where one has other columns, or a null, and at the end where rows are missing or too many.
+    """
     schema = features_schema(info.width, info.dtype, hashed=info.hashed)
+    rows = 0
     for shard in sorted(folder.glob(SHARD_PATTERN)):
         try:
             table = pq.read_table(shard, schema=schema)
@@ -118,7 +120,10 @@ def read_shards(folder: Path, info: FeaturesInfo) -> Iterator[pa.Table]:
             raise CatalogueError(f"{folder}: a shard does not hold features of width {info.width}: {error}") from error
         if table["vector"].null_count:
             raise CatalogueError(f"{folder}: expected features, found {table['vector'].null_count} nulls")
+        rows += table.num_rows
         yield table
+    if rows != info.rows + info.view_rows:
+        raise CatalogueError(f"{folder}: expected {info.rows + info.view_rows} features, found {rows}")
 
 
 class FeaturesWriter:

@@ -27,7 +27,7 @@ from fromage_model.index.info import FORMAT, IndexInfo, read_info
 from fromage_model.index.items import ItemRows, checked_items
 from fromage_model.index.measure import measure, search
 from fromage_model.index.plan import Plan
-from fromage_model.index.storage import Segment, Stored, read_index, write_index
+from fromage_model.index.storage import Segment, Stored, read_index, write_files, write_index
 from fromage_model.index.vectors import VectorRows, check_lengths, checked_vectors
 
 log = logging.getLogger(__name__)
@@ -120,6 +120,10 @@ class RetrievalIndex:
         self.info = replace(self.info, format=FORMAT)
         self._stored = replace(self._stored, segments=write_index(folder, self.info, self._stored))
         return folder
+
+    def write(self, folder: Path) -> None:
+        """The files alone, into a folder that the caller puts in its place. Raises RetrievalIndexError as `save`."""
+        write_files(folder, replace(self.info, format=FORMAT), self._stored)
 
     def upsert(self, vectors: np.ndarray, items: pa.Table) -> None:
         """Add items with their unit vectors (N', S); an item whose id is there already is replaced.

@@ -4,11 +4,11 @@
     run = DurableRun.open(folder, job="embed", settings={"encoder": ...}, source=catalogue.fingerprint, rows=[rows])
     with ray_session():
         run.process([Stage(Decode, {...}, num_cpus=1, workers=(1, 4)), Stage(Encode, {...}, num_gpus=1)], on_shard=...)
-    for table in run.tables(): ...      # what the last stage gave, in the order of the rows, each shard verified
+    for table in run.tables(): ...      # what the last stage gave, shard by shard, each verified
     run.write_failures(artefact)        # failures.parquet
     run.remove()                        # once the artefact is in its place
 
-*Rows.* Any tables with a column `row` (int64, unique, rising; by convention counted from 1 in the order of the feed);
+*Rows.* Any tables with a column `row` (int64, unique; by convention counted from 1 in the order of the feed);
 `id` and `image`, where they are, are named in the failures table. Every `shard_rows` rows are one shard, so the same
 rows give the same shards. Rows lie in work.parquet: neither the driver nor Ray ever holds more than a few shards.
 

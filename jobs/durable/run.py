@@ -218,7 +218,7 @@ class DurableRun:
                     yield ShardDone(**json.loads(done))
 
     def tables(self) -> Iterator[pa.Table]:
-        """The rows that are well of each finished shard, in the order of the rows.
+        """The rows that are well of each finished shard, sorted by `row` within it.
 
         Raises WriteError for a damaged shard.
         """

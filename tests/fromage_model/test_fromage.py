@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fromage_model.errors import ConfigError, InvalidInput
+from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.fromage import MAX_SCALE, Fromage
 from fromage_model.prompts import Picture
 from tests.fromage_model import reference, tiny
@@ -109,6 +109,21 @@ def test_text_embeddings_are_those_at_ret_in_the_order_of_the_texts(model):
     for row, text in zip(found, CAPTIONS, strict=True):
         ids = [*model.tokens.start_ids, *model.tokens.encode(text), model.tokens.ret_id]
         torch.testing.assert_close(row, reference.embedding_at(model, [ids]).detach(), atol=1e-4, rtol=0)
+
+
+def test_texts_that_begin_alike_are_read_as_if_each_were_alone(model):
+    texts = [f"like this {text}" for text in (*CAPTIONS, "", "x", "y") for _ in range(8)]
+    found = model.text_embeddings(texts, batch_size=5)
+    alone = torch.cat([model.text_embeddings([text]) for text in texts[::8]])
+    torch.testing.assert_close(found[::8], alone, atol=1e-4, rtol=0)
+    torch.testing.assert_close(found[7::8], alone, atol=1e-4, rtol=0)
+    assert model.text_embeddings([]).shape == (0, model.shared_width)
+
+
+def test_a_text_that_does_not_fit_is_told_before_it_is_read(model):
+    model.check_text("shoes")
+    with pytest.raises(PromptTooLong, match="with 1 after it; together at most"):
+        model.check_text("shoes " * model.lm.max_positions)
 
 
 def test_a_picture_before_ret_moves_its_embedding(chat_model):

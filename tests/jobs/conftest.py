@@ -1,10 +1,16 @@
-"""The small world of `tiny.py`, written once for all tests of jobs that need a bundle."""
+"""The small world of `tiny.py`, written once for all tests of jobs that need a bundle, and what indexes it."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
+from fromage_model.bundle import load_projection
+from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.features import read_features
+from fromage_model.index import RetrievalIndex
+from jobs.index import IndexArgs
 from tests.jobs import tiny
 
 
@@ -29,3 +35,45 @@ def tiny_world(tmp_path_factory) -> World:
         catalogue=folder / "squares",
         features=tiny.write_random_features(folder / "features", catalogue),
     )
+
+
+@pytest.fixture
+def index_args(tiny_world, tmp_path) -> Callable[..., IndexArgs]:
+    """Options that index the tiny catalogue by its pictures into `tmp_path / "index"`, and whatever is changed."""
+
+    def of(**changes) -> IndexArgs:
+        settings = {
+            "catalogue": str(tiny_world.catalogue),
+            "bundle": str(tiny_world.bundle),
+            "features": str(tiny_world.features),
+            "out": str(tmp_path / "index"),
+            "vectors": "image",
+            "threads": 1,
+        }
+        return IndexArgs(**(settings | changes))
+
+    return of
+
+
+@pytest.fixture
+def whole_index(tiny_world, tmp_path) -> None:
+    """What the job would write there, made without it."""
+    catalogue = Catalogue.open(tiny_world.catalogue)
+    projection = load_projection(str(tiny_world.bundle))
+    RetrievalIndex.build(
+        projection.embed(read_features(tiny_world.features).of(catalogue.table["id"].to_pylist())),
+        catalogue.table,
+        fingerprint=projection.fingerprint,
+        catalogue=catalogue.name,
+        catalogue_fingerprint=catalogue.fingerprint,
+    ).save(tmp_path / "index")
+
+
+@pytest.fixture
+def nothing_embedded(monkeypatch) -> None:
+    """Fails the test where the job embeds anything."""
+
+    def embeds(*args, **options):
+        raise AssertionError("items were embedded")
+
+    monkeypatch.setattr("jobs.index.embed_items", embeds)

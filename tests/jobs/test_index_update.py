@@ -19,37 +19,9 @@ MORE = (*tiny.COLOURS, "cyan", "coral")
 
 
 @pytest.fixture
-def world(tiny_world, tmp_path):
-    """The tiny catalogue's index of pictures, and an `args` to bring it up to date."""
-    catalogue = Catalogue.open(tiny_world.catalogue)
-    projection = load_projection(str(tiny_world.bundle))
-    RetrievalIndex.build(
-        projection.embed(read_features(tiny_world.features).of(catalogue.table["id"].to_pylist())),
-        catalogue.table,
-        fingerprint=projection.fingerprint,
-        catalogue=catalogue.name,
-        catalogue_fingerprint=catalogue.fingerprint,
-    ).save(tmp_path / "index")
-
-    def args(**changes) -> IndexArgs:
-        settings = {
-            "catalogue": str(tiny_world.catalogue),
-            "bundle": str(tiny_world.bundle),
-            "features": str(tiny_world.features),
-            "out": str(tmp_path / "index"),
-            "vectors": "image",
-        }
-        return IndexArgs(**(settings | changes))
-
-    return args
-
-
-@pytest.fixture
-def no_ray(monkeypatch):
-    def started():
-        raise AssertionError("Ray was started")
-
-    monkeypatch.setattr("jobs.index.ray_session", started)
+def world(whole_index, index_args):
+    """Options that bring the tiny catalogue's index of pictures up to date."""
+    return index_args
 
 
 def rewritten(catalogue, folder, **columns) -> Catalogue:
@@ -75,7 +47,6 @@ def features_of_both(before, now, folder):
     return folder
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_new_items_are_added_and_those_that_are_gone_are_not_found(world, tiny_world, tmp_path):
     now = tiny.write_squares(tmp_path / "now", colours=MORE[1:])
     features = str(features_of_both(tiny_world.features, now, tmp_path / "features"))
@@ -91,7 +62,7 @@ def test_new_items_are_added_and_those_that_are_gone_are_not_found(world, tiny_w
     assert main(world(catalogue=str(tmp_path / "now"), features=features)).as_dict()["skipped"]
 
 
-@pytest.mark.usefixtures("no_ray")
+@pytest.mark.usefixtures("nothing_embedded")
 def test_other_columns_are_brought_up_to_date_without_embedding_anything(world, tiny_world, tmp_path):
     """Not even the fingerprint of the catalogue tells of them, but filters and links depend on them."""
     before = Catalogue.open(tiny_world.catalogue)
@@ -105,7 +76,7 @@ def test_other_columns_are_brought_up_to_date_without_embedding_anything(world, 
     assert {hit.id for hit in hits} == set(now.table["id"].to_pylist()[:2])
 
 
-@pytest.mark.usefixtures("no_ray")
+@pytest.mark.usefixtures("nothing_embedded")
 def test_an_index_is_compacted_above_a_share_of_tombstones_or_when_told_to(world, tiny_world, tmp_path):
     catalogue = Catalogue.open(tiny_world.catalogue)
     rewritten(catalogue, tmp_path / "worn", brand=["Acme"] * 6 + [None] * 6)
@@ -119,7 +90,7 @@ def test_an_index_is_compacted_above_a_share_of_tombstones_or_when_told_to(world
     assert (info.segments, info.tombstones, info.rows) == ((12,), 0, 12)
 
 
-@pytest.mark.usefixtures("no_ray")
+@pytest.mark.usefixtures("nothing_embedded")
 def test_another_kind_is_made_of_what_is_there_and_its_recall_is_reported(world, tmp_path):
     report = main(world(kind="hnsw")).as_dict()
     assert (report["kind"], report["compacted"], report["recall_at_10"]) == ("hnsw", True, 1.0)
@@ -130,7 +101,6 @@ def test_another_kind_is_made_of_what_is_there_and_its_recall_is_reported(world,
     assert RetrievalIndex.load(tmp_path / "index").kind == "hnsw"
 
 
-@pytest.mark.usefixtures("ray_session")
 def test_a_changed_item_that_has_lost_its_features_leaves_the_index(world, tiny_world, tmp_path):
     catalogue = Catalogue.open(tiny_world.catalogue)
     digests = catalogue.table["image_sha256"].to_pylist()

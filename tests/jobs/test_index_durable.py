@@ -1,0 +1,119 @@
+"""jobs.index killed on the way goes on where it was, and a text that can't be read is a failure of its item alone."""
+
+import logging
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pyarrow.parquet as pq
+import pytest
+
+from fromage_model.catalogue import Catalogue
+from fromage_model.errors import CatalogueError, SettingsDiffer
+from fromage_model.index import RetrievalIndex
+from jobs.durable import work_folder
+from jobs.index import main
+from tests.jobs import tiny
+
+MANY = [f"#{number:06x}" for number in range(240)]
+SHARD_ROWS = 4
+# The tiny LM has 512 positions, and its tokenizer next to one token for each character.
+TOO_LONG = "a very long story " * 60
+
+
+@pytest.fixture
+def captioned(tiny_world, tmp_path, index_args):
+    """Options that index a catalogue of squares with these captions by caption and picture."""
+
+    def of(colours=tiny.COLOURS, captions=None, **changes):
+        catalogue = tiny.write_squares(tmp_path / "captioned", colours=colours, captions=captions or {})
+        features = tiny.write_random_features(tmp_path / "captioned features", catalogue)
+        settings = {"catalogue": str(catalogue.folder), "features": str(features), "vectors": "both"}
+        return index_args(**(settings | {"shard_rows": SHARD_ROWS} | changes))
+
+    return of
+
+
+def command_of(args) -> list[str]:
+    named = ("catalogue", "bundle", "features", "out", "vectors", "shard_rows", "threads")
+    options = [word for name in named for word in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
+    return [sys.executable, "-m", "jobs.index", *options]
+
+
+def kill_after_two_shards(args) -> int:
+    """Kills the driver when two shards are done; how many are then."""
+    work = Path(work_folder(args.out))
+    driver = subprocess.Popen(command_of(args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
+    deadline_s = time.monotonic() + 240
+    while len(list(work.glob("shard-*.json"))) < 2:
+        assert driver.poll() is None
+        assert time.monotonic() < deadline_s
+        time.sleep(0.005)
+    driver.send_signal(signal.SIGKILL)
+    driver.wait()
+    return len(list(work.glob("shard-*.json")))
+
+
+def test_a_killed_driver_goes_on_and_ends_with_the_index_of_an_undisturbed_run(
+    ray_session, captioned, tmp_path, caplog
+):
+    args = captioned(MANY)
+    finished = kill_after_two_shards(args)
+    assert 2 <= finished < len(MANY) // SHARD_ROWS
+    assert not (tmp_path / "index").exists()
+    with caplog.at_level(logging.INFO):
+        report = main(args).as_dict()
+    assert f"going on, {finished * SHARD_ROWS} of {len(MANY)} rows are done" in caplog.text
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (len(MANY), len(MANY), 0)
+    assert not Path(work_folder(args.out)).exists()
+    undisturbed = captioned(MANY, out=str(tmp_path / "undisturbed"))
+    main(undisturbed)
+    found, expected = RetrievalIndex.load(args.out), RetrievalIndex.load(undisturbed.out)
+    assert found.ids == expected.ids
+    np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
+
+
+def test_a_text_too_long_for_the_lm_is_a_failure_and_the_others_are_found(ray_session, captioned, tmp_path):
+    args = captioned(captions={"green": TOO_LONG})
+    catalogue = Catalogue.open(args.catalogue)
+    report = main(args).as_dict()
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (12, 11, 1)
+    (failure,) = pq.read_table(tmp_path / "index" / "failures.parquet").to_pylist()
+    green = catalogue.items()[tiny.COLOURS.index("green")]
+    assert (failure["row"], failure["id"], failure["image"]) == (2, green.id, green.image)
+    assert (failure["stage"], failure["error"]) == ("read", "PromptTooLong")
+    assert "together at most 512 fit" in failure["message"]
+    assert green.id not in RetrievalIndex.load(args.out)
+    assert "PromptTooLong" in (tmp_path / "index" / "report.html").read_text()
+
+
+def test_what_can_not_be_read_is_read_again_when_that_is_asked_for_or_it_changed(
+    ray_session, captioned, tmp_path, monkeypatch
+):
+    args = captioned(captions={"green": TOO_LONG})
+    main(args)
+    again = main(args).as_dict()
+    assert (again["skipped"], again["rows_failed"]) == (True, 1)
+    asked = main(captioned(captions={"green": TOO_LONG}, retry_failed=True)).as_dict()
+    assert (asked["skipped"], asked["rows_failed"]) == (True, 1)
+    changed = main(captioned(captions={"green": "green square"})).as_dict()
+    assert (changed["skipped"], changed["added"], changed["rows_out"], changed["rows_failed"]) == (False, 1, 12, 0)
+    assert pq.read_table(tmp_path / "index" / "failures.parquet").num_rows == 0
+
+
+def test_work_begun_with_other_settings_is_refused_by_name(ray_session, captioned):
+    kill_after_two_shards(captioned(MANY))
+    with pytest.raises(SettingsDiffer, match=r"words: 4 then, 0 now.*--force"):
+        main(captioned(MANY, words=0))
+    assert main(captioned(MANY[:8], words=0, force=True)).as_dict()["rows_out"] == 8
+
+
+def test_texts_none_of_which_can_be_read_make_no_index(ray_session, captioned, tmp_path):
+    args = captioned(tiny.COLOURS[:2], {"red": TOO_LONG, "green": TOO_LONG})
+    with pytest.raises(CatalogueError, match=r"no text of the 2 items of captioned could be read.*at most 512"):
+        main(args)
+    assert not (tmp_path / "index").exists()
