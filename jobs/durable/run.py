@@ -196,7 +196,8 @@ class DurableRun:
             blocks = [pa.table({SHARD: pa.array([shard], pa.int64()), WORKERS: ["{}"]}) for shard in shards]
             rows = ray.data.from_arrow(blocks)
             for position, stage in enumerate(stages):
-                rows = rows.map_batches(
+                # Not map_batches, which asks for a batch size where there is a GPU: here a batch is a block, one shard.
+                rows = rows.map_batches_internal(
                     Guard,
                     fn_constructor_kwargs={
                         "plan": plan,

@@ -135,6 +135,20 @@ def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp
     assert {name: (folder / name).stat().st_mtime_ns for name in finished} == finished
 
 
+def test_a_pool_grows_while_rows_wait_and_its_workers_share_a_gpu_that_decoding_leaves_alone(tmp_path):
+    command = [sys.executable, "-m", "tests.jobs.durable_pools", str(tmp_path / "run")]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(done.stdout.splitlines()[-1])
+    assert [row["row"] for row in rows] == list(range(1, 41))
+    decoded, computed = ({row[name] for row in rows} for name in ("decoded", "computed"))
+    assert (len(decoded), len(computed)) == (1, 2)
+    assert {worker.partition(":")[2] for worker in decoded} == {"0"}
+    assert {worker.partition(":")[2] for worker in computed} == {"0.5"}
+    assert {worker.partition(":")[0] for worker in decoded}.isdisjoint(worker.partition(":")[0] for worker in computed)
+
+
 def test_a_shard_that_can_not_be_written_and_a_wrong_setting_stop_the_run(ray_session, tmp_path):
     run = begin(tmp_path / "run")
     with pytest.raises(WriteError, match=r"shard-000000\.parquet can't be written: Is a directory"):
