@@ -5,13 +5,15 @@ by fsspec URI.
 """
 
 import hashlib
+import json
+import logging
 import os
 import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from fromage_model.errors import ConfigError, MissingArtefact
 
@@ -29,8 +31,13 @@ COMMANDS: dict[Kind, str] = {
     "features": "python -m jobs.embed",
     "index": "python -m jobs.index",
 }
+# What of an artefact in a store is read from there when it is wanted: a million pictures, of which one is shown.
+LEFT_BEHIND: dict[Kind, tuple[str, ...]] = {"catalogue": ("images",)}
+STATE_FILE = ".fetched.json"
 SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
 READ_SIZE_BYTES = 1 << 20
+
+log = logging.getLogger(__name__)
 
 
 def home() -> Path:
@@ -46,14 +53,15 @@ def is_uri(name: str | Path) -> bool:
 def place(kind: Kind, name: str | Path) -> Path:
     """The folder that a job writes for `name`: a bare name goes under `home()`, anything else is a path."""
     if is_uri(name):
-        raise MissingArtefact(f"{name}: artefacts are written to a local folder or under a name, not to a URI")
+        raise MissingArtefact(f"{name}: a {kind} is written here to a local folder or under a name, not to a URI")
     return Path(name).expanduser() if _is_path(name) else home() / FOLDERS[kind] / str(name)
 
 
 def locate(kind: Kind, name: str | Path) -> Path:
-    """The local folder of an existing artefact, given its name, its folder, or a URI (downloaded once).
+    """The local folder of an existing artefact, given its name, its folder, or a URI (downloaded when it has changed).
 
-    A name is looked for among the shipped bundles, then under `home()`, then as a folder of the working directory.
+    A name is looked for among the shipped bundles, then under `home()`, then as a folder of the working directory. The
+    pictures of a catalogue in a store stay there.
     Raises MissingArtefact, which says what was looked for, where, and the command that makes it.
     """
     if is_uri(name):
@@ -129,21 +137,50 @@ def _replace(path: Path, scratch: Path) -> None:
 
 
 def _download(kind: Kind, uri: str) -> Path:
-    """The folder behind `uri`, copied once to `home()/remote/`; imported late because fsspec is slow to import."""
-    import fsspec
+    """The folder behind `uri`, copied to `home()/remote/` unless the copy that is there is of the same state.
+
+    Of a catalogue in a store without its pictures. Where nobody answers, the copy that is there is good enough.
+    """
+    from fromage_model.remote import is_store, open_filesystem
+
+    left = LEFT_BEHIND.get(kind, ()) if is_store(uri) else ()
 
     folder = home() / "remote" / hashlib.sha256(uri.rstrip("/").encode()).hexdigest()[:32]
-    if folder.is_dir():
-        return folder
     try:
-        filesystem, remote = fsspec.core.url_to_fs(uri)
-        if not filesystem.isdir(remote):
-            raise _missing(kind, uri, [uri])
+        filesystem, remote = open_filesystem(uri.rstrip("/"))
+        found = filesystem.ls(remote, detail=True)
+        entries = {entry["name"].rstrip("/").rpartition("/")[2]: entry for entry in found}
+        if not entries or any(entry["name"].strip("/") == remote.strip("/") for entry in found):
+            raise FileNotFoundError(uri)
+        state = _state(entries)
+        if _remembered(folder) == state:
+            return folder
         with writing(folder) as scratch:
-            filesystem.get(remote.rstrip("/") + "/", f"{scratch}/", recursive=True)
+            for name, entry in entries.items():
+                if entry["type"] == "directory" and name not in left:
+                    filesystem.get(f"{remote}/{name}/", f"{scratch / name}/", recursive=True)
+                elif entry["type"] == "file" and name:
+                    filesystem.get_file(f"{remote}/{name}", str(scratch / name))
+            (scratch / STATE_FILE).write_text(state)
+    except (FileNotFoundError, NotADirectoryError) as error:
+        raise _missing(kind, uri, [uri]) from error
     except (OSError, ValueError, ImportError) as error:
-        raise MissingArtefact(f"the {kind} {uri} could not be fetched: {error}") from error
+        if not folder.is_dir():
+            raise MissingArtefact(f"the {kind} {uri} could not be fetched: {error}") from error
+        log.warning("%s does not answer (%s); going on with the copy of it in %s", uri, error, folder)
     return folder
+
+
+def _state(entries: dict[str, dict[str, Any]]) -> str:
+    """What changes when a file of the folder does: sizes, and what the store tells of times and contents."""
+    told = ("type", "size", "mtime", "LastModified", "updated", "created", "ETag", "etag", "md5Hash")
+    files = [[name, *(str(entries[name].get(key)) for key in told)] for name in sorted(entries)]
+    return json.dumps([file for file in files if file[1] == "file"])
+
+
+def _remembered(folder: Path) -> str | None:
+    path = folder / STATE_FILE
+    return path.read_text() if path.is_file() else None
 
 
 def _missing(kind: Kind, name: str | Path, candidates: list) -> MissingArtefact:

@@ -18,10 +18,8 @@ from typing import Any
 
 import pyarrow as pa
 
-from fromage_model.artefacts import is_uri
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.table import FAILURES_FILE
-from fromage_model.errors import ConfigError
 from fromage_model.messages import Sampling
 from jobs.caption_failures import CAPTIONS_FOLDER, Failures
 from jobs.caption_stages import ShowPictures, WeighCaptions, WriteCaptions
@@ -29,7 +27,6 @@ from jobs.captioned import Captioned, Key, captions_in, is_blank, write_captions
 from jobs.durable import DurableRun, Stage, work_folder
 from jobs.kept_captions import KeptCaptions
 from jobs.options import check_options
-from jobs.picture_stages import where
 from jobs.report import Progress, Report, ray_session, run
 from jobs.workers import name_for_workers
 
@@ -43,7 +40,7 @@ class CaptionArgs:
     """Write captions for a catalogue's pictures."""
 
     catalogue: str = "openmoji"
-    """Catalogue whose items get captions: a name or a folder."""
+    """Catalogue whose items get captions: a name, a folder, or a URI that can be written to."""
     captioner: str = "default"
     """What writes: a bundle, an image-text-to-text model of transformers (hub id or folder), or
     'llama-adapter:LLAMA_DIR,CHECKPOINT,CLIP'."""
@@ -103,10 +100,8 @@ class CaptionArgs:
 def main(args: CaptionArgs) -> Report:
     """Write the captions that are missing. Raises FromageError for what the user can put right."""
     Sampling(temperature=args.temperature, top_p=args.top_p, seed=args.seed)
-    if is_uri(args.catalogue):
-        raise ConfigError(f"catalogue {args.catalogue}: captions are written into a local catalogue; copy it first")
     catalogue = Catalogue.open(args.catalogue)
-    beside = f"{catalogue.folder}.captions"
+    beside = beside_of(catalogue)
     lacking = wanted_ids(catalogue, everything=args.all)
     settings = settings_of(args) if lacking else {}
     kept = KeptCaptions(beside, settings)
@@ -144,6 +139,11 @@ def main(args: CaptionArgs) -> Report:
     return report
 
 
+def beside_of(catalogue: Catalogue) -> str:
+    """What the work on a catalogue's captions is beside: nobody who reads the catalogue looks there."""
+    return f"{catalogue.uri or catalogue.folder}.captions"
+
+
 def wanted_ids(catalogue: Catalogue, *, everything: bool) -> list[str]:
     """The items without a caption, or all, in the order of the catalogue."""
     pairs = zip(catalogue.table["id"].to_pylist(), catalogue.table["caption"].to_pylist(), strict=True)
@@ -161,7 +161,7 @@ def _begin(
     args: CaptionArgs, catalogue: Catalogue, keys: Mapping[str, Key], kept: KeptCaptions, *, settings: dict[str, Any]
 ) -> DurableRun:
     """The work on the items of these ids, less those whose captions an interrupted run has left."""
-    folder = work_folder(f"{catalogue.folder}.captions")
+    folder = work_folder(beside_of(catalogue))
     run: dict[str, Any] = {"job": "caption", "settings": settings, "shard_rows": args.shard_rows}
     if args.force:
         kept.forget()
@@ -179,7 +179,7 @@ def rows_of(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
     for start in range(0, len(catalogue), ROWS_PER_TABLE):
         items = catalogue.table.slice(start, ROWS_PER_TABLE).select(["id", "image", "image_sha256"]).to_pylist()
         rows = [
-            {"row": row, "place": where(catalogue, item)} | item
+            {"row": row, "place": catalogue.image_place(item["id"])} | item
             for row, item in enumerate(items, start=start + 1)
             if item["id"] in wanted
         ]
@@ -257,7 +257,7 @@ def _report(
         rows_out=rows - len(failures.by_id),
         rows_failed=len(failures.by_id),
         seconds=progress.seconds,
-        output=catalogue.folder,
+        output=catalogue.uri or catalogue.folder,
         max_failed=args.max_failed,
         judged_rows=len(catalogue),
         failures=f"{CAPTIONS_FOLDER}/{FAILURES_FILE}",

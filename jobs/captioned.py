@@ -14,7 +14,6 @@ from typing import Any
 
 import pyarrow as pa
 
-from fromage_model.artefacts import writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import (
     CAPTION_ATTRIBUTES,
@@ -25,6 +24,7 @@ from fromage_model.catalogue.schema import (
 )
 from fromage_model.catalogue.table import INFO_FILE, SHARD_PATTERN, fingerprint, write_items
 from jobs.caption_failures import CAPTIONS_FOLDER, Failures
+from jobs.durable.publish import publishing
 from jobs.progress import Progress
 from jobs.report_page import samples_of, spread, write_page
 
@@ -105,7 +105,7 @@ def write_captions(
     table, places = with_captions(catalogue.table, captioned, by=by, everything=everything)
     if left := len(captioned.by_item) - len(places):
         log.warning("%d captions are of items that have changed, or gone, meanwhile, and are left out", left)
-    with writing(catalogue.folder, marker=INFO_FILE) as scratch:
+    with publishing(catalogue.uri or catalogue.folder, marker=INFO_FILE) as scratch:
         link_others(catalogue.folder, scratch)
         write_items(scratch, table)
         info = catalogue.info | {"fingerprint": fingerprint(table)}
@@ -114,14 +114,14 @@ def write_captions(
         folder.mkdir()
         failures.write(folder, catalogue)
         sample = table.take(pa.array([places[place] for place in spread(len(places))], pa.int64()))
-        rows = sample.select(["id", "image", "caption", "attributes"]).to_pylist()
+        rows = sample.select(["id", "caption", "attributes"]).to_pylist()
         notes = [{"note": note(dict(row["attributes"] or ()))} for row in rows]
         write_page(
             folder,
             figures=figures,
             points=progress.points,
             reasons=failures.reasons,
-            samples=samples_of([row | extra for row, extra in zip(rows, notes, strict=True)], catalogue.folder),
+            samples=samples_of([row | extra for row, extra in zip(rows, notes, strict=True)], catalogue.image_bytes),
         )
 
 

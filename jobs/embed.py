@@ -3,7 +3,7 @@
 Pictures are decoded on CPUs while others go through the encoder. What is done is kept: killed, the job goes on where it
 was, and after the catalogue changed it looks at new and changed pictures alone. A picture that can't be read goes to
 failures.parquet with its reason. On a cluster, the catalogue's folder and that of the features must be the same on
-every node. Knows nothing of the language model or of bundles: features depend on the encoder alone.
+every node, or URIs. Knows nothing of the language model or of bundles: features depend on the encoder alone.
 
     python -m jobs.embed --catalogue openmoji --encoder efficientnet-lite0
 """
@@ -30,7 +30,7 @@ from jobs.durable import DurableRun, Stage, work_folder
 from jobs.durable.publish import check_target, publishing, target
 from jobs.earlier_features import Earlier, computed_in, up_to_date
 from jobs.options import check_options
-from jobs.picture_stages import DecodePictures, EncodePictures, views_of, where
+from jobs.picture_stages import DecodePictures, EncodePictures, views_of
 from jobs.report import Progress, Report, ray_session, run
 from jobs.report_page import samples_of, spread, write_page
 
@@ -150,7 +150,7 @@ def _write_page(scratch: Path, report: Report, progress: Progress, work: Durable
         figures=report.as_dict(),
         points=progress.points,
         reasons=work.reasons,
-        samples=samples_of(rows, catalogue.folder),
+        samples=samples_of(rows, catalogue.image_bytes),
     )
 
 
@@ -159,7 +159,7 @@ def _rows(catalogue: Catalogue, *, leave: frozenset[str]) -> Iterator[pa.Table]:
     for start in range(0, len(catalogue), ROWS_PER_TABLE):
         items = catalogue.table.slice(start, ROWS_PER_TABLE).select(["id", "image", "image_sha256"]).to_pylist()
         rows = [
-            {"row": row} | item | {"place": where(catalogue, item)}
+            {"row": row} | item | {"place": catalogue.image_place(item["id"])}
             for row, item in enumerate(items, start=start + 1)
             if item["id"] not in leave
         ]

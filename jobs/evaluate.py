@@ -9,9 +9,7 @@ Ends with one JSON line on stdout; the tables before it are for people.
     python -m jobs.evaluate --bundle default --catalogue openmoji --queries --verbose
 """
 
-import json
 import logging
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,6 +21,7 @@ from tyro.constructors import PrimitiveConstructorSpec
 from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError, FingerprintMismatch
+from jobs.durable.publish import write_json
 from jobs.evaluation.quality_set import QualitySet, read_quality_set
 from jobs.report import Report, Stopwatch, ray_session, run
 from jobs.workers import name_for_workers, threads_each
@@ -72,12 +71,12 @@ class EvaluateArgs:
     """With --queries: tokens that a reply may have; products that would come after them do not count."""
     repetition_penalty: float = 1.2
     """With --queries: divides the score of words already written, as the served chat does; 1 for none."""
-    details: Path | None = None
-    """With --queries: file for each message, what came and what the chat said, as JSON."""
+    details: str | None = None
+    """With --queries: file or URI for each message, what came and what the chat said, as JSON."""
     verbose: bool = False
     """With --queries: print each message and what came."""
-    out: Path | None = None
-    """File for the metrics as JSON. Without it, one under `evaluations` in the cache."""
+    out: str | None = None
+    """File or fsspec URI for the metrics as JSON. Without it, one under `evaluations` in the cache."""
     record: bool = False
     """Write the metrics into the bundle as well."""
     workers: int = 1
@@ -107,7 +106,7 @@ def main(args: EvaluateArgs) -> Report:
     else:
         queries = read_quality_set(args.queries)
         name, rows, metrics = f"queries-{queries.name}", *measure_chat(catalogue, queries, args)
-    out = args.out or home() / "evaluations" / f"{_plain(args.bundle)}-{_plain(catalogue.name)}-{name}.json"
+    out = args.out or str(home() / "evaluations" / f"{_plain(args.bundle)}-{_plain(catalogue.name)}-{name}.json")
     write_json(out, metrics)
     if args.record:
         from fromage_model.bundle import record_metrics
@@ -202,7 +201,7 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
         raise FingerprintMismatch(
             f"the index {index} is of another state of {catalogue.name}; `python -m jobs.index` brings it up to date",
             expected=catalogue.fingerprint,
-            found=of_catalogue,
+            found=of_catalogue or "of none that is known",
         )
     questions = chat_quality.questions_of(queries, chat_quality.pictured_items(catalogue, limit=args.picture_messages))
     engine = Engine(
@@ -225,15 +224,6 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
         metrics["pictures"] = chat_quality.score_pictures(answers, catalogue)
     decoding = {"max_new_tokens": args.max_new_tokens, "repetition_penalty": args.repetition_penalty}
     return len(questions), {**metrics, **decoding, "fingerprint": fingerprint}
-
-
-def write_json(file: Path, content: Any) -> None:
-    """The file whole or not at all, with its folders."""
-    file = file.expanduser()
-    file.parent.mkdir(parents=True, exist_ok=True)
-    partial = file.with_name(f".{file.name}.{os.getpid()}")
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(file)
 
 
 def _plain(name: str) -> str:

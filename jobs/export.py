@@ -15,12 +15,15 @@ Each says more with --help. Files from outside are read without running anything
 """
 
 import logging
-from dataclasses import dataclass
+import re
+from dataclasses import dataclass, fields
 from pathlib import Path
 
 from fromage_model.artefacts import check_replaceable, place, writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError
+from fromage_model.interop.catalogues import README
+from jobs.durable.publish import placing
 from jobs.report import Report, Stopwatch, run
 
 log = logging.getLogger(__name__)
@@ -39,19 +42,19 @@ class Written:
 class Original:
     """A bundle, and an index where one is named -> model_args.json, pretrained_ckpt.pth.tar and cc3m_embeddings.pkl."""
 
-    out: Path
-    """Folder to write."""
+    out: str
+    """Folder or fsspec URI to write."""
     bundle: str = "default"
     """Bundle to export: a name, a folder, or a URI. Its [RET] must have one row for both ends."""
     index: str | None = None
     """Index whose vectors become the catalogue embeddings."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.bundle import load_bundle
         from fromage_model.interop import write_embeddings, write_model_args, write_pruned
 
         model = load_bundle(self.bundle, index=self.index, device="cpu", vision=False)
-        with writing(self.out, marker=MODEL_ARGS) as folder:
+        with writing(out, marker=MODEL_ARGS) as folder:
             write_model_args(model, folder / MODEL_ARGS)
             write_pruned(model, folder / WEIGHTS)
             if model.index is not None:
@@ -67,15 +70,15 @@ class Embeddings:
 
     index: str
     """Index to export: a name, a folder, or a URI."""
-    out: Path
-    """File to write, by custom cc3m_embeddings.pkl."""
+    out: str
+    """File or fsspec URI to write, by custom cc3m_embeddings.pkl."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.index import RetrievalIndex
         from fromage_model.interop import write_embeddings
 
         index = RetrievalIndex.load(self.index)
-        write_embeddings(index, self.out)
+        write_embeddings(index, out)
         return Written(len(index))
 
 
@@ -131,13 +134,13 @@ class Prune:
 
     full: Path
     """Training checkpoint, ckpt.pth.tar; a model_args.json beside it says which row is [RET]."""
-    out: Path
-    """File to write."""
+    out: str
+    """File or fsspec URI to write."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.interop import prune
 
-        prune(self.full, self.out)
+        prune(self.full, out)
         return Written(0)
 
 
@@ -149,13 +152,13 @@ class Unprune:
     """Weights to lay over, pretrained_ckpt.pth.tar."""
     full: Path
     """Training checkpoint that they are laid over; it is copied, not changed."""
-    out: Path
-    """File to write."""
+    out: str
+    """File or fsspec URI to write."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.interop import unprune
 
-        unprune(self.pruned, self.full, self.out)
+        unprune(self.pruned, self.full, out)
         return Written(0)
 
 
@@ -165,14 +168,14 @@ class Tsv:
 
     catalogue: str
     """Catalogue to export: a name, a folder, or a URI."""
-    out: Path
-    """File to write."""
+    out: str
+    """File or fsspec URI to write."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.interop import write_tsv
 
         catalogue = Catalogue.open(self.catalogue)
-        without = write_tsv(catalogue, self.out)
+        without = write_tsv(catalogue, out)
         if without:
             log.warning("%d of %d items have no caption, the first is %s", len(without), len(catalogue), without[0])
         return Written(len(catalogue), failed=len(without))
@@ -184,15 +187,15 @@ class Parquet:
 
     index: str
     """Index to export: a name, a folder, or a URI."""
-    out: Path
-    """File to write."""
+    out: str
+    """File or fsspec URI to write."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.index import RetrievalIndex
         from fromage_model.interop import write_parquet
 
         index = RetrievalIndex.load(self.index)
-        write_parquet(index, self.out)
+        write_parquet(index, out)
         return Written(len(index))
 
 
@@ -202,27 +205,33 @@ class Dataset:
 
     catalogue: str
     """Catalogue to export: a name, a folder, or a URI."""
-    out: Path
-    """Folder to write."""
+    out: str
+    """Folder or fsspec URI to write."""
 
-    def write(self) -> Written:
+    def write(self, out: Path) -> Written:
         from fromage_model.interop import write_dataset
 
         catalogue = Catalogue.open(self.catalogue)
-        missing = write_dataset(catalogue, self.out)
+        missing = write_dataset(catalogue, out)
         if missing:
             log.warning("%d of %d pictures are not there, the first of %s", len(missing), len(catalogue), missing[0])
         return Written(len(catalogue), failed=len(missing))
 
 
 ExportArgs = Original | Embeddings | Bundle | Prune | Unprune | Tsv | Parquet | Dataset
+# Of a form that is a folder, the file without which it is not whole.
+LAST = {Original: MODEL_ARGS, Dataset: README}
 
 
 def main(args: ExportArgs) -> Report:
     """Write one form. Raises FromageError for what the user can put right."""
     watch = Stopwatch()
-    written = args.write()
-    output = place("bundle", args.out) if isinstance(args, Bundle) else args.out
+    refuse_uris(args)
+    if isinstance(args, Bundle):
+        written, output = args.write(), str(place("bundle", args.out))
+    else:
+        with placing(args.out, last=LAST.get(type(args), "")) as out:
+            written, output = args.write(out), args.out
     log.info("wrote %s", output)
     form = type(args).__name__.lower()
     return Report(
@@ -235,6 +244,17 @@ def main(args: ExportArgs) -> Report:
         failures=None,
         form=form,
     )
+
+
+def refuse_uris(args: ExportArgs) -> None:
+    """Raises ConfigError where a file of the original is named by a URI, of which a Path has kept one slash."""
+    for field in fields(args):
+        value = getattr(args, field.name)
+        if isinstance(value, Path) and (found := re.match(r"([a-z][a-z0-9+.-]+):/", str(value))):
+            raise ConfigError(
+                f"--{field.name} {found[1]}://...: files of the original are read from a local folder; copy them here "
+                "first. Bundles, indexes and catalogues may be URIs"
+            )
 
 
 if __name__ == "__main__":

@@ -5,9 +5,6 @@ goes neither through Ray nor through the driver.
 """
 
 import hashlib
-import os
-import uuid
-from pathlib import Path
 from threading import local
 from typing import Any
 
@@ -20,8 +17,9 @@ from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
 from fromage_model.catalogue.perceptual import signature
 from fromage_model.catalogue.siblings import thumbnail
 from fromage_model.catalogue.table import IMAGES_FOLDER
-from fromage_model.errors import InvalidInput, WriteError
+from fromage_model.errors import InvalidInput
 from fromage_model.images import ImageLimits, decode_image, image_format
+from jobs.durable import Files
 from jobs.stages import failed, require_columns
 
 # A JPEG is checked at this size: every byte is still read, few pixels are made.
@@ -67,7 +65,7 @@ FETCHED = pa.schema(
 
 
 class FetchPictures:
-    """WANTED -> FETCHED: each picture in `folder`/images, checked by decoding it, or why it is not there.
+    """WANTED -> FETCHED: each picture in `folder`/images (a path or URI), checked by decoding it, or why it is not.
 
     `svg` holds a drawing, which is rasterised on white; `cell` says where in a table bytes stand; where both are null,
     `image` is a path or URL. A picture that the server says is unchanged is as it was `before`, and not written.
@@ -86,7 +84,7 @@ class FetchPictures:
         allow_private: bool = False,
         threads: int = 4,
     ):
-        self.images = Path(folder, IMAGES_FOLDER)
+        self.images = Files(f"{folder}/{IMAGES_FOLDER}")
         self.side_px = side_px
         self.image_limits = image_limits
         self._fetcher = Fetcher(limits=fetch_limits, allow_private=allow_private, threads=threads)
@@ -122,7 +120,8 @@ class FetchPictures:
         """Write the picture under the hash of its bytes: two rows that show the same one share a file."""
         sha256 = hashlib.sha256(data).hexdigest()
         name = f"{sha256}.{extension}"
-        write_picture(self.images / name, data)
+        if not (self.images.is_local and self.images.has(name)):
+            self.images.write(name, data, sync=False)
         small = thumbnail(picture).tobytes() if row["svg"] is not None else None
         file = f"{IMAGES_FOLDER}/{name}"
         return {"file": file, "sha256": sha256, "signature": signature(picture), "thumbnail": small}
@@ -146,19 +145,6 @@ class FetchPictures:
             background="white",
             skip_system_fonts=True,
         )
-
-
-def write_picture(path: Path, data: bytes) -> None:
-    """Write a file whole or not at all, unless it is there. Raises WriteError where the target can't be written."""
-    if path.exists():
-        return
-    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex[:8]}")
-    try:
-        partial.write_bytes(data)
-        os.replace(partial, path)
-    except OSError as error:
-        partial.unlink(missing_ok=True)
-        raise WriteError(f"pictures can't be written to {path.parent}: {error.strerror or error}") from error
 
 
 def _wanted(row: dict[str, Any]) -> Wanted | None:

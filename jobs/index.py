@@ -33,7 +33,8 @@ from jobs.durable.publish import check_target, publishing, target
 from jobs.index_changes import changes_of, rows_of
 from jobs.item_embeddings import READ_STAGE, Embedded, Reading, embed_items
 from jobs.item_vectors import VectorKind
-from jobs.report import Progress, Report, run
+from jobs.options import check_options
+from jobs.report import Progress, Report, Stopwatch, run
 from jobs.report_page import samples_of, spread, write_page
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,12 @@ class IndexArgs:
             raise ConfigError(f"memory_gib is {self.memory_gib}; expected 0 or more, for example 4")
         if not 0 <= self.compact_above <= 1:
             raise ConfigError(f"compact_above is {self.compact_above}; expected a share from 0 to 1, for example 0.2")
+        check_options(
+            self,
+            positive=("shard_rows", "workers"),
+            not_negative=("threads", "cpus_per_worker", "num_gpus"),
+            shares=("max_failed",),
+        )
 
 
 @dataclass(frozen=True)
@@ -117,6 +124,7 @@ class Done:
 
 def main(args: IndexArgs) -> Report:
     """Make the index, update it, or find it up to date. Raises FromageError for what the user can put right."""
+    watch = Stopwatch()
     catalogue = Catalogue.open(args.catalogue)
     folder = target("index", args.out or catalogue.name)
     index = None if args.force else found_index(folder, args)
@@ -130,9 +138,9 @@ def main(args: IndexArgs) -> Report:
         if not done and told and index.info.catalogue_fingerprint == catalogue.fingerprint:
             DurableRun.forget(work_folder(folder))
             log.info("%s is up to date; --force makes it again", folder)
-            return _report(done, catalogue, folder, args, skipped=True)
+            return _report(done, catalogue, folder, args, watch, skipped=True)
         index.mark_catalogue(catalogue.fingerprint)
-    report = _report(done, catalogue, folder, args, skipped=False)
+    report = _report(done, catalogue, folder, args, watch, skipped=False)
     write(done, catalogue, folder, report)
     DurableRun.forget(work_folder(folder))
     log.info("%s: %d items indexed, %d failed", folder, len(done.index), len(done.failures))
@@ -241,13 +249,13 @@ def write(done: Done, catalogue: Catalogue, folder: Path | str, report: Report) 
     with publishing(folder, marker=INFO_FILE) as scratch:
         done.index.write(scratch)
         write_failures(scratch, done.failures)
-        rows = catalogue.table.take(spread(len(catalogue))).select(["id", "image", "caption"]).to_pylist()
+        rows = catalogue.table.take(spread(len(catalogue))).select(["id", "caption"]).to_pylist()
         write_page(
             scratch,
             figures=report.as_dict(),
             points=done.progress.points,
             reasons=Counter(failure.error for failure in done.failures),
-            samples=samples_of(rows, catalogue.folder),
+            samples=samples_of(rows, catalogue.image_bytes),
         )
 
 
@@ -256,7 +264,9 @@ def _reading(folder: Path | str, args: IndexArgs) -> Reading:
     return Reading(**given, work=work_folder(folder))
 
 
-def _report(done: Done, catalogue: Catalogue, folder: Path | str, args: IndexArgs, *, skipped: bool) -> Report:
+def _report(
+    done: Done, catalogue: Catalogue, folder: Path | str, args: IndexArgs, watch: Stopwatch, *, skipped: bool
+) -> Report:
     index = done.index
     measured = index.info.measured
     did = {name: getattr(done, name) for name in ("added", "changed", "deleted", "compacted")}
@@ -265,7 +275,7 @@ def _report(done: Done, catalogue: Catalogue, folder: Path | str, args: IndexArg
         rows_in=len(catalogue),
         rows_out=len(index),
         rows_failed=len(done.failures),
-        seconds=done.progress.seconds,
+        seconds=watch.seconds,
         output=folder,
         max_failed=args.max_failed,
         fingerprint=index.fingerprint,

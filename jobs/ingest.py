@@ -4,7 +4,7 @@ In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `gr
 or held out together) are known; other columns become attributes. Workers fetch, render, check and write pictures; what
 is fetched is kept if the job is killed, and the same command goes on with it. A row that can't be read goes to
 failures.parquet with its reason. Over a catalogue that is there, only what changed is changed, and what the feed no
-longer names is deleted. On a cluster, paths must mean the same on every node. Knows nothing of models.
+longer names is deleted. On a cluster, paths must mean the same on every node, or be URIs. Knows nothing of models.
 
     python -m jobs.ingest --source openmoji --out openmoji
 """
@@ -14,23 +14,23 @@ import logging
 from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
-from fromage_model.artefacts import check_replaceable, place, writing
 from fromage_model.catalogue import openmoji
 from fromage_model.catalogue.assemble import Assembled, assemble
 from fromage_model.catalogue.feeds import Feed
 from fromage_model.catalogue.fetch import FetchLimits
 from fromage_model.catalogue.hosts import Patience
 from fromage_model.catalogue.schema import HELD_OUT
-from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE, fingerprint, is_catalogue, read_info
+from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE, fingerprint, read_info
 from fromage_model.catalogue.upsert import Upserted, upsert
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.images import ImageLimits
-from jobs.durable import DurableRun, Stage, work_folder
+from jobs.durable import DurableRun, Files, Stage, work_folder
+from jobs.durable.publish import check_target, publishing, target
 from jobs.fetching import FetchPictures
-from jobs.ingesting import Known, Outcome, collect, wanted, write
+from jobs.ingesting import Known, Outcome, collect, readable, remove_pictures, wanted, write, write_report
 from jobs.report import Progress, Report, Stopwatch, ray_session, run
 from jobs.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
 
@@ -62,7 +62,7 @@ class IngestArgs:
     folder: str | None = None
     """Where Open Clip Art's folders png and svg are. Without it, where Debian's packages put them."""
     out: str | None = None
-    """Name or folder of the catalogue. Without it, the name of the source."""
+    """Name, folder or fsspec URI of the catalogue. Without it, the name of the source."""
     held_out: int | None = None
     """Least number of items to hold out of training. Without it, 300 for openmoji and a tenth of any other source."""
     drop_near_duplicates: bool = False
@@ -115,30 +115,29 @@ class IngestArgs:
 def main(args: IngestArgs) -> Report:
     """Make the catalogue, or find it up to date. Raises FromageError for what the user can put right."""
     watch = Stopwatch()
-    folder = place("catalogue", args.out or default_name(args.source))
+    folder = target("catalogue", args.out or default_name(args.source))
     if not (args.force or args.retry_failed) and (info := _up_to_date(folder, args)) is not None:
         DurableRun.forget(work_folder(folder))
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, args, watch, skipped=True)
     feed = read_source(args.source, args.folder, encoding=args.encoding)
     refuse_inside(folder, args.source)
-    check_replaceable(folder, marker=INFO_FILE)
-    progress = Progress("ingest", total=len(feed.rows))
-    info = ingest(feed, folder, args, progress)
-    if info["counts"]["failed"]:
-        counts = info["counts"]
-        log.warning("%d of %d rows failed; %s tells why", counts["failed"], counts["rows"], folder / FAILURES_FILE)
-    return _report(info, folder, args, watch, skipped=False, peak_rss_mb=progress.peak_rss_mb)
+    check_target(folder, marker=INFO_FILE)
+    report = ingest(feed, folder, args, watch)
+    if report.rows_failed:
+        log.warning("%d of %d rows failed; %s/%s tells why", report.rows_failed, report.rows_in, folder, FAILURES_FILE)
+    return report
 
 
-def ingest(feed: Feed, folder: Path, args: IngestArgs, progress: Progress) -> dict[str, Any]:
-    """Fetch every picture of the feed and put the catalogue in its place; returns what its catalogue.json says.
+def ingest(feed: Feed, folder: Path | str, args: IngestArgs, watch: Stopwatch) -> Report:
+    """Fetch every picture of the feed and put the catalogue in its place.
 
     Raises CatalogueError when not one row could be read, or too much would be gone.
     """
     known = _known(folder, args)
     if not args.allow_shrink:
         known.refuse_shrinking("feed", len(feed.rows), known.info.get("counts", {}).get("rows"))
+    progress = Progress("ingest", total=len(feed.rows))
     work = _fetch(feed, known, args, progress)
     outcome = collect(feed, known, work)
     if not outcome.pictures:
@@ -158,13 +157,16 @@ def ingest(feed: Feed, folder: Path, args: IngestArgs, progress: Progress) -> di
     if not args.allow_shrink and known.before:
         known.refuse_shrinking("catalogue", upserted.table.num_rows, len(known.before.records))
     info = _info(feed, folder, args, outcome, assembled, upserted)
-    with writing(folder, marker=INFO_FILE) as scratch:
-        write(scratch, outcome, assembled, upserted, known=known, work=Path(work_folder(folder)), info=info)
+    report = _report(info, folder, args, watch, skipped=False, peak_rss_mb=progress.peak_rss_mb)
+    with publishing(folder, marker=INFO_FILE) as scratch:
+        write(scratch, outcome, assembled, upserted, known=known, work=work_folder(folder), info=info)
+        write_report(scratch, report, progress, upserted.table, folder, reasons=info["counts"]["failed_by_reason"])
+    remove_pictures(known, set(upserted.table["image"].to_pylist()))
     work.remove()
-    return info
+    return report
 
 
-def _known(folder: Path, args: IngestArgs) -> Known:
+def _known(folder: Path | str, args: IngestArgs) -> Known:
     """What the catalogue that is there knows. Raises CatalogueError where it is damaged, unless `force` gives it up."""
     try:
         return Known.read(folder)
@@ -187,15 +189,17 @@ def _fetch(feed: Feed, known: Known, args: IngestArgs, progress: Progress) -> Du
         force=args.force,
         retry_failed=args.retry_failed,
     )
-    Path(work.files.root, IMAGES_FOLDER).mkdir(exist_ok=True)
     progress.add(progress.total - work.rows + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
+        # Pictures for a folder wait beside it until they are all there; those of a store go to their place at once.
+        beside = work.files.root if isinstance(known.folder, Path) else known.folder
+        Files(f"{beside}/{IMAGES_FOLDER}").make()
         with progress, ray_session():
-            work.process([_stage(work, args)], on_shard=progress.shard)
+            work.process([_stage(work, beside, args)], on_shard=progress.shard)
     return work
 
 
-def _stage(work: DurableRun, args: IngestArgs) -> Stage:
+def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
     """Workers share the limits on requests evenly, so that together they hold them."""
     limits = ImageLimits(max_bytes=int(args.max_image_mib * 2**20), max_pixels=int(args.max_image_megapixels * 1e6))
     workers = min(args.workers, args.per_host, args.at_once, work.shards)
@@ -209,7 +213,7 @@ def _stage(work: DurableRun, args: IngestArgs) -> Stage:
         at_once=args.at_once // workers,
     )
     options = {
-        "folder": work.files.root,
+        "folder": folder,
         "side_px": args.side_px,
         "image_limits": limits,
         "fetch_limits": fetching,
@@ -220,12 +224,12 @@ def _stage(work: DurableRun, args: IngestArgs) -> Stage:
 
 
 def _info(
-    feed: Feed, folder: Path, args: IngestArgs, outcome: Outcome, assembled: Assembled, upserted: Upserted
+    feed: Feed, folder: Path | str, args: IngestArgs, outcome: Outcome, assembled: Assembled, upserted: Upserted
 ) -> dict[str, Any]:
     """What catalogue.json says. `rows` are `items`, `doubles` and `failed` together."""
     table, failures = upserted.table, outcome.failures + assembled.failures
     return {
-        "name": folder.name,
+        "name": PurePosixPath(folder).name,
         "source": feed.source,
         "source_sha256": feed.sha256,
         "licence": feed.licence,
@@ -256,22 +260,23 @@ def _settings(args: IngestArgs) -> dict[str, Any]:
     return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS}
 
 
-def _up_to_date(folder: Path, args: IngestArgs) -> dict[str, Any] | None:
+def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
     """What catalogue.json says, if this source and these settings made what is there."""
+    here = readable(folder)
     try:
-        info = read_info(folder)
+        info = None if here is None else read_info(here)
     except CatalogueError:
         return None
-    if info is None or info.get("settings") != json.loads(json.dumps(_settings(args))):
+    if here is None or info is None or info.get("settings") != json.loads(json.dumps(_settings(args))):
         return None
-    if not (folder / FAILURES_FILE).is_file() or not is_catalogue(folder):
+    if not (here / FAILURES_FILE).is_file():
         return None
     found = source_sha256(args.source, args.folder, encoding=args.encoding)
     return info if info.get("source_sha256") == found else None
 
 
 def _report(
-    info: dict[str, Any], folder: Path, args: IngestArgs, watch: Stopwatch, *, skipped: bool, **extra: Any
+    info: dict[str, Any], folder: Path | str, args: IngestArgs, watch: Stopwatch, *, skipped: bool, **extra: Any
 ) -> Report:
     counts = info["counts"]
     told = ("items", "doubles", "near_duplicates", "added", "changed", "unchanged", "deleted", "groups", "held_out")

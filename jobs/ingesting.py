@@ -15,15 +15,17 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from fromage_model.artefacts import locate
 from fromage_model.catalogue.assemble import Assembled, Picture
 from fromage_model.catalogue.feeds import Feed, FeedRow
 from fromage_model.catalogue.fetch import DeadLink as NoPicture
 from fromage_model.catalogue.fetch import Unreachable
 from fromage_model.catalogue.links import DeadLink, Link, failed_again, read_dead_links, read_links, write_links
 from fromage_model.catalogue.schema import Failure
-from fromage_model.catalogue.storage import WEB_SCHEMES, scheme_of
+from fromage_model.catalogue.storage import WEB_SCHEMES, read_bytes, scheme_of
 from fromage_model.catalogue.table import (
     IMAGES_FOLDER,
+    INFO_FILE,
     Catalogue,
     is_catalogue,
     write_catalogue,
@@ -31,8 +33,11 @@ from fromage_model.catalogue.table import (
 )
 from fromage_model.catalogue.upsert import Before, Upserted, read_origins, write_origins
 from fromage_model.errors import CatalogueError, WriteError
-from jobs.durable import DurableRun
+from jobs.durable import DurableRun, Files
+from jobs.durable.publish import read_marker
 from jobs.fetching import WANTED
+from jobs.report import Progress, Report
+from jobs.report_page import samples_of, spread, write_page
 
 ROWS_PER_TABLE = 4096
 REASONS_SHOWN = 3
@@ -40,22 +45,32 @@ REASONS_SHOWN = 3
 
 @dataclass(frozen=True)
 class Known:
-    """What the catalogue that is there knows: its items, its links by URL, its dead links."""
+    """What the catalogue that is there knows: its items, its links by URL, its dead links.
 
-    folder: Path
+    `here` is where its files are read: `folder`, or a copy of what is behind that URI.
+    """
+
+    folder: Path | str
+    here: Path | None = None
     info: dict[str, Any] = field(default_factory=dict)
     before: Before | None = None
     links: dict[str, Link] = field(default_factory=dict)
     dead: dict[str, DeadLink] = field(default_factory=dict)
 
     @classmethod
-    def read(cls, folder: Path) -> "Known":
+    def read(cls, folder: Path | str) -> "Known":
         """Of nothing, nothing. Raises CatalogueError where a table is of another form."""
-        if not is_catalogue(folder):
+        here = readable(folder)
+        if here is None:
             return cls(folder)
-        catalogue = Catalogue.open(folder)
-        before = Before.of(catalogue.table, read_origins(folder))
-        return cls(folder, catalogue.info, before, read_links(folder), read_dead_links(folder))
+        catalogue = Catalogue.open(here)
+        before = Before.of(catalogue.table, read_origins(here))
+        return cls(folder, here, catalogue.info, before, read_links(here), read_dead_links(here))
+
+    @property
+    def pictures(self) -> set[str]:
+        """The files of pictures in the catalogue's folder."""
+        return {record["image"] for record in self.before.records.values()} if self.before else set()
 
     def refuse_shrinking(self, what: str, now: int, before: int | None) -> None:
         """Raises CatalogueError where half or more would be gone."""
@@ -81,6 +96,13 @@ class Outcome:
         """The most frequent reasons of failures, in words."""
         counts = Counter(f"{failure.stage}: {failure.message}" for failure in self.failures)
         return "; ".join(f"{reason} ({count}x)" for reason, count in counts.most_common(REASONS_SHOWN))
+
+
+def readable(folder: Path | str) -> Path | None:
+    """Where the files of a catalogue can be read: its folder, or a copy of what is behind a URI; None without any."""
+    if isinstance(folder, str):
+        return locate("catalogue", folder) if read_marker(folder, INFO_FILE) is not None else None
+    return folder if is_catalogue(folder) else None
 
 
 def wanted(feed: Feed, known: Known, *, retry_dead_after_days: float, retry_failed: bool) -> Iterator[pa.Table]:
@@ -117,19 +139,47 @@ def collect(feed: Feed, known: Known, run: DurableRun) -> Outcome:
 
 
 def write(
-    scratch: Path, outcome: Outcome, assembled: Assembled, upserted: Upserted, *, known: Known, work: Path, info: dict
+    scratch: Path, outcome: Outcome, assembled: Assembled, upserted: Upserted, *, known: Known, work: str, info: dict
 ) -> None:
-    """All files of the catalogue into `scratch`: pictures are linked from where they were fetched, or were before."""
-    (scratch / IMAGES_FOLDER).mkdir()
+    """All files of the catalogue into `scratch`: pictures are linked from where they were fetched, or were before.
+
+    Those of a catalogue behind a URI are in their place already.
+    """
     shown = set(upserted.table["image"].to_pylist())
     links = [link for link in outcome.links.values() if link.file in shown]
-    for file in shown:
-        fetched = work / file
-        _link(fetched if fetched.is_file() else known.folder / file, scratch / file)
+    if isinstance(known.folder, Path):
+        (scratch / IMAGES_FOLDER).mkdir()
+        for file in shown:
+            fetched = Path(work, file)
+            _link(fetched if fetched.is_file() else known.folder / file, scratch / file)
     write_catalogue(scratch, table=upserted.table, failures=outcome.failures + assembled.failures, info=info)
     write_doubles(scratch, assembled.doubles, assembled.near)
     write_origins(scratch, upserted.origins)
     write_links(scratch, links, outcome.dead.values())
+
+
+def remove_pictures(known: Known, shown: set[str]) -> None:
+    """Remove pictures of before that no item shows, where the catalogue is behind a URI and was not replaced whole."""
+    if isinstance(known.folder, str):
+        files = Files(f"{known.folder}/{IMAGES_FOLDER}")
+        for file in known.pictures - shown:
+            files.remove(file.removeprefix(f"{IMAGES_FOLDER}/"))
+
+
+def write_report(
+    scratch: Path, report: Report, progress: Progress, table: pa.Table, folder: Path | str, *, reasons: dict[str, int]
+) -> None:
+    """The page about what was done, beside the catalogue's other files."""
+    rows = table.take(spread(len(table))).select(["id", "image", "caption"]).to_pylist()
+    image_of = {row["id"]: row["image"] for row in rows}
+    root = folder if isinstance(folder, str) else scratch
+    write_page(
+        scratch,
+        figures=report.as_dict(),
+        points=progress.points,
+        reasons=reasons,
+        samples=samples_of(rows, lambda id: read_bytes(f"{root}/{image_of[id]}")),
+    )
 
 
 def _wanted_row(row: FeedRow, known: Known) -> dict[str, Any]:

@@ -4,15 +4,12 @@ Knows nothing of where rows come from and where they go. Shapes: V views, H = W 
 """
 
 import hashlib
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 from PIL import Image
 
-from fromage_model.artefacts import is_uri
-from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import FULL_VIEW
 from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits
 from fromage_model.errors import InvalidInput
@@ -28,7 +25,7 @@ CROP_RATIOS = (3 / 4, 4 / 3)
 
 
 class PictureReader:
-    """`place`, a path or an http(s) URL, -> the picture, or the reason why there is none."""
+    """`place`, a path, a URL or a URI such as s3://bucket/a.png, -> the picture, or the reason why there is none."""
 
     def __init__(self, *, image_limits: ImageLimits = ImageLimits(), allow_private: bool = False):
         self.image_limits = image_limits
@@ -126,11 +123,6 @@ DECODED = pa.schema(
         ("attempts", pa.int32()),
     ]
 )
-
-
-def where(catalogue: Catalogue, item: Mapping[str, Any]) -> str:
-    """What a PictureReader reads an item's picture by: its URI, or the path of its file."""
-    return item["image"] if is_uri(item["image"]) else str(catalogue.image_path(item["id"]))
 
 
 def views_of(*, flips: bool, crops: int) -> list[str]:

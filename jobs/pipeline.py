@@ -8,9 +8,7 @@ collected in one JSON, printed and written.
 """
 
 import io
-import json
 import logging
-import os
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from importlib import import_module
@@ -19,9 +17,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import home, place
+from fromage_model.artefacts import home
 from fromage_model.errors import FromageError
 from jobs.durable import Files
+from jobs.durable.publish import target, write_json
 from jobs.pipeline_config import Pipeline, read_pipeline
 from jobs.report import Report, Stopwatch, run
 
@@ -34,8 +33,8 @@ class PipelineArgs:
 
     config: Path
     """YAML file with a section for each job; docs/pipeline.yaml is an example."""
-    out: Path | None = None
-    """File for the stages' reports as JSON. Without it, one named after the pipeline under `pipelines` in the cache."""
+    out: str | None = None
+    """File or fsspec URI for the stages' reports as JSON. Without it, one of the pipeline's name in the cache."""
     check: bool = False
     """Check the file, tell the stages, and run nothing."""
 
@@ -44,13 +43,14 @@ def main(args: PipelineArgs) -> Report:
     """Run the stages. Raises FromageError for what the user can put right; the report is written then too."""
     watch = Stopwatch()
     pipeline = read_pipeline(args.config.expanduser())
-    out = args.out or home() / "pipelines" / f"{Path(pipeline.name).name}.json"
+    out = args.out or str(home() / "pipelines" / f"{Path(pipeline.name).name}.json")
     for section, options in pipeline.stages.items():
         log.info("%s: %s", section, options)
     reports = [] if args.check else _run_stages(pipeline, out)
     verdict = next((f"{report.job}: {report.verdict}" for report in reports if report.verdict), None)
     if reports and verdict is None:
-        log.info("serve run services.app:build_app bundle=%s index=%s", pipeline.bundle, pipeline.name)
+        served = f"bundle={pipeline.bundle} index={pipeline.index} catalogue={pipeline.catalogue}"
+        log.info("serve run services.app:build_app %s", served)
     rows_in = reports[0].rows_in if reports else 0
     failed = rows_failed(reports)
     return Report(
@@ -59,11 +59,12 @@ def main(args: PipelineArgs) -> Report:
         rows_out=rows_in - failed,
         rows_failed=failed,
         seconds=watch.seconds,
-        output=place("index", pipeline.name),
+        output=target("index", pipeline.index),
         failures=None,
         verdict=verdict,
         bundle=pipeline.bundle,
-        index=pipeline.name,
+        index=pipeline.index,
+        catalogue=pipeline.catalogue,
         skipped=bool(reports) and all(report.extra.get("skipped") for report in reports),
         stopped=verdict,
         stages=[report.as_dict() for report in reports],
@@ -86,7 +87,7 @@ def failed_ids(report: Report) -> set[str]:
     return set() if data is None else set(pq.read_table(io.BytesIO(data), columns=["id"])["id"].to_pylist())
 
 
-def _run_stages(pipeline: Pipeline, out: Path) -> list[Report]:
+def _run_stages(pipeline: Pipeline, out: str) -> list[Report]:
     """The report of each stage, written to `out` after each of them; the last one's may say that it did not go well."""
     reports: list[Report] = []
     for number, (section, options) in enumerate(pipeline.stages.items(), 1):
@@ -96,21 +97,16 @@ def _run_stages(pipeline: Pipeline, out: Path) -> list[Report]:
             reports.append(job(options))
         except FromageError as error:
             told = [*(report.as_dict() for report in reports), {"job": section, "error": str(error)}]
-            _write(out, pipeline, told)
+            _tell(out, pipeline, told)
             raise FromageError(f"{section}: {error}") from error
-        _write(out, pipeline, [report.as_dict() for report in reports])
+        _tell(out, pipeline, [report.as_dict() for report in reports])
         if reports[-1].verdict:
             break
     return reports
 
 
-def _write(path: Path, pipeline: Pipeline, reports: list[dict[str, Any]]) -> None:
-    """The file whole or not at all."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    content = {"name": pipeline.name, "bundle": pipeline.bundle, "stages": reports}
-    partial.write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    partial.replace(path)
+def _tell(out: str, pipeline: Pipeline, reports: list[dict[str, Any]]) -> None:
+    write_json(out, {"name": pipeline.name, "bundle": pipeline.bundle, "stages": reports})
 
 
 if __name__ == "__main__":

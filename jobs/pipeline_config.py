@@ -10,9 +10,9 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fromage_model.artefacts import is_uri
+from fromage_model.artefacts import FOLDERS, Kind, is_uri
 from fromage_model.errors import ConfigError
-from jobs.pipeline_paths import from_anywhere, is_path, path_or_name
+from jobs.pipeline_paths import beside, from_anywhere, is_path, path_or_name
 
 # Section -> the module of its options, their class, and the options that the pipeline sets itself.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
@@ -23,16 +23,23 @@ SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
     "index": ("jobs.index", "IndexArgs", ("catalogue", "features", "bundle", "out")),
 }
 OPTIONAL = ("caption", "finetune")
-TOP_LEVEL = ("name", "bundle", *SECTIONS)
+TOP_LEVEL = ("name", "root", "bundle", *SECTIONS)
 DEFAULT_BUNDLE = "default"
+# What lies below `root`.
+TIED: tuple[Kind, ...] = ("catalogue", "features", "index")
 
 
 @dataclass(frozen=True)
 class Pipeline:
-    """A checked pipeline: `stages` are the jobs' options by section, in the order in which they run."""
+    """A checked pipeline: `stages` are the jobs' options by section, in the order in which they run.
+
+    `catalogue` and `index` are where those will be: a name, a folder or a URI.
+    """
 
     name: str
     bundle: str
+    catalogue: str
+    index: str
     stages: dict[str, Any]
 
 
@@ -49,20 +56,26 @@ def read_pipeline(path: Path) -> Pipeline:
     _check_keys(content, TOP_LEVEL, where=str(path))
     name = _text(content, "name", path)
     if is_uri(name) or is_path(name):
-        raise ConfigError(f"{path}: name is {name!r}; expected a name without folders, such as shop")
+        raise ConfigError(
+            f"{path}: name is {name!r}; expected a name without folders, such as shop; folders and URIs go into `root`"
+        )
     if "finetune" in content and "bundle" in content:
         raise ConfigError(f"{path}: bundle goes without finetune, which makes one; a start is finetune.start_from")
     served = _text(content, "bundle", path, default=DEFAULT_BUNDLE)
     bundle = name if "finetune" in content else path_or_name(served, path, kind="bundle")
+    root = beside(_text(content, "root", path), path).rstrip("/") if "root" in content else None
+    places = {kind: f"{root}/{FOLDERS[kind]}/{name}" if root else name for kind in TIED}
     stages = {}
     for section in SECTIONS:
         if section in content or section not in OPTIONAL:
             given = content.get(section) or {}
-            stages[section] = _options(section, given, name=name, bundle=bundle, path=path)
-    return Pipeline(name, bundle, stages)
+            out = {"ingest": places["catalogue"], "embed": places["features"], "index": places["index"]}
+            tied = places | {"bundle": bundle, "out": out.get(section, name)}
+            stages[section] = _options(section, given, tied=tied, path=path)
+    return Pipeline(name, bundle, places["catalogue"], places["index"], stages)
 
 
-def _options(section: str, given: Any, *, name: str, bundle: str, path: Path) -> Any:
+def _options(section: str, given: Any, *, tied: dict[str, str], path: Path) -> Any:
     """The options of one job: those given, and those that tie it to the others."""
     module, class_name, ours = SECTIONS[section]
     options = getattr(import_module(module), class_name)
@@ -71,12 +84,11 @@ def _options(section: str, given: Any, *, name: str, bundle: str, path: Path) ->
         raise ConfigError(f"{where}: expected options and values, got {type(given).__name__}")
     for key in ours:
         if key in given:
-            raise ConfigError(f"{where}.{key} is set by the pipeline, from `name` and `bundle`")
+            raise ConfigError(f"{where}.{key} is set by the pipeline, from `name`, `root` and `bundle`")
     known = [field.name for field in dataclasses.fields(options) if field.name not in ours]
     _check_keys(given, known, where=where)
     hints = get_type_hints(options, include_extras=False)
     values = {key: _checked(value, hints[key], where=f"{where}.{key}") for key, value in given.items()}
-    tied = {"catalogue": name, "features": name, "bundle": bundle, "out": name}
     try:
         return options(**from_anywhere(section, values, path), **{key: tied[key] for key in ours})
     except ConfigError as error:

@@ -30,7 +30,7 @@ PATHS_OR_NAMES: dict[str, dict[str, Kind | None]] = {
 def from_anywhere(section: str, options: dict[str, Any], config: Path) -> dict[str, Any]:
     """The options of a section of the file `config`, checked already, with whole paths."""
     given = {key: options.get(key) for key in PATHS.get(section, ())}
-    paths: dict[str, Any] = {key: _beside(value, config) for key, value in given.items() if value not in (None, *NAMED)}
+    paths: dict[str, Any] = {key: beside(value, config) for key, value in given.items() if value not in (None, *NAMED)}
     for key, kind in PATHS_OR_NAMES.get(section, {}).items():
         value = options.get(key)
         if isinstance(value, str):
@@ -44,11 +44,11 @@ def path_or_name(value: str, config: Path, *, kind: Kind | None) -> str:
     """One value, and of a LLaMA-Adapter each of its three places."""
     if value.startswith(LLAMA_ADAPTER):
         llama_dir, checkpoint, clip = adapter_places(value)
-        places = (_beside(llama_dir, config), _beside(checkpoint, config), path_or_name(clip, config, kind=None))
+        places = (beside(llama_dir, config), beside(checkpoint, config), path_or_name(clip, config, kind=None))
         return LLAMA_ADAPTER + ",".join(places)
     if _is_known(value, kind):
         return value
-    there = _beside(value, config)
+    there = beside(value, config)
     return there if value.startswith(".") or Path(there).exists() else value
 
 
@@ -57,7 +57,8 @@ def is_path(value: str) -> bool:
     return os.sep in value or value.startswith(("~", "."))
 
 
-def _beside(value: str, config: Path) -> str:
+def beside(value: str, config: Path) -> str:
+    """A URI, or a path relative to the file `config`."""
     return value if is_uri(value) else str((config.resolve().parent / Path(value).expanduser()).resolve())
 
 

@@ -1,11 +1,12 @@
-"""A job's report as one HTML page that needs nothing else: counts, rows over time, pictures, reasons of failures.
+"""A job's report as JSON and as one HTML page that needs nothing else: counts, rows over time, pictures, failures.
 
 Everything that comes from a feed or a model is escaped. Knows nothing of what a job does.
 """
 
 import base64
 import io
-from collections.abc import Iterable, Mapping, Sequence
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from pathlib import Path
@@ -17,6 +18,7 @@ from fromage_model.errors import FromageError
 from fromage_model.images import decode_image
 
 PAGE_FILE = "report.html"
+JSON_FILE = "report.json"
 TEMPLATE = "report_page.html"
 PICTURES = 12
 THUMBNAIL_PX = 160
@@ -41,8 +43,10 @@ def write_page(
     reasons: Mapping[str, int],
     samples: Sequence[Sample] = (),
 ) -> None:
-    """Write report.html into `folder`. `points` are (seconds since the start, rows done so far)."""
+    """Write report.html and report.json into `folder`. `points` are (seconds since the start, rows done so far)."""
     (folder / PAGE_FILE).write_text(page(figures=figures, points=points, reasons=reasons, samples=samples))
+    told = {**figures, "failures": dict(reasons), "progress": [[round(at, 3), rows] for at, rows in points]}
+    (folder / JSON_FILE).write_text(json.dumps(told, indent=2, ensure_ascii=False) + "\n")
 
 
 def page(
@@ -93,12 +97,10 @@ def polyline(rates: Sequence[tuple[float, float]]) -> str:
     return " ".join(f"{width * at / end_s:.1f},{height * (1 - rate / top):.1f}" for at, rate in rates)
 
 
-def samples_of(rows: Iterable[Mapping[str, Any]], folder: Path) -> list[Sample]:
-    """Samples of catalogue rows (id, image, caption) whose pictures lie below `folder`; `note` where a row has one."""
+def samples_of(rows: Iterable[Mapping[str, Any]], read: Callable[[str], bytes]) -> list[Sample]:
+    """Samples of catalogue rows (id, caption), whose pictures `read` gives by id; `note` where a row has one."""
     return [
-        Sample(
-            str(row["id"]), str(row["caption"] or ""), _thumbnail(folder / str(row["image"])), str(row.get("note", ""))
-        )
+        Sample(str(row["id"]), str(row["caption"] or ""), _thumbnail(str(row["id"]), read), str(row.get("note", "")))
         for row in rows
     ]
 
@@ -108,9 +110,9 @@ def spread(count: int, *, most: int = PICTURES) -> list[int]:
     return sorted({place * count // min(most, count) for place in range(min(most, count))}) if count else []
 
 
-def _thumbnail(path: Path) -> str | None:
+def _thumbnail(id: str, read: Callable[[str], bytes]) -> str | None:
     try:
-        picture: Image.Image = decode_image(path.read_bytes(), target_px=THUMBNAIL_PX)
+        picture: Image.Image = decode_image(read(id), target_px=THUMBNAIL_PX)
     except (OSError, FromageError):
         return None
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))

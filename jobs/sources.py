@@ -66,9 +66,9 @@ def default_name(source: str) -> str:
     return name
 
 
-def refuse_inside(catalogue: Path, source: str) -> None:
+def refuse_inside(catalogue: Path | str, source: str) -> None:
     """Raises CatalogueError where the catalogue would become part of its own source."""
-    if source in NAMED or is_uri(source):
+    if source in NAMED or is_uri(source) or isinstance(catalogue, str):
         return
     if catalogue.resolve().is_relative_to(Path(source).expanduser().resolve()):
         raise CatalogueError(f"the catalogue {catalogue} would lie inside its source {source}; choose another --out")

@@ -19,8 +19,9 @@ from yarl import URL
 from fromage_model.artefacts import is_uri
 from fromage_model.catalogue.addresses import AddressError, Resolver, check_host, sendable
 from fromage_model.catalogue.hosts import Hosts, Patience, retry_after_s
-from fromage_model.catalogue.storage import PICTURE_SCHEMES, read_at_most, scheme_of, too_large
+from fromage_model.catalogue.storage import read_at_most, too_large
 from fromage_model.errors import CatalogueError, InvalidInput
+from fromage_model.remote import is_store
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 WORTH_ANOTHER_TRY = frozenset((408, 425, 429, 500, 502, 503, 504))
@@ -287,4 +288,4 @@ class Place:
 
 def _is_stored(image: str) -> bool:
     """Whether a file or object store holds it; anything else is told apart as a URL, by `sendable`."""
-    return not is_uri(image) or (scheme_of(image) in PICTURE_SCHEMES and "::" not in image)
+    return not is_uri(image) or is_store(image)

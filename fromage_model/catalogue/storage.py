@@ -15,9 +15,8 @@ from urllib.parse import urljoin
 
 from fromage_model.artefacts import is_uri
 from fromage_model.errors import CatalogueError
+from fromage_model.remote import open_filesystem
 
-# What a feed may name. Others (http inside `simplecache::`, ssh, github) could reach what `fetch.py` refuses.
-PICTURE_SCHEMES = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory", "file", "local"))
 WEB_SCHEMES = frozenset(("http", "https"))
 LOCAL_SCHEMES = frozenset(("", "file", "local"))
 
@@ -53,10 +52,8 @@ def stem_of(name: str) -> str:
 
 def filesystem(name: str) -> tuple[Any, str]:
     """The fsspec filesystem of a path or URI, and the path in it. Raises CatalogueError, e.g. where s3fs is missing."""
-    import fsspec
-
     try:
-        return fsspec.core.url_to_fs(name if is_uri(name) else str(Path(name).expanduser()))
+        return open_filesystem(name if is_uri(name) else str(Path(name).expanduser()))
     except (ImportError, ValueError) as error:
         raise CatalogueError(f"{name} can't be reached: {error}") from error
 

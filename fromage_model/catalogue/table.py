@@ -25,7 +25,9 @@ from fromage_model.catalogue.schema import (
     Item,
     NearPair,
 )
+from fromage_model.catalogue.storage import read_bytes
 from fromage_model.errors import CatalogueError, InvalidInput
+from fromage_model.remote import is_store
 
 INFO_FILE = "catalogue.json"
 FAILURES_FILE = "failures.parquet"
@@ -37,10 +39,11 @@ ROWS_PER_SHARD = 10_000
 
 
 class Catalogue:
-    """The items of one folder, in the order of the feed."""
+    """The items of one folder, in the order of the feed. In a store, at `uri`, it is a copy without the pictures."""
 
-    def __init__(self, folder: Path, *, table: pa.Table, info: dict[str, Any]):
+    def __init__(self, folder: Path, *, table: pa.Table, info: dict[str, Any], uri: str | None = None):
         self.folder = folder
+        self.uri = uri
         self.table = table
         self.info = info
         self._row_of = {id: row for row, id in enumerate(table["id"].to_pylist())}
@@ -53,7 +56,8 @@ class Catalogue:
         if not shards:
             raise CatalogueError(f"{folder} is no catalogue: it has no {SHARD_PATTERN}")
         table = pa.concat_tables([_read_shard(shard) for shard in shards])
-        return cls(folder, table=table, info=read_info(folder) or {})
+        uri = str(name).rstrip("/") if is_uri(name) and is_store(str(name)) else None
+        return cls(folder, table=table, info=read_info(folder) or {}, uri=uri)
 
     @property
     def name(self) -> str:
@@ -89,6 +93,19 @@ class Catalogue:
         image = self.item(id).image
         if is_uri(image):
             raise CatalogueError(f"the picture of item {id} is at {image}, not in the catalogue {self.name}")
+        return self._inside(id, image)
+
+    def image_place(self, id: str) -> str:
+        """The path of an item's picture, or its URI where it, or the catalogue, is behind one. Raises as `image_path`
+        does for a picture outside the catalogue.
+        """
+        image = self.item(id).image
+        if is_uri(image):
+            return image
+        path = self._inside(id, image)
+        return str(path) if self.uri is None else f"{self.uri}/{image}"
+
+    def _inside(self, id: str, image: str) -> Path:
         path = (self.folder / image).resolve()
         if not path.is_relative_to(self.folder.resolve()):
             raise CatalogueError(f"the picture of item {id} points outside the catalogue {self.name}")
@@ -97,6 +114,8 @@ class Catalogue:
     def image_bytes(self, id: str) -> bytes:
         """The bytes of an item's picture, as the feed gave them. Raises as `image_path` does."""
         path = self.image_path(id)
+        if self.uri is not None:
+            return read_bytes(self.image_place(id))
         try:
             return path.read_bytes()
         except OSError as error:

@@ -122,7 +122,7 @@ class RetrievalIndex:
         return folder
 
     def write(self, folder: Path) -> None:
-        """The files alone, into a folder that the caller puts in its place. Raises RetrievalIndexError as `save`."""
+        """The files alone, into a folder that the caller puts in its place. Raises OSError where they can't be."""
         write_files(folder, replace(self.info, format=FORMAT), self._stored)
 
     def upsert(self, vectors: np.ndarray, items: pa.Table) -> None:

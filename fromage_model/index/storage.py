@@ -6,8 +6,7 @@ and a save that finds a segment on the same disk links it instead of writing it 
 
 import json
 import os
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -49,31 +48,25 @@ def write_index(folder: Path, info: IndexInfo, stored: Stored) -> list[Segment]:
     Raises ConfigError rather than replace a folder that holds something else, and RetrievalIndexError where the disk
     is full or can't be written to; what stood there is then as it was.
     """
-    with _told_where(folder), writing(folder, marker=INFO_FILE) as scratch:
-        write_files(scratch, info, stored)
-    return [Segment(segment.vectors, segment.items, folder, number) for number, segment in enumerate(stored.segments)]
-
-
-def write_files(scratch: Path, info: IndexInfo, stored: Stored) -> None:
-    """The files of an index, into a folder that is to become it. Raises RetrievalIndexError for a full disk."""
-    with _told_where(scratch):
-        for number, segment in enumerate(stored.segments):
-            _write_segment(scratch, number, segment)
-        if stored.tombstones.any():
-            np.save(scratch / TOMBSTONES_FILE, stored.tombstones)
-        if stored.approximate is not None:
-            stored.approximate.save(scratch / FAISS_FILE)
-        (scratch / INFO_FILE).write_text(json.dumps(info.to_json(), indent=2) + "\n", encoding="utf-8")
-
-
-@contextmanager
-def _told_where(folder: Path) -> Iterator[None]:
     try:
-        yield
+        with writing(folder, marker=INFO_FILE) as scratch:
+            write_files(scratch, info, stored)
     except OSError as error:
         raise RetrievalIndexError(
             f"the index can't be written to {folder}: {error}. What stood there before is as it was"
         ) from error
+    return [Segment(segment.vectors, segment.items, folder, number) for number, segment in enumerate(stored.segments)]
+
+
+def write_files(folder: Path, info: IndexInfo, stored: Stored) -> None:
+    """The files of an index, into a folder that is to become it. Raises OSError."""
+    for number, segment in enumerate(stored.segments):
+        _write_segment(folder, number, segment)
+    if stored.tombstones.any():
+        np.save(folder / TOMBSTONES_FILE, stored.tombstones)
+    if stored.approximate is not None:
+        stored.approximate.save(folder / FAISS_FILE)
+    (folder / INFO_FILE).write_text(json.dumps(info.to_json(), indent=2) + "\n", encoding="utf-8")
 
 
 def read_index(folder: Path, info: IndexInfo) -> Stored:

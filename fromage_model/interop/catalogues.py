@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import is_uri, writing
+from fromage_model.artefacts import writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import HELD_OUT, TRAIN
 from fromage_model.errors import CatalogueError, InvalidInput
@@ -37,12 +37,12 @@ def write_tsv(catalogue: Catalogue, path: Path | str) -> list[str]:
     without = []
     with replacing(path) as scratch, open(scratch, "w", encoding="utf-8", newline="") as file:
         file.write("caption\timage\n")
-        for row in catalogue.table.select(["id", "image", "caption"]).to_pylist():
+        for row in catalogue.table.select(["id", "caption"]).to_pylist():
             caption = " ".join((row["caption"] or "").split())
             if not caption:
                 without.append(row["id"])
                 continue
-            file.write(f"{_cell(caption)}\t{_cell(_where(catalogue, row))}\n")
+            file.write(f"{_cell(caption)}\t{_cell(catalogue.image_place(row['id']))}\n")
     return without
 
 
@@ -76,10 +76,6 @@ def write_dataset(catalogue: Catalogue, folder: Path | str) -> list[str]:
             raise CatalogueError(f"none of the {len(catalogue)} pictures of {catalogue.name} is there to be exported")
         (scratch / README).write_text(_card(catalogue, [split for split, rows in written.items() if rows]))
     return missing
-
-
-def _where(catalogue: Catalogue, row: dict[str, Any]) -> str:
-    return row["image"] if is_uri(row["image"]) else str(catalogue.folder.resolve() / row["image"])
 
 
 def _cell(text: str) -> str:

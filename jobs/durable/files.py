@@ -8,21 +8,29 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from fromage_model.artefacts import is_uri
-from fromage_model.errors import WriteError
+from fromage_model.errors import ConfigError, WriteError
+from fromage_model.remote import open_filesystem
 
 PARTIAL = ".partial"
+# Stores in which an object is there whole or not at all: what is written there needs no other name first.
+WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "az", "memory"))
 
 
 class Files:
     """The files of one folder by name. Every method raises WriteError where the target can't be written."""
 
     def __init__(self, root: str | Path):
-        """`root` is a local path, or a URI such as s3://bucket/folder or file:///data/folder."""
-        import fsspec
+        """`root` is a local path, or a URI such as s3://bucket/folder or file:///data/folder.
 
+        Raises ConfigError for a URI that nothing here can open.
+        """
         self.root = str(root).rstrip("/") if is_uri(root) else str(Path(root).expanduser().resolve())
-        self._fs, self._folder = fsspec.core.url_to_fs(self.root)
+        try:
+            self._fs, self._folder = open_filesystem(self.root)
+        except (ImportError, ValueError) as error:
+            raise ConfigError(f"{self.root} can't be reached: {error}") from error
         self.is_local = "file" in _protocols(self._fs)
+        self._whole = not WHOLE.isdisjoint(_protocols(self._fs))
 
     def make(self) -> None:
         with self._writing(self.root):
@@ -37,8 +45,18 @@ class Files:
         with self._writing(final):
             if self.is_local:
                 _write_local(final, partial, data, sync=sync)
+            elif self._whole:
+                self._fs.pipe_file(final, bytes(data))
             else:
                 self._fs.pipe_file(partial, bytes(data))
+                self._fs.mv(partial, final)
+
+    def put(self, name: str, path: Path) -> None:
+        """The content of a local file, whatever its size, whole or not at all."""
+        final, partial = self._path(name), self._path(f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
+        with self._writing(final):
+            self._fs.put_file(str(path), final if self._whole else partial)
+            if not self._whole:
                 self._fs.mv(partial, final)
 
     def read(self, name: str) -> bytes | None:
@@ -73,6 +91,9 @@ class Files:
                 with suppress(OSError):
                     self._fs.rm_file(partial)
                 raise
+
+    def has(self, name: str) -> bool:
+        return self._fs.exists(self._path(name))
 
     def names(self) -> dict[str, int]:
         """The files that are there, with their sizes in bytes; half-written ones are left out."""

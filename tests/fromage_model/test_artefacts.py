@@ -1,8 +1,10 @@
 """Artefacts open by name, folder or URI, and are replaced whole or not at all."""
 
 import hashlib
+import shutil
 
 import pytest
+from fsspec.implementations.local import LocalFileSystem
 
 from fromage_model import artefacts
 from fromage_model.artefacts import file_sha256, home, locate, place, writing
@@ -53,15 +55,43 @@ def test_a_missing_artefact_is_named_with_the_place_and_the_command():
         assert part in str(caught.value)
 
 
-def test_a_uri_is_copied_once_and_opens_as_a_folder(tmp_path):
-    remote = tmp_path / "remote" / "images"
-    remote.mkdir(parents=True)
+def test_a_uri_opens_as_a_folder_copied_when_it_has_changed(tmp_path):
+    remote = tmp_path / "remote"
+    (remote / "captions").mkdir(parents=True)
+    (remote / "captions" / "b.txt").write_bytes(b"b")
     (remote / "a.bin").write_bytes(b"a")
-    uri = f"file://{tmp_path}/remote"
+    uri = f"file://{remote}"
     folder = locate("catalogue", uri)
-    assert (folder / "images" / "a.bin").read_bytes() == b"a"
-    (remote / "a.bin").unlink()
-    assert locate("catalogue", uri) == folder
+    assert (folder / "captions" / "b.txt").read_bytes() == b"b"
+    (folder / "a.bin").write_bytes(b"of the copy")
+    assert (locate("catalogue", f"{uri}/") / "a.bin").read_bytes() == b"of the copy"
+    (remote / "a.bin").write_bytes(b"changed")
+    assert (locate("catalogue", uri) / "a.bin").read_bytes() == b"changed"
+    shutil.rmtree(remote)
+    with pytest.raises(MissingArtefact, match="no catalogue"):
+        locate("catalogue", uri)
+
+
+def test_the_pictures_of_a_catalogue_stay_where_they_are(tmp_path):
+    (tmp_path / "remote" / "images").mkdir(parents=True)
+    (tmp_path / "remote" / "images" / "a.png").write_bytes(b"a")
+    (tmp_path / "remote" / "catalogue.json").write_text("{}")
+    assert [path.name for path in locate("catalogue", f"file://{tmp_path}/remote").glob("[a-z]*")] == ["catalogue.json"]
+
+
+def test_a_store_that_does_not_answer_leaves_the_copy(tmp_path, monkeypatch, caplog):
+    (tmp_path / "remote").mkdir()
+    (tmp_path / "remote" / "a.bin").write_bytes(b"a")
+    folder = locate("index", f"file://{tmp_path}/remote")
+
+    def down(self, *args, **options):
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(LocalFileSystem, "ls", down)
+    assert locate("index", f"file://{tmp_path}/remote") == folder
+    assert "does not answer (timed out); going on with the copy" in caplog.text
+    with pytest.raises(MissingArtefact, match=r"other could not be fetched: timed out"):
+        locate("index", f"file://{tmp_path}/other")
 
 
 @pytest.mark.parametrize("uri", ["file:///nowhere/at/all", "nosuchscheme://bucket/x"])

@@ -155,8 +155,6 @@ def test_captions_outlive_a_catalogue_that_changes_before_they_are_in_it(tiny_wo
 def test_a_setting_that_can_not_work_is_named(captions):
     with pytest.raises(InvalidInput, match="top_p"):
         caption(captions.after.folder, captions.bundle, top_p=3.0)
-    with pytest.raises(ConfigError, match="copy it first"):
-        main(CaptionArgs(catalogue="s3://bucket/squares"))
     with pytest.raises(ConfigError, match="the prompt takes"):
         caption(captions.after.folder, captions.bundle, all=True, prompt="red " * 600)
 

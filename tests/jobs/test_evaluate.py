@@ -49,7 +49,7 @@ def args(tiny_world, squares_index, tmp_path):
             "bundle": str(tiny_world.bundle),
             "features": str(tiny_world.features),
             "index": str(squares_index),
-            "out": tmp_path / "metrics.json",
+            "out": str(tmp_path / "metrics.json"),
             "threads": 1,
         }
         return EvaluateArgs(**(settings | changes))
@@ -123,7 +123,7 @@ def test_the_chat_is_asked_and_its_shares_add_up(args, queries_file, tmp_path, c
             picture_messages=3,
             max_new_tokens=4,
             verbose=True,
-            details=tmp_path / "details.json",
+            details=str(tmp_path / "details.json"),
         )
     ).as_dict()
     assert (figures["wishes"], figures["others"], figures["rows_in"]) == (2, 3, 4 + 3 + 6)

@@ -115,7 +115,7 @@ def test_the_stage_says_which_column_is_missing(tmp_path):
 def test_a_target_that_can_not_be_written_stops_the_job(tmp_path):
     stage = FetchPictures(folder=str(tmp_path / "absent"), side_px=8, threads=1)
     picture = write(tmp_path, "a.png", png())
-    with pytest.raises(WriteError, match=r"pictures can't be written to .*absent/images: No such file"):
+    with pytest.raises(WriteError, match=r"absent/images/\w+\.png can't be written: No such file"):
         stage(pa.Table.from_pylist([{"row": 1, "image": str(picture)}], schema=WANTED))
 
 
@@ -133,7 +133,7 @@ def test_a_full_disk_stops_the_stage_with_its_reason(tmp_path):
     try:
         (disk / "images").mkdir()
         picture = write(tmp_path, "a.png", encoded(Image.effect_noise((300, 300), 80)))
-        with pytest.raises(WriteError, match=r"pictures can't be written.*: No space left on device"):
+        with pytest.raises(WriteError, match=r"images/\w+\.png can't be written: No space left on device"):
             FetchPictures(folder=str(disk), side_px=8)(
                 pa.Table.from_pylist([{"row": 1, "image": str(picture)}], WANTED)
             )

@@ -97,6 +97,12 @@ def test_a_share_or_a_count_that_cannot_be_is_refused_by_name(field, value):
         IndexArgs(**{field: value})
 
 
+@pytest.mark.parametrize(("field", "value"), [("shard_rows", 0), ("workers", 0), ("num_gpus", -0.5), ("max_failed", 2)])
+def test_a_number_that_can_not_work_is_refused_by_name(field, value):
+    with pytest.raises(ConfigError, match=f"{field} is {value}; expected"):
+        IndexArgs(**{field: value})
+
+
 def test_items_without_features_are_counted_and_left_out(index_args, tiny_world, tmp_path):
     catalogue = Catalogue.open(tiny_world.catalogue)
     some = tiny.write_random_features(tmp_path / "some", catalogue, without=5)

@@ -93,7 +93,7 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
         "pictures/none.png\tNone\thttps://shop.example/5",
         "\tNo image\thttps://shop.example/6",
         "pictures/hat.png\tAgain\thttps://shop.example/2",
-        "s3://bucket/a.png\tBucket\thttps://shop.example/8",
+        "abfs://bucket/a.png\tBucket\thttps://shop.example/8",
         "pictures/big.png\tBig\thttps://shop.example/9",
     )
     report = ingest(source, allow_private=True, max_image_megapixels=0.001)
@@ -112,7 +112,7 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
     reasons = [row["message"] for row in failures]
     for message, part in zip(
         reasons,
-        ("404", "server sent text/html", "No such file", "empty", "s3fs", "too many pixels"),
+        ("404", "server sent text/html", "No such file", "empty", "adlfs", "too many pixels"),
         strict=True,
     ):
         assert part in message

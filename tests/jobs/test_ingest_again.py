@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -12,6 +13,7 @@ from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
+from PIL import Image
 
 from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
@@ -20,7 +22,7 @@ from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, SettingsDiffer
 from jobs.ingest import IngestArgs, main
 from tests.jobs.shop import Shop, open_shop
-from tests.pictures import png
+from tests.pictures import encoded, png
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -147,3 +149,38 @@ def test_a_killed_job_goes_on_with_what_is_done_and_ends_as_if_undisturbed(tmp_p
     ingest(feed, out="undisturbed")
     dates = ["updated_at", "caption_at"]
     assert Catalogue.open("feed").table.drop(dates).equals(Catalogue.open("undisturbed").table.drop(dates))
+
+
+# A Ray of its own, none of whose workers can write a file of more than 100 kB: a disk that is full, without the disk.
+FULL = """
+import resource, signal, sys
+import ray
+
+def full():
+    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
+
+options = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20}
+ray.init("local", runtime_env={"worker_process_setup_hook": full}, **options)
+from jobs.ingest import IngestArgs, main
+from jobs.report import run
+run(main, IngestArgs)
+"""
+
+
+def test_a_disk_that_is_full_ends_the_job_with_its_reason_and_the_same_command_goes_on(tmp_path, shop):
+    shop.pictures["/1.png"] = encoded(Image.effect_noise((400, 400), 80), "PNG")
+    feed = shop.feed(tmp_path / "feed.tsv", "small", "large")
+    options = ["--source", str(feed), "--workers", "1", "--allow-private", "--attempts", "1"]
+    done = subprocess.run(
+        [sys.executable, "-c", FULL, *options], capture_output=True, text=True, env=os.environ, timeout=240, check=False
+    )
+    assert done.returncode == 2, done.stderr[-2000:]
+    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    assert re.fullmatch(r"error: .*/catalogues/\.feed\.work/images/\w+\.png can't be written: File too large", line)
+    assert not (home() / "catalogues" / "feed").exists()
+    kept = [path.name for path in (home() / "catalogues" / ".feed.work" / "images").iterdir()]
+    assert not [name for name in kept if name.startswith(".")]
+    report = ingest(feed)
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (2, 2, 0)
+    assert [path.name for path in (home() / "catalogues").iterdir()] == ["feed"]

@@ -48,7 +48,7 @@ def test_the_example_makes_a_pair_that_opens_together_and_then_has_nothing_to_do
     captions = {item["caption"]: item["caption_by"] for item in index.items.to_pylist()}
     assert {f"{colour} square" for colour in tiny.COLOURS[:6]} < set(captions)
     assert [str(tiny_world.bundle) in (by or "") for by in captions.values()].count(True) == 1
-    again = main(PipelineArgs(config=config, out=tmp_path / "again.json")).as_dict()
+    again = main(PipelineArgs(config=config, out=str(tmp_path / "again.json"))).as_dict()
     assert [stage["skipped"] for stage in again["stages"]] == [True, True, True, True]
     assert again["skipped"]
     written = json.loads((tmp_path / "again.json").read_text())
@@ -91,6 +91,18 @@ def test_a_section_finetune_trains_the_bundle_that_indexes(config):
     assert pipeline.stages["finetune"].epochs == 1
 
 
+@pytest.mark.parametrize("root", ["s3://bucket/fromage/", "artefacts", "/data/fromage"])
+def test_catalogue_features_and_index_lie_below_a_root(config, root):
+    config.write_text(yaml.safe_dump(yaml.safe_load(config.read_text()) | {"root": root}))
+    pipeline = read_pipeline(config)
+    below = {"artefacts": str(config.parent / "artefacts")}.get(root, root.rstrip("/"))
+    stages = pipeline.stages
+    assert stages["ingest"].out == stages["caption"].catalogue == pipeline.catalogue == f"{below}/catalogues/shop"
+    assert stages["embed"].out == stages["index"].features == f"{below}/features/shop"
+    assert stages["index"].out == pipeline.index == f"{below}/indexes/shop"
+    assert pipeline.bundle == yaml.safe_load(config.read_text())["bundle"]
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
@@ -103,6 +115,11 @@ def test_a_section_finetune_trains_the_bundle_that_indexes(config):
         ({"index": {"out": "x"}}, r"index\.out is set by the pipeline"),
         ({"embed": ["x"]}, r"embed: expected options and values, got list"),
         ({"name": None}, r"name is None; expected a text"),
+        (
+            {"name": "s3://bucket/shop"},
+            r"name is 's3://bucket/shop'; .* URIs go into `root`",
+        ),
+        ({"root": 1}, r"root is 1; expected a text"),
         ({"finetune": {}}, r"bundle goes without finetune"),
     ],
 )

@@ -1,10 +1,11 @@
 """A job's page stands alone, shows what it is given, and runs nothing that a feed or a model wrote."""
 
+import json
 from html.parser import HTMLParser
 
 import pytest
 
-from jobs.report_page import Sample, page, polyline, samples_of, spread, throughput
+from jobs.report_page import Sample, page, polyline, samples_of, spread, throughput, write_page
 from tests.pictures import write_png
 
 FIGURES = {"job": "caption", "rows_in": 4, "rows_out": 3, "rows_failed": 1}
@@ -42,6 +43,13 @@ def test_reasons_are_bars_as_long_as_they_are_many():
     assert "None." not in html
 
 
+def test_the_page_and_its_figures_lie_beside_each_other(tmp_path):
+    write_page(tmp_path, figures=FIGURES, points=[(0.0, 0), (2.0, 4)], reasons={"ImageError": 1})
+    told = json.loads((tmp_path / "report.json").read_text())
+    assert told == FIGURES | {"failures": {"ImageError": 1}, "progress": [[0.0, 0], [2.0, 4]]}
+    assert "ImageError" in (tmp_path / "report.html").read_text()
+
+
 def test_throughput_adds_up_to_the_rows_done():
     rates = throughput([(0.0, 2), (1.0, 4), (1.5, 10), (3.0, 12)], bins=6)
     assert rates == [(0.5, 0.0), (1.0, 0.0), (1.5, 4.0), (2.0, 12.0), (2.5, 0.0), (3.0, 4.0)]
@@ -57,7 +65,7 @@ def test_a_sample_is_spread_over_the_rows(count, places):
 
 def test_a_picture_that_can_not_be_read_leaves_its_caption(tmp_path):
     write_png(tmp_path / "red.png")
-    rows = [{"id": "1", "image": "red.png", "caption": None}, {"id": "2", "image": "absent.png", "caption": "a coat"}]
-    red, absent = samples_of(rows, tmp_path)
+    rows = [{"id": "red.png", "caption": None}, {"id": "absent.png", "caption": "a coat"}]
+    red, absent = samples_of(rows, lambda id: (tmp_path / id).read_bytes())
     assert red.image.startswith("data:image/jpeg;base64,")
     assert (absent.image, absent.caption) == (None, "a coat")
