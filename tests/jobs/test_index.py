@@ -123,12 +123,18 @@ def test_an_index_that_is_up_to_date_is_left_alone(index_args, tmp_path):
 
 
 @pytest.mark.usefixtures("nothing_embedded", "whole_index")
-def test_another_bundle_another_caption_other_vectors_or_force_embed_again(index_args, tiny_world, tmp_path):
+def test_another_caption_is_shown_by_an_index_of_pictures_without_embedding_anything(index_args, tmp_path):
+    other = tiny.write_squares(tmp_path / "other squares", captions={"red": "a crimson square"})
+    report = main(index_args(catalogue=str(other.folder))).as_dict()
+    assert (report["added"], report["changed"], report["rows_failed"]) == (0, 1, 0)
+    assert RetrievalIndex.load(tmp_path / "index").item(other.items()[0].id).caption == "a crimson square"
+
+
+@pytest.mark.usefixtures("nothing_embedded", "whole_index")
+def test_another_bundle_other_vectors_or_force_embed_again(index_args, tiny_world, tmp_path):
     other_bundle = tiny.write_bundle(tmp_path / "other bundle", lm=tiny_world.lm, seed=1)
-    tiny.write_squares(tmp_path / "other squares", captions={"red": "a crimson square"})
     for changes in (
         {"bundle": str(other_bundle)},
-        {"catalogue": str(tmp_path / "other squares")},
         {"force": True},
         {"vectors": "both"},
         {"dtype": "float16"},
