@@ -23,6 +23,10 @@ MAX_LINES_PER_RECORD = 100
 MAX_BAD_LINES = 0.01
 UNDECODED = re.compile("[\udc80-\udcff]")
 QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+# A field of a TSV: quoted as pandas does it, over several lines maybe, but never with a tab in it; or as it stands.
+FIELD = re.compile(r'"(?:[^"\t]++|"")*+"(?![^\t\n])|[^\t\n]*')
+OPENED = re.compile(r'"(?:[^"]++|"")*+')
+NEVER_CLOSED = "a quote opens a field and is never closed; inside a quoted field a quote is written twice"
 
 
 @dataclass(frozen=True)
@@ -37,16 +41,19 @@ class Record:
 def read_delimited(path: str, *, encoding: str = "utf-8") -> Feed:
     """A TSV or CSV with a header; only `image` is required, unknown columns become attributes, empty fields are null.
 
-    In a TSV quotes stand for themselves (as in Conceptual Captions), but for fields quoted as pandas does it. In a CSV
-    a field that holds a separator, a quote or a line break stands in quotes, quotes inside it doubled (RFC 4180).
+    In a TSV quotes stand for themselves (as in Conceptual Captions), but for fields with quotes or line breaks that are
+    quoted as pandas does it. In a CSV a field that holds a separator, a quote or a line break stands in quotes, quotes
+    inside it doubled (RFC 4180).
     Raises CatalogueError, which names the line and what would work.
     """
     data = read_bytes(path)
     lines = _lines(data, path, encoding)
     columns, separator, first = _header(lines, path)
+    tabs = separator == TAB
+    records = _tab_records(lines, first, len(columns)) if tabs else _csv_records(lines, first, separator)
     rows = [
         _row(number, record, columns, path)
-        for number, record in _numbered(_records(lines, first, separator), first)
+        for number, record in _numbered(records, first)
         if record.problem or any(field.strip() for field in record.fields)
     ]
     if not rows:
@@ -89,18 +96,57 @@ def _header(lines: list[str], path: str) -> tuple[list[str], str, int]:
     if len(pair) == 2 and pair[1].strip().lower().startswith(("http://", "https://")):
         return list(CONCEPTUAL_CAPTIONS), TAB, 0
     separator = max(SEPARATORS, key=first.count)
-    record = next(_records(lines, 0, separator))
-    columns = [name.strip() for name in record.fields]
+    fields = first.split(TAB) if separator == TAB else next(_csv_records(lines, 0, separator)).fields
+    columns = [_unquoted(name).strip() for name in fields]
     hint = "; only a TSV of caption and URL may come without a header" if len(columns) > 1 else ""
     check_columns(columns, path, hint=hint)
     return columns, separator, 1
 
 
-def _records(lines: list[str], start: int, separator: str) -> Iterator[Record]:
-    if separator == TAB:
-        for index in range(start, len(lines)):
-            yield Record(index + 1, [_unquoted(cell) for cell in lines[index].rstrip("\r").split(TAB)])
-        return
+def _tab_records(lines: list[str], start: int, width: int) -> Iterator[Record]:
+    """A line is a record of `width` fields, fewer where the last are lacking, and goes on where a field is quoted so.
+
+    A quote that opens a field and is never closed stands for itself where its line and the next one are whole; else
+    they may be parts of one field, and the row is bad.
+    """
+    index = start
+    while index < len(lines):
+        cells, after = _line(lines, index).split(TAB), index + 1
+        problem = None
+        # No quoted field holds a tab, so only the last one of a line can go on.
+        if OPENED.fullmatch(cells[-1]):
+            joined, count = _over_lines(lines, index)
+            if count > 1 and len(joined) == width:
+                cells, after = joined, index + count
+            elif len(cells) != width or not _whole(lines, after, width):
+                problem = f"line {after}: {NEVER_CLOSED}"
+        yield Record(index + 1, [_unquoted(cell) for cell in cells], problem)
+        index = after
+
+
+def _over_lines(lines: list[str], index: int) -> tuple[list[str], int]:
+    """The fields of the record that begins here where quotes hold line breaks, and how many lines it takes."""
+    last = min(index + MAX_LINES_PER_RECORD, len(lines))
+    text = "\n".join(_line(lines, place) for place in range(index, last))
+    fields, end = [], -1
+    while not fields or text[end : end + 1] == TAB:
+        found = FIELD.match(text, end + 1)
+        assert found is not None
+        fields.append(found[0])
+        end = found.end()
+    return fields, text.count("\n", 0, end) + 1
+
+
+def _whole(lines: list[str], index: int, width: int) -> bool:
+    """Whether a line is a record of its own, or nothing."""
+    return index >= len(lines) or not lines[index].strip() or lines[index].count(TAB) + 1 == width
+
+
+def _line(lines: list[str], index: int) -> str:
+    return lines[index].rstrip("\r")
+
+
+def _csv_records(lines: list[str], start: int, separator: str) -> Iterator[Record]:
     index = start
     while index < len(lines):
         fed = _Fed(lines, index)
@@ -109,8 +155,8 @@ def _records(lines: list[str], start: int, separator: str) -> Iterator[Record]:
             yield Record(index + 1, fields)
             index += max(fed.count, 1)
         except csv.Error as error:
-            reason = "a quote opens a field and is never closed" if fed.count > 1 else f"its quotes are wrong: {error}"
-            yield Record(index + 1, [], f"line {index + 1}: {reason}; inside a quoted field a quote is written twice")
+            wrong = f"its quotes are wrong: {error}; inside a quoted field a quote is written twice"
+            yield Record(index + 1, [], f"line {index + 1}: {NEVER_CLOSED if fed.count > 1 else wrong}")
             index += 1
 
 
@@ -134,8 +180,8 @@ class _Fed:
 
 
 def _unquoted(cell: str) -> str:
-    """`"5"" heel"`, which pandas writes for `5" heel`; other quotes stand for themselves."""
-    return cell[1:-1].replace('""', '"') if cell.startswith('"') and QUOTED.fullmatch(cell) else cell
+    """`"5"" heel"`, which pandas writes for `5" heel`, or a field of several lines; other quotes stay."""
+    return cell[1:-1].replace('""', '"') if "\n" in cell or QUOTED.fullmatch(cell) else cell
 
 
 def _numbered(records: Iterator[Record], first: int) -> Iterator[tuple[int, Record]]:

@@ -2,8 +2,10 @@
 
 import gzip
 from collections.abc import Callable
+from pathlib import Path
 
 import fsspec
+import pandas as pd
 import pytest
 
 from fromage_model.catalogue.delimited import read_delimited
@@ -116,6 +118,39 @@ def test_quotes_that_are_not_doubled_cost_one_row_of_a_csv(feed):
 def test_a_field_that_pandas_quoted_in_a_tsv_is_unquoted(feed):
     (row,) = read_delimited(feed('image\tcaption\na.png\t"5"" heel, ""Slim"""\n')).rows
     assert row.caption == '5" heel, "Slim"'
+
+
+@pytest.mark.parametrize("columns", [["image", "caption", "size"], ["caption", "image"], ["image", "size", "caption"]])
+@pytest.mark.parametrize("newline", ["\n", "\r\n"])
+def test_fields_over_several_lines_come_back_as_pandas_wrote_them(tmp_path, columns, newline):
+    captions = ["plain", "two\nlines", 'a "fit"\n\nand more"', '5" heel', "last\n"]
+    frame = pd.DataFrame(
+        {"image": [f"{place}.png" for place in range(5)], "caption": captions, "size": ["M", "a\nb"] * 2 + ["L"]}
+    )
+    frame[columns].to_csv(tmp_path / "shop.tsv", sep="\t", index=False, lineterminator=newline)
+    rows = read_delimited(str(tmp_path / "shop.tsv")).rows
+    assert [row.problem for row in rows] == [None] * 5
+    assert [row.caption for row in rows] == [caption.strip() for caption in captions]
+    assert [Path(row.image).name for row in rows] == list(frame["image"])
+    if "size" in columns:
+        assert [row.attributes["size"] for row in rows] == list(frame["size"])
+
+
+def test_a_quote_that_is_never_closed_costs_one_row_of_a_tsv_where_it_may_hold_lines(feed):
+    """The third line is whole, so the quote in the second may stand for itself; that in the fourth goes on."""
+    lines = ["image\tcaption", 'a.png\t"Vintage dress', 'b.png\tHeel 5"', 'c.png\t"two', *["more"] * 150, "d.png\tD"]
+    rows = read_delimited(feed("\n".join(lines))).rows
+    assert [row.caption for row in rows[:2]] == ['"Vintage dress', 'Heel 5"']
+    assert [row.problem for row in rows[:2]] == [None, None]
+    assert rows[2].problem == (
+        "line 4: a quote opens a field and is never closed; inside a quoted field a quote is written twice"
+    )
+    assert (rows[-1].row, rows[-1].caption, rows[-1].problem) == (154, "D", None)
+
+
+def test_a_short_row_whose_quote_is_never_closed_is_bad(feed):
+    (row,) = read_delimited(feed('image\tcaption\tsize\na.png\t"Slim\n')).rows
+    assert "line 2: a quote opens a field and is never closed" in row.problem
 
 
 def test_conceptual_captions_are_read_without_a_header_as_they_are_published(feed):
