@@ -1,6 +1,6 @@
 """The durable jobs over small catalogues, each as a command that can be killed and started again.
 
-Every hundredth picture is damaged: it must stand in the failures table, once. Of the feed
+Every hundredth picture is damaged, or an item without features: it must stand in the failures table, once. Of the feed
 that is ingested, every hundredth row comes to the item of the row before: it must stand among the doubles, once.
 """
 
@@ -16,6 +16,7 @@ from PIL import Image
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import SHARD_PATTERN
 from fromage_model.catalogue.table import DOUBLES_FILE, FAILURES_FILE
+from fromage_model.index import RetrievalIndex
 from jobs.caption_failures import CAPTIONS_FOLDER
 from jobs.durable import work_folder
 from tests.benchmarks import shapes
@@ -97,7 +98,23 @@ def ingest(home: Path, rows: int, shard_rows: int) -> Job:
     )
 
 
-JOBS = {make.__name__: make for make in (ingest, caption, embed)}
+def index(home: Path, rows: int, shard_rows: int) -> Job:
+    catalogue = tiny.write_squares(home / "indexed", colours=colours(rows))
+    features = tiny.write_random_features(home / "random", catalogue, without=-(-rows // ILL_EVERY))
+    out = home / "index"
+    bundle = tiny.write_bundle(home / "bundle", lm=tiny.write_lm(home / "lm"))
+    options = ("--bundle", str(bundle), "--features", str(features), "--out", str(out))
+    return Job(
+        "index",
+        command("index", "--catalogue", str(catalogue.folder), *options, shard_rows=shard_rows),
+        Path(work_folder(out)),
+        frozenset(catalogue.table["id"].to_pylist()),
+        lambda: [*RetrievalIndex.load(out).ids, *ids_in(out, FAILURES_FILE)],
+        lambda: shutil.rmtree(out),
+    )
+
+
+JOBS = {make.__name__: make for make in (ingest, caption, embed, index)}
 
 
 def command(job: str, *options: str, shard_rows: int) -> tuple[str, ...]:
