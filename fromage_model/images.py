@@ -20,13 +20,21 @@ DATA_URL = re.compile(
 )
 ORIENTATION_TAG = 0x0112
 
+DECODED_AT_PX = 448
+"""Encoders see squares of 224 to 384 pixels; for them a large JPEG is decoded at no less than twice the smaller."""
+
 
 @dataclass(frozen=True)
 class ImageLimits:
-    """What a picture may cost. `max_bytes`: of the file. `max_pixels`: width x height, read from the header."""
+    """What a picture may cost. `max_bytes`: of the file. `max_pixels`: width x height, read from the header.
+
+    `max_ratio`: of the longer side to the shorter. CLIP's preprocessing brings the shorter side to 224 pixels before it
+    crops, and 65,000 x 1 pixels would become 14,560,000 x 224.
+    """
 
     max_bytes: int = 20 * 1024 * 1024
     max_pixels: int = 50_000_000
+    max_ratio: int = 100
 
 
 def decode_image(data: bytes, *, limits: ImageLimits = ImageLimits(), target_px: int | None = None) -> Image.Image:
@@ -91,6 +99,8 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
         raise ImageError(f"the picture has too many pixels: {width} x {height}, at most {limits.max_pixels:,} are read")
     if width == 0 or height == 0:
         raise ImageError(f"the picture has no pixels: {width} x {height}")
+    if max(width, height) > limits.max_ratio * min(width, height):
+        raise ImageError(f"the picture is too elongated: {width} x {height}, at most {limits.max_ratio} to 1 is read")
     return image
 
 

@@ -13,11 +13,9 @@ from PIL import Image
 from fromage_model.catalogue.features import FULL_VIEW
 from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits
 from fromage_model.errors import InvalidInput
-from fromage_model.images import ImageLimits, decode_image
+from fromage_model.images import DECODED_AT_PX, ImageLimits, decode_image
 from jobs.stages import failed, require_columns
 
-# The encoders see squares of 224 to 384 pixels; a large JPEG is decoded at no less than twice the smaller.
-DECODED_AT_PX = 448
 FLIP_VIEW = "flip"
 # A crop's area, as a share of the picture's, and its side to side, as in the training of most encoders.
 CROP_AREAS = (0.5, 1.0)

@@ -4,20 +4,23 @@ import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import torch
-from PIL import Image
 from ray import serve
 
 from fromage_model.build import default_device
 from fromage_model.errors import FingerprintMismatch
-from fromage_model.images import ImageLimits, decode_image
-from fromage_model.vision import VisionEncoder, load_vision_encoder
+from fromage_model.images import DECODED_AT_PX, ImageLimits, decode_image
+from fromage_model.vision import VisionEncoder, load_squares, load_vision_encoder
 
 
 class ImageEncoder:
-    """Decodes within limits and encodes; remembers the features of the last pictures.
+    """Decodes within limits, one picture at a time, and encodes; remembers the features of the last pictures.
+
+    A picture that the limits let through may take a gigabyte while it is decoded. What waits to be encoded is the
+    square that the encoder sees, of some hundred kilobytes.
 
     A chat sends its pictures again with every turn, so most are known already.
     """
@@ -27,14 +30,22 @@ class ImageEncoder:
         self.limits = limits
         self._cache_images = cache_images
         self._known: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._squares = load_squares(encoder.name)
+        # A thread of its own, and no semaphore: who stops waiting does not stop the decoding that has begun.
+        self._decoding = ThreadPoolExecutor(max_workers=1, thread_name_prefix="decode")
 
-    def decode(self, data: bytes) -> Image.Image:
-        """Raises ImageError for what is no picture or is over the limits."""
-        return decode_image(data, limits=self.limits)
+    async def decode(self, data: bytes) -> np.ndarray:
+        """The bytes of a picture's file -> its square, (H, W, 3) uint8. Raises ImageError for what is no picture or is
+        over the limits.
+        """
+        return await asyncio.get_running_loop().run_in_executor(self._decoding, self._square, data)
 
-    def encode_batch(self, images: Sequence[Image.Image]) -> list[np.ndarray]:
-        """RGB pictures -> one (F,) float32 each."""
-        return list(self.encoder.encode(images))
+    def _square(self, data: bytes) -> np.ndarray:
+        return self._squares([decode_image(data, limits=self.limits, target_px=DECODED_AT_PX)])[0]
+
+    def encode_batch(self, squares: Sequence[np.ndarray]) -> list[np.ndarray]:
+        """Squares -> one (F,) float32 each."""
+        return list(self.encoder.encode_squares(np.stack(squares)))
 
     def recall(self, key: str) -> np.ndarray | None:
         if key in self._known:
@@ -79,11 +90,10 @@ class EncoderDeployment:
         key = hashlib.sha256(data).hexdigest()
         features = self.engine.recall(key)
         if features is None:
-            image = await asyncio.to_thread(self.engine.decode, data)
-            features = await self._encode_together(image)
+            features = await self._encode_together(await self.engine.decode(data))
             self.engine.remember(key, features)
         return features
 
     @serve.batch
-    async def _encode_together(self, images: list[Image.Image]) -> list[np.ndarray]:
-        return await asyncio.to_thread(self.engine.encode_batch, images)
+    async def _encode_together(self, squares: list[np.ndarray]) -> list[np.ndarray]:
+        return await asyncio.to_thread(self.engine.encode_batch, squares)

@@ -41,11 +41,10 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from fromage_model.artefacts import writing
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.table import write_catalogue
-from fromage_model.images import decode_image
+from fromage_model.images import DECODED_AT_PX, decode_image
 from fromage_model.vision import load_squares, load_vision_encoder
 from jobs.embed import EmbedArgs, fastest_compute
 from jobs.embed import main as embed
-from jobs.picture_stages import DECODED_AT_PX
 from jobs.report import Stopwatch, ray_session
 from tests.benchmarks import shapes
 from tests.benchmarks.memory import tree_bytes

@@ -135,6 +135,13 @@ def test_too_many_pixels_are_refused_from_the_header_alone(side):
         decode_image(png_claiming(side, side))
 
 
+@pytest.mark.parametrize("size", [(65_000, 1), (1, 65_000), (707, 7)])
+def test_an_elongated_picture_is_refused_before_a_resize_of_its_short_side_makes_it_huge(size):
+    with pytest.raises(ImageError, match=r"too elongated: .* at most 100 to 1"):
+        decode_image(encoded(Image.new("RGB", size)))
+    assert decode_image(encoded(Image.new("RGB", (700, 7)))).size == (700, 7)
+
+
 def test_the_limits_let_exactly_the_limit_through():
     data = encoded(Image.new("RGB", (10, 10)))
     assert decode_image(data, limits=ImageLimits(max_bytes=len(data), max_pixels=100)).size == (10, 10)
