@@ -26,27 +26,31 @@ class Glosses:
 
     def of(self, name: str) -> str | None:
         """The definition, without examples, or None where WordNet has no such noun."""
-        lemma = name.strip().lower().replace(" ", "_")
-        for candidate in (lemma, lemma.removesuffix("s"), lemma.removesuffix("es")):
-            if candidate in self._offsets:
-                return self._definition(self._offsets[candidate])
-        return None
+        offset = self._offset(name)
+        return None if offset is None else self._definition(offset)
 
     def pairs(self, count: int, *, without: Collection[str] = ()) -> list[tuple[str, str]]:
         """Names of things one can picture, each with its definition; always the same ones, in the order of a sha256.
 
-        `without` are names that must not be among them.
+        `without` are names that must not be among them, nor what means the same: a synonym has the same definition.
         """
-        left_out = {name.strip().lower() for name in without}
+        left_out = {self._offset(name) for name in without}
         order = sorted(self._offsets, key=lambda lemma: hashlib.sha256(lemma.encode()).digest())
         found: list[tuple[str, str]] = []
         for lemma in order:
             name = lemma.replace("_", " ")
             if len(found) == count:
                 break
-            if name.isascii() and lemma.count("_") < 2 and name not in left_out and self._is_picturable(lemma):
-                found.append((name, self._definition(self._offsets[lemma])))
+            offset = self._offsets[lemma]
+            if name.isascii() and lemma.count("_") < 2 and offset not in left_out and self._is_picturable(lemma):
+                found.append((name, self._definition(offset)))
         return found
+
+    def _offset(self, name: str) -> int | None:
+        """Where the name's first sense stands."""
+        lemma = name.strip().lower().replace(" ", "_")
+        candidates = (lemma, lemma.removesuffix("s"), lemma.removesuffix("es"))
+        return next((self._offsets[one] for one in candidates if one in self._offsets), None)
 
     def _is_picturable(self, lemma: str) -> bool:
         """Whether the first sense is a concrete thing, and the lemma its usual word."""

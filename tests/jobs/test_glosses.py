@@ -36,6 +36,15 @@ def test_names_that_are_measured_by_are_left_out(wordnet):
     assert "scarf" not in dict(Glosses(wordnet).pairs(9, without=[" Scarf"]))
 
 
+def test_so_is_what_means_the_same_as_one_of_them(wordnet):
+    index = wordnet / "index.noun"
+    (scarf,) = [line for line in index.read_text().splitlines() if line.startswith("scarf ")]
+    index.write_text(index.read_text() + scarf.replace("scarf", "muffler") + "\n")
+    assert Glosses(wordnet).of("muffler") == Glosses(wordnet).of("scarf")
+    assert "scarf" in dict(Glosses(wordnet).pairs(9))
+    assert "scarf" not in dict(Glosses(wordnet).pairs(9, without=["Mufflers"]))
+
+
 def test_a_folder_without_wordnet_says_how_to_get_it(tmp_path):
     with pytest.raises(MissingArtefact, match="apt-get install wordnet-base"):
         Glosses(tmp_path)
