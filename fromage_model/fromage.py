@@ -10,7 +10,6 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
@@ -29,9 +28,6 @@ from fromage_model.reading import Opening, consume_ret, find_opening, read_promp
 from fromage_model.tokens import Tokens
 from fromage_model.trained import TrainedParts
 from fromage_model.vision import VisionEncoder
-
-MAX_SCALE = 100.0
-"""Bound of the learned temperature's inverse, as in CLIP."""
 
 
 @dataclass(frozen=True)
@@ -210,8 +206,8 @@ class Fromage(nn.Module):
 
     @property
     def log_scale(self) -> Tensor:
-        """The learned log inverse temperature, bounded."""
-        return self.trained.log_scale.clamp(max=float(np.log(MAX_SCALE)))
+        """The learned log inverse temperature; whoever trains it calls `trained.bound_log_scale` after each step."""
+        return self.trained.log_scale
 
     def next_token_loss(self, asked: Asked, caption_weights: Tensor) -> Tensor:
         """Cross-entropy over [RET] and, weighed by row, (B,), the prompts' tokens; see `objectives.next_token_loss`."""

@@ -1,11 +1,16 @@
 """All that training changes, as one module: a bundle's weights are its state. Knows neither the LM nor the encoder."""
 
+import math
+
 import torch
 from torch import nn
 
 from fromage_model.language import RetToken
 from fromage_model.lora import LoraAdapter
 from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
+
+MAX_SCALE = 100.0
+"""Bound of the learned temperature's inverse, as in CLIP."""
 
 
 class TrainedParts(nn.Module):
@@ -32,6 +37,11 @@ class TrainedParts(nn.Module):
         self.text_head = text_head
         self.lora = lora
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
+
+    @torch.no_grad()
+    def bound_log_scale(self) -> None:
+        """After each step, as CLIP does: a bound inside the loss would leave what is beyond it without a gradient."""
+        self.log_scale.clamp_(max=math.log(MAX_SCALE))
 
     @property
     def lm_learns(self) -> bool:

@@ -126,6 +126,7 @@ class Worker:
         if norm is None:
             return {}
         self.model.trained.ret.renormalise(self.model.lm)
+        self.model.trained.bound_log_scale()
         return {name: float(value.detach()) for name, value in parts.items()} | {"gradient_norm": norm}
 
     @torch.inference_mode()

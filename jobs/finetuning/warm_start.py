@@ -108,6 +108,7 @@ def train_heads(model: Fromage, material: Material, settings: WarmStart) -> floa
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
+        parts.bound_log_scale()
         scheduler.step()
         value = float(loss.detach())
     model.eval()

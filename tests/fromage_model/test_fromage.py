@@ -4,8 +4,9 @@ import pytest
 import torch
 
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
-from fromage_model.fromage import MAX_SCALE, Fromage
+from fromage_model.fromage import Fromage
 from fromage_model.prompts import Picture
+from fromage_model.trained import MAX_SCALE
 from tests.fromage_model import reference, tiny
 
 CAPTIONS = ["a red dress", "shoes", "something warm for the long winter, please"]
@@ -176,10 +177,14 @@ def test_dropout_is_active_in_training_and_only_there(lms, own_home):
     assert torch.equal(model.eval().image_embeddings(features), model.image_embeddings(features))
 
 
-def test_the_learned_temperature_is_bounded(chat_model):
+def test_a_temperature_beyond_its_bound_is_brought_back_and_still_has_a_gradient(chat_model):
+    scale = chat_model.trained.log_scale
     with torch.no_grad():
-        chat_model.trained.log_scale.fill_(9.0)
-    assert float(chat_model.log_scale.exp()) == pytest.approx(MAX_SCALE)
+        scale.fill_(4.7)
+    chat_model.contrastive_loss(tiny.features(3), ["a dress", "a hat", "shoes"]).loss.backward()
+    assert scale.grad != 0
+    chat_model.trained.bound_log_scale()
+    assert float(scale.exp()) == pytest.approx(MAX_SCALE)
 
 
 def test_as_many_captions_as_pictures_are_needed(chat_model):

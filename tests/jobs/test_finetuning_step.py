@@ -1,6 +1,7 @@
 """Training changes the maps and [RET] alone; several workers compute what one would; a stop costs nothing."""
 
 import hashlib
+import math
 from pathlib import Path
 
 import pytest
@@ -92,6 +93,19 @@ def test_after_each_step_ret_is_as_long_as_other_rows_on_average(worker):
     for row, table in zip(worker.model.trained.ret.parameters(), tables, strict=False):
         expected = float(table[: lm.vocabulary].norm(dim=1).mean())
         assert float(row.detach().norm()) == pytest.approx(expected, rel=1e-5)
+
+
+@pytest.mark.parametrize("learn", ["step", "warm start"])
+def test_the_temperature_is_bounded_after_each_step_and_not_stuck_there(worker, learn):
+    scale = worker.model.trained.log_scale
+    with torch.no_grad():
+        scale.fill_(9.0)
+    worker.model.train()
+    worker._step(0) if learn == "step" else worker.warm_start()
+    assert float(scale) <= math.log(100) + 1e-6
+    worker.model.train()
+    worker.step(worker.sampler.draw(0))["loss"].backward()
+    assert scale.grad != 0
 
 
 def test_the_warm_start_trains_the_heads_and_the_output_row_alone(worker):
