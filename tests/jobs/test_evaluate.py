@@ -154,7 +154,7 @@ def test_an_index_of_another_bundle_is_refused(args, queries_file, tiny_world, t
 
 
 def test_an_index_of_another_state_of_the_catalogue_is_refused(args, queries_file, tmp_path):
-    tiny.write_squares(tmp_path / "squares", captions={"red": "a crimson square"})
+    tiny.write_squares(tmp_path / "squares", captions={"red": "Red Square"})
     with pytest.raises(FingerprintMismatch, match=r"another state of squares.*jobs\.index"):
         main(args(queries=queries_file, catalogue=str(tmp_path / "squares")))
 
