@@ -40,12 +40,7 @@ class LanguageModel(nn.Module):
         self.backbone = backbone.requires_grad_(False).eval()
         self.vocabulary = vocabulary
         self.text_layers = tuple(text_layers)
-        layers = backbone.config.num_hidden_layers
-        for layer in self.text_layers:
-            if not -layers - 1 <= layer <= layers:
-                raise ConfigError(
-                    f"text_layers has {layer}, but the LM has layers 0 (its input) to {layers}, or -1 for the last"
-                )
+        check_layers(self.text_layers, depth=backbone.config.num_hidden_layers)
         table, head = self._table, self._head
         if min(len(table), len(head)) < vocabulary:
             raise ConfigError(
@@ -158,6 +153,15 @@ class LanguageModel(nn.Module):
     def mean_row(self, *, output: bool = False) -> Tensor:
         """(D,) float32: where a new row starts."""
         return (self._head if output else self._table)[: self.vocabulary].float().mean(dim=0)
+
+
+def check_layers(text_layers: Sequence[int], *, depth: int) -> None:
+    """Raises ConfigError where an LM of `depth` layers has not all of these."""
+    for layer in text_layers:
+        if not -depth - 1 <= layer <= depth:
+            raise ConfigError(
+                f"text_layers has {layer}, but the LM has layers 0 (its input) to {depth}, or -1 for the last"
+            )
 
 
 def attention_window(config: Any) -> int | None:

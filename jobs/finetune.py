@@ -33,11 +33,13 @@ RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
 def main(args: FinetuneArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
     from jobs.finetuning.data import select_items
+    from jobs.finetuning.model_config import choose_layers, config_of
     from jobs.finetuning.start import adopt_config
 
     watch = Stopwatch()
     data = select_items(args)
-    args = adopt_config(args, features=data.features.info)
+    args = choose_layers(adopt_config(args, features=data.features.info))
+    config_of(args, encoder=data.features.info.encoder)
     decisive = decisive_of(args, data)
     folder = run_folder(args, decisive)
     output = place("bundle", args.out)

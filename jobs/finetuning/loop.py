@@ -14,13 +14,13 @@ from torch import nn
 from fromage_model import metrics
 from fromage_model.build import build_fromage
 from fromage_model.bundle import save_bundle
-from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
 from fromage_model.precision import Precision
 from jobs.finetuning import wording
 from jobs.finetuning.data import select_items
 from jobs.finetuning.examples import Mix, Phrases, Sampler
 from jobs.finetuning.glosses import Glosses
+from jobs.finetuning.model_config import config_of
 from jobs.finetuning.optimisation import Optimisation
 from jobs.finetuning.replies import write_replies
 from jobs.finetuning.settings import FinetuneArgs
@@ -206,24 +206,8 @@ class Worker:
         args = self.args
         if args.start_from is not None:
             return start_from(args, device=self.device, dtype=self.precision.lm)
-        config = FromageConfig(
-            language_model=args.language_model,
-            vision_encoder=self.data.features.info.encoder,
-            visual_tokens=args.visual_tokens,
-            shared_width=args.shared_width,
-            text_layers=args.text_layers,
-            picture_weight=args.picture_weight,
-            max_tokens_before_ret=args.max_tokens_before_ret,
-            two_ret_rows=args.two_ret_rows,
-            system_prompt=args.system_prompt,
-            examples=args.examples,
-            caption_prompt=args.caption_prompt,
-            original_captions=args.original_captions,
-            image_dropout=args.image_dropout,
-            text_dropout=args.text_dropout,
-        )
         return build_fromage(
-            config,
+            config_of(args, encoder=self.data.features.info.encoder),
             feature_width=self.data.features.info.width,
             device=self.device,
             dtype=self.precision.lm,

@@ -40,8 +40,8 @@ class FinetuneArgs:
     """LM input embeddings that a picture becomes."""
     shared_width: int | None = 256
     """Width of the shared space; None for that of the states at [RET], which are then not projected."""
-    text_layers: tuple[int, ...] = (-1, 24)
-    """Layers whose state at [RET] is projected; -1 is the last."""
+    text_layers: tuple[int, ...] | None = None
+    """Layers whose state at [RET] is projected; -1 is the last. Without it, that and the one at four fifths."""
     picture_weight: float = 1.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0 as in the paper."""
     max_tokens_before_ret: int | None = 0
@@ -136,7 +136,8 @@ class FinetuneArgs:
     """Train again where the run is complete."""
 
     def __post_init__(self):
-        object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        if self.text_layers is not None:
+            object.__setattr__(self, "text_layers", tuple(self.text_layers))
         object.__setattr__(self, "examples", exchanges(self.examples))
         object.__setattr__(self, "further_catalogues", tuple(self.further_catalogues))
         object.__setattr__(self, "further_features", tuple(self.further_features))
@@ -150,6 +151,7 @@ class FinetuneArgs:
             "talk_batch_size",
             "workers",
             "threads",
+            "phrasings",
             "reply_tokens",
             "further_per_group",
         )
@@ -158,6 +160,8 @@ class FinetuneArgs:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation is {self.validation}; expected a share from 0 to below 1, for example 0.1")
+        if not 0 <= self.dropout < 1:
+            raise ConfigError(f"dropout is {self.dropout}; expected 0 to below 1, for example 0.4")
         if not 0 <= self.concat_captions_prob <= 1:
             raise ConfigError(f"concat_captions_prob is {self.concat_captions_prob}; expected 0 to 1, for example 0.5")
         for name in ("cap_loss_scale", "ret_loss_scale"):
