@@ -9,28 +9,26 @@ longer names is deleted. On a cluster, paths must mean the same on every node, o
     python -m jobs.ingest --source openmoji --out openmoji
 """
 
-import json
 import logging
-from collections import Counter
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import Any
 
 from fromage_model.catalogue import openmoji
-from fromage_model.catalogue.assemble import Assembled, assemble
+from fromage_model.catalogue.assemble import assemble
 from fromage_model.catalogue.feeds import Feed
 from fromage_model.catalogue.fetch import FetchLimits
 from fromage_model.catalogue.hosts import Patience
-from fromage_model.catalogue.schema import HELD_OUT
-from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE, fingerprint, read_info
-from fromage_model.catalogue.upsert import Upserted, upsert
+from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE
+from fromage_model.catalogue.upsert import upsert
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.images import ImageLimits
 from jobs.durable import DurableRun, Files, Stage, work_folder
 from jobs.durable.publish import check_target, publishing, target
 from jobs.fetching import FetchPictures
-from jobs.ingesting import Known, Outcome, collect, readable, remove_pictures, wanted, write, write_report
+from jobs.ingest_info import info_of, standing
+from jobs.ingesting import Known, collect, remove_pictures, wanted, write, write_report
 from jobs.report import Progress, Report, Stopwatch, ray_session, run
 from jobs.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
 
@@ -121,7 +119,7 @@ def main(args: IngestArgs) -> Report:
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, args, watch, skipped=True)
     feed = read_source(args.source, args.folder, encoding=args.encoding)
-    refuse_inside(folder, args.source)
+    refuse_inside(folder, args.source, args.folder)
     check_target(folder, marker=INFO_FILE)
     report = ingest(feed, folder, args, watch)
     if report.rows_failed:
@@ -156,7 +154,7 @@ def ingest(feed: Feed, folder: Path | str, args: IngestArgs, watch: Stopwatch) -
     upserted = upsert(assembled.table, known.before, now=now)
     if not args.allow_shrink and known.before:
         known.refuse_shrinking("catalogue", upserted.table.num_rows, len(known.before.records))
-    info = _info(feed, folder, args, outcome, assembled, upserted)
+    info = info_of(feed, folder, _settings(args), outcome, assembled, upserted)
     report = _report(info, folder, args, watch, skipped=False, peak_rss_mb=progress.peak_rss_mb)
     with publishing(folder, marker=INFO_FILE) as scratch:
         write(scratch, outcome, assembled, upserted, known=known, work=work_folder(folder), info=info)
@@ -177,19 +175,31 @@ def _known(folder: Path | str, args: IngestArgs) -> Known:
         return Known(folder)
 
 
-def _fetch(feed: Feed, known: Known, args: IngestArgs, progress: Progress) -> DurableRun:
-    """The finished run: every row to be fetched is, in this run or in one that was killed."""
-    work = DurableRun.open(
+def begin(feed: Feed, known: Known, args: IngestArgs) -> DurableRun:
+    """The run with the rows to fetch: a new one, or the one that was killed, where it was begun with the same."""
+    return DurableRun.open(
         work_folder(known.folder),
         job="ingest",
         settings=_settings(args),
-        source=feed.sha256,
-        rows=wanted(feed, known, retry_dead_after_days=args.retry_dead_after_days, retry_failed=args.retry_failed),
+        source=f"{feed.sha256} {known.digest(retry_failed=args.retry_failed)}",
+        rows=wanted(
+            feed,
+            known,
+            retry_dead_after_days=args.retry_dead_after_days,
+            retry_failed=args.retry_failed,
+            force=args.force,
+        ),
         shard_rows=args.shard_rows,
         force=args.force,
         retry_failed=args.retry_failed,
     )
-    progress.add(progress.total - work.rows + work.rows_done, failed=work.rows_failed)
+
+
+def _fetch(feed: Feed, known: Known, args: IngestArgs, progress: Progress) -> DurableRun:
+    """The finished run: every row to be fetched is, in this run or in one that was killed."""
+    work = begin(feed, known, args)
+    untried = progress.total - work.rows
+    progress.go_on(done=untried + work.rows_done, failed=untried + work.rows_failed)
     if work.rows_done < work.rows:
         # Pictures for a folder wait beside it until they are all there; those of a store go to their place at once.
         beside = work.files.root if isinstance(known.folder, Path) else known.folder
@@ -223,53 +233,14 @@ def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
     return Stage(FetchPictures, options, num_cpus=args.cpus_per_worker, workers=(workers, workers))
 
 
-def _info(
-    feed: Feed, folder: Path | str, args: IngestArgs, outcome: Outcome, assembled: Assembled, upserted: Upserted
-) -> dict[str, Any]:
-    """What catalogue.json says. `rows` are `items`, `doubles` and `failed` together."""
-    table, failures = upserted.table, outcome.failures + assembled.failures
-    return {
-        "name": PurePosixPath(folder).name,
-        "source": feed.source,
-        "source_sha256": feed.sha256,
-        "licence": feed.licence,
-        "attribution": feed.attribution,
-        "settings": _settings(args),
-        "fingerprint": fingerprint(table),
-        "counts": {
-            "rows": len(feed.rows),
-            "items": table.num_rows,
-            "doubles": len(assembled.doubles),
-            "failed": len(failures),
-            "failed_by_reason": dict(Counter(failure.error for failure in failures)),
-            "near_duplicates": len(assembled.near),
-            "groups": len(set(table["group"].to_pylist())),
-            "held_out": table["split"].to_pylist().count(HELD_OUT),
-            "added": upserted.added,
-            "changed": upserted.changed,
-            "unchanged": upserted.unchanged,
-            "deleted": upserted.deleted,
-            "pictures_not_sent_again": outcome.unchanged,
-            "pictures_kept_because_unreachable": outcome.stale,
-        },
-        "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-
-
 def _settings(args: IngestArgs) -> dict[str, Any]:
     return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS}
 
 
 def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
-    """What catalogue.json says, if this source and these settings made what is there."""
-    here = readable(folder)
-    try:
-        info = None if here is None else read_info(here)
-    except CatalogueError:
-        return None
-    if here is None or info is None or info.get("settings") != json.loads(json.dumps(_settings(args))):
-        return None
-    if not (here / FAILURES_FILE).is_file():
+    """What catalogue.json says, if this source and these settings made what is there, and no link is to be asked."""
+    info = standing(folder, settings=_settings(args), retry_dead_after_days=args.retry_dead_after_days)
+    if info is None:
         return None
     found = source_sha256(args.source, args.folder, encoding=args.encoding)
     return info if info.get("source_sha256") == found else None

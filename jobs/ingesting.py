@@ -3,6 +3,7 @@
 Knows nothing of command lines, and of Ray only that `DurableRun` takes it.
 """
 
+import hashlib
 import os
 import shutil
 from collections import Counter
@@ -72,6 +73,16 @@ class Known:
         """The files of pictures in the catalogue's folder."""
         return {record["image"] for record in self.before.records.values()} if self.before else set()
 
+    def digest(self, *, retry_failed: bool) -> str:
+        """A hash over what the rows to fetch depend on beside the feed: which ingest made the catalogue, its links."""
+        asks_dead = retry_failed and any(link.dead for link in self.dead.values())
+        digest = hashlib.sha256(f"{self.info.get('made_at')} {asks_dead}\n".encode())
+        for link in self.links.values():
+            digest.update(f"{link.url} {link.sha256} {link.etag} {link.last_modified}\n".encode("utf-8", "replace"))
+        for dead in self.dead.values():
+            digest.update(f"{dead.url} {dead.dead} {dead.last_failed_at}\n".encode("utf-8", "replace"))
+        return digest.hexdigest()
+
     def refuse_shrinking(self, what: str, now: int, before: int | None) -> None:
         """Raises CatalogueError where half or more would be gone."""
         if before and now * 2 <= before:
@@ -105,14 +116,19 @@ def readable(folder: Path | str) -> Path | None:
     return folder if is_catalogue(folder) else None
 
 
-def wanted(feed: Feed, known: Known, *, retry_dead_after_days: float, retry_failed: bool) -> Iterator[pa.Table]:
-    """The rows to fetch, WANTED, with what is known of their pictures; not those that are bad, nor dead links."""
+def wanted(
+    feed: Feed, known: Known, *, retry_dead_after_days: float, retry_failed: bool, force: bool
+) -> Iterator[pa.Table]:
+    """The rows to fetch, WANTED, with what is known of their pictures; not those that are bad, nor dead links.
+
+    With `force` nothing is known of pictures: servers are to send each again.
+    """
     now = datetime.now(UTC)
     rows = []
     for row in feed.rows:
         rests = row.image in known.dead and known.dead[row.image].rests(now, retry_dead_after_days)
         if row.problem is None and (retry_failed or not rests):
-            rows.append(_wanted_row(row, known))
+            rows.append(_wanted_row(row, None if force else known.links.get(row.image)))
         if len(rows) == ROWS_PER_TABLE:
             yield pa.Table.from_pylist(rows, schema=WANTED)
             rows = []
@@ -182,8 +198,7 @@ def write_report(
     )
 
 
-def _wanted_row(row: FeedRow, known: Known) -> dict[str, Any]:
-    link = known.links.get(row.image)
+def _wanted_row(row: FeedRow, link: Link | None) -> dict[str, Any]:
     before = None
     if link is not None:
         before = {name: value for name, value in vars(link).items() if name != "url"}

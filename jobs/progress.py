@@ -1,12 +1,13 @@
 """How far a job is: one live view in a terminal, a line now and then in a log. Knows nothing of what a job does."""
 
 import logging
-import resource
 import sys
 import time
 from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
+
+from jobs.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
     from jobs.durable import ShardDone
@@ -61,8 +62,14 @@ class Progress:
     @property
     def peak_rss_mb(self) -> float:
         """The peaks of this process and of each worker that was heard of, added up, in MB (10^6 bytes)."""
-        own = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-        return round((own + sum(self._worker_peaks.values())) / 1e6, 1)
+        return round((peak_rss_bytes() + sum(self._worker_peaks.values())) / 1e6, 1)
+
+    def go_on(self, *, done: int, failed: int) -> None:
+        """So many rows were done before, in a run that was killed or without being tried: no part of the rate."""
+        self.done += done
+        self.failed += failed
+        self._before += done
+        self.points[0] = (0.0, self.done)
 
     def add(self, rows: int, *, failed: int = 0) -> None:
         self.done += rows

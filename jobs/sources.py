@@ -5,6 +5,8 @@ Paths are local or fsspec URIs. Knows no Ray.
 
 import hashlib
 import logging
+import os
+from dataclasses import replace
 from pathlib import Path
 
 from fromage_model.artefacts import is_uri
@@ -12,7 +14,16 @@ from fromage_model.catalogue import openclipart, openmoji
 from fromage_model.catalogue.delimited import read_delimited
 from fromage_model.catalogue.feed_tables import TABLE_SUFFIXES, read_tables
 from fromage_model.catalogue.feeds import IMAGE_SUFFIXES, Feed, read_folder, row_from
-from fromage_model.catalogue.storage import WEB_SCHEMES, explained, filesystem, scheme_of, stamp, stem_of
+from fromage_model.catalogue.storage import (
+    WEB_SCHEMES,
+    explained,
+    filesystem,
+    is_local,
+    local_path,
+    scheme_of,
+    stamp,
+    stem_of,
+)
 from fromage_model.errors import CatalogueError, ConfigError
 
 log = logging.getLogger(__name__)
@@ -36,7 +47,13 @@ def read_source(source: str, folder: str | None = None, *, encoding: str = "utf-
     if source == OPENCLIPART:
         return openclipart.read_openclipart(_clipart_folder(folder))
     if (inside := _folder(source)) is not None:
-        return read_tables(inside) if inside else read_folder(source if is_uri(source) else Path(source).expanduser())
+        if inside:
+            return _with_pictures(read_tables(inside))
+        return read_folder(source if is_uri(source) else Path(source).expanduser())
+    return _with_pictures(_read_files(source, encoding))
+
+
+def _read_files(source: str, encoding: str) -> Feed:
     files = _files(source)
     if all(file.lower().endswith(EMBEDDINGS_SUFFIXES) for file in files):
         return _read_embeddings(files)
@@ -66,12 +83,22 @@ def default_name(source: str) -> str:
     return name
 
 
-def refuse_inside(catalogue: Path | str, source: str) -> None:
-    """Raises CatalogueError where the catalogue would become part of its own source."""
-    if source in NAMED or is_uri(source) or isinstance(catalogue, str):
+def refuse_inside(catalogue: Path | str, source: str, folder: str | None = None) -> None:
+    """Raises CatalogueError where one of the catalogue and its own source would lie inside the other.
+
+    The catalogue in the source would be read with it the next time; the source in the catalogue would be removed.
+    """
+    place = str(_clipart_folder(folder)) if source == OPENCLIPART else source
+    if source == OPENMOJI or isinstance(catalogue, str) or not is_local(place):
         return
-    if catalogue.resolve().is_relative_to(Path(source).expanduser().resolve()):
-        raise CatalogueError(f"the catalogue {catalogue} would lie inside its source {source}; choose another --out")
+    here, there = catalogue.resolve(), Path(filesystem(place)[1]).resolve()
+    if here.is_relative_to(there):
+        raise CatalogueError(f"the catalogue {catalogue} would lie inside its source {place}; choose another --out")
+    if there.is_relative_to(here):
+        raise CatalogueError(
+            f"the source {place} lies inside the catalogue {catalogue}, which ingest replaces as a whole; move the "
+            "source, or choose another --out"
+        )
 
 
 def _folder(source: str) -> list[str] | None:
@@ -98,6 +125,23 @@ def _files(source: str) -> list[str]:
     if "*" not in source:
         return [source if is_uri(source) else path]
     return [files.unstrip_protocol(name) if is_uri(source) else name for name in found]
+
+
+def _with_pictures(feed: Feed) -> Feed:
+    """The feed with a hash that changes also when a local picture does that it names, by size and time of change."""
+    named = (row.image for row in feed.rows if row.problem is None and row.cell is None and is_local(row.image))
+    stamps = [f"{image}\0{_local_stamp(image)}" for image in named]
+    if not stamps:
+        return feed
+    return replace(feed, sha256=hashlib.sha256("\n".join([feed.sha256, *stamps]).encode()).hexdigest())
+
+
+def _local_stamp(image: str) -> str:
+    try:
+        found = os.stat(local_path(image))
+    except (OSError, ValueError, CatalogueError):
+        return ""
+    return f"{found.st_size} {found.st_mtime_ns}"
 
 
 def _read_embeddings(files: list[str]) -> Feed:

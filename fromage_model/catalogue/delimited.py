@@ -128,7 +128,8 @@ def _over_lines(lines: list[str], index: int) -> tuple[list[str], int]:
     """The fields of the record that begins here where quotes hold line breaks, and how many lines it takes."""
     last = min(index + MAX_LINES_PER_RECORD, len(lines))
     text = "\n".join(_line(lines, place) for place in range(index, last))
-    fields, end = [], -1
+    fields: list[str] = []
+    end = -1
     while not fields or text[end : end + 1] == TAB:
         found = FIELD.match(text, end + 1)
         assert found is not None

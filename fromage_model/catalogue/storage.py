@@ -31,6 +31,11 @@ def is_local(name: str) -> bool:
     return scheme_of(name) in LOCAL_SCHEMES
 
 
+def local_path(name: str) -> str:
+    """The path of a local file that may be given as a URI."""
+    return filesystem(name)[1] if is_uri(name) else name
+
+
 def beside(base: str, name: str) -> str:
     """A name as a file at `base` gives it: a URL or whole path stays as it is, others are relative to its folder."""
     if is_uri(name):
@@ -84,7 +89,7 @@ def read_at_most(name: str, max_bytes: int) -> bytes:
     Raises CatalogueError, OSError, ValueError, or what the library of a store raises.
     """
     if is_local(name):
-        path = filesystem(name)[1] if is_uri(name) else name
+        path = local_path(name)
         found = os.stat(path)
         if not stat.S_ISREG(found.st_mode):
             raise CatalogueError("not a file")

@@ -7,7 +7,6 @@ import hashlib
 import io
 import json
 import os
-import resource
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -22,6 +21,7 @@ from fromage_model.catalogue.schema import FAILURES_SCHEMA, TIMESTAMP
 from fromage_model.errors import FromageError, InvalidInput
 from jobs.durable.files import Files
 from jobs.durable.work import Work
+from jobs.memory import peak_rss_bytes
 from jobs.stages import failed, require_columns
 
 # Columns of a block beside those of the stages, and the one of what the driver is told.
@@ -103,8 +103,7 @@ class Guard:
             check_rows(well, given, newly_ill, stage=self.name)
             ill = pa.concat_tables([ill, newly_ill])
             well = given
-        peak_kib = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-        workers |= {f"{os.uname().nodename}:{os.getpid()}": peak_kib * 1024}
+        workers |= {f"{os.uname().nodename}:{os.getpid()}": peak_rss_bytes()}
         if self.last:
             return self._keep(shard, well, ill, workers)
         joined = pa.concat_tables([well, ill], promote_options="default") if ill.num_rows else well

@@ -78,7 +78,7 @@ def test_a_folder_becomes_a_catalogue_of_its_own_bytes(tmp_path):
     ]
 
 
-def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path, shop_url):
+def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path, shop_url, caplog):
     write_png(tmp_path / "web" / "red dress.png", "red")
     write_png(tmp_path / "pictures" / "hat.png", "blue")
     write_png(tmp_path / "pictures" / "big.png", side_px=64)
@@ -96,7 +96,11 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
         "abfs://bucket/a.png\tBucket\thttps://shop.example/8",
         "pictures/big.png\tBig\thttps://shop.example/9",
     )
-    report = ingest(source, allow_private=True, max_image_megapixels=0.001)
+    with caplog.at_level("INFO", logger="jobs.progress"):
+        report = ingest(source, allow_private=True, max_image_megapixels=0.001)
+    told = [record.getMessage() for record in caplog.records if record.name == "jobs.progress"]
+    assert "ingest: 9 of 9 rows" in told[-1]
+    assert "6 failed" in told[-1]
     assert (report.rows_in, report.rows_out, report.rows_failed) == (9, 3, 6)
     dress, hat = Catalogue.open("feed").items()
     assert (dress.caption, dress.attributes, hat.caption) == ("Red dress", {"colour": "red"}, None)

@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
@@ -20,9 +21,11 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import SCHEMA
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, SettingsDiffer
-from jobs.ingest import IngestArgs, main
+from jobs.ingest import IngestArgs, begin, main
+from jobs.ingesting import Known
+from jobs.sources import read_source
 from tests.jobs.shop import Shop, open_shop
-from tests.pictures import encoded, png
+from tests.pictures import encoded, png, write_png
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
@@ -101,6 +104,55 @@ def test_dead_links_rest_and_a_server_that_is_away_takes_nothing(tmp_path, shop)
     assert pq.read_table(folder / "dead_links.parquet").num_rows == 0
 
 
+def test_links_that_may_have_come_back_are_asked_though_the_feed_is_the_same(tmp_path, shop):
+    """A dead link whose rest is over, and a server that was away; --force asks for every picture as if new."""
+    del shop.pictures["/1.png"]
+    feed = shop.feed(tmp_path / "feed.tsv", "zero", "gone")
+    ingest(feed)
+    assert ingest(feed).extra["skipped"] is True
+    assert ingest(feed, retry_dead_after_days=0).extra["skipped"] is False
+    assert shop.times_asked("/1.png") == 2
+    shop.down = True
+    assert ingest(feed, force=True).rows_out == 1
+    shop.down = False
+    shop.asked.clear()
+    assert ingest(feed).extra["skipped"] is False
+    assert ingest(feed).extra["skipped"] is True
+    assert ingest(feed, force=True).rows_out == 1
+    assert shop.asked == [("/0.png", 304), ("/0.png", 200)]
+
+
+def test_a_local_picture_that_was_replaced_in_place_is_read_again(tmp_path):
+    picture = write_png(tmp_path / "a.png", "red")
+    feed = tmp_path / "feed.tsv"
+    feed.write_text(f"image\titem_url\na.png\thttps://shop.example/1\nfile://{picture}\thttps://shop.example/2\n")
+    assert ingest(feed).rows_out == 2
+    assert ingest(feed).extra["skipped"] is True
+    write_png(picture, "blue", side_px=9)
+    report = ingest(feed)
+    assert (report.extra["skipped"], report.extra["changed"]) == (False, 2)
+
+
+def test_what_a_killed_run_was_to_fetch_is_not_what_another_run_is_to_fetch(tmp_path, shop):
+    """A run that was killed before its first shard, when a dead link rested and a catalogue was there."""
+    del shop.pictures["/1.png"]
+    feed = shop.feed(tmp_path / "feed.tsv", "zero", "gone")
+    ingest(feed)
+    folder = home() / "catalogues" / "feed"
+
+    def killed() -> None:
+        args = IngestArgs(source=str(feed), workers=1, threads=2, allow_private=True, attempts=1)
+        begin(read_source(str(feed)), Known.read(folder), args)
+
+    killed()
+    shutil.rmtree(folder)
+    report = ingest(feed)
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (2, 1, 1)
+    killed()
+    shop.pictures["/1.png"] = png("red")
+    assert ingest(feed, retry_failed=True).rows_failed == 0, "its link is asked, although it rested in the run before"
+
+
 def test_a_feed_that_shrank_by_half_asks_first(tmp_path, shop):
     ingest(shop.feed(tmp_path / "feed.tsv", *"abcd"))
     with pytest.raises(CatalogueError, match=r"the feed of .*feed would shrink from 4 to 2; .* --allow-shrink"):
@@ -162,7 +214,9 @@ def full():
 
 options = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20}
 ray.init("local", runtime_env={"worker_process_setup_hook": full}, **options)
-from jobs.ingest import IngestArgs, main
+from jobs.ingest import IngestArgs, begin, main
+from jobs.ingesting import Known
+from jobs.sources import read_source
 from jobs.report import run
 run(main, IngestArgs)
 """

@@ -4,12 +4,14 @@ import io
 import json
 import logging
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from fromage_model.errors import CatalogueError
 from jobs import progress as module
 from jobs.durable import ShardDone
+from jobs.memory import peak_rss_bytes
 from jobs.progress import duration
 from jobs.report import Progress, Report, run
 
@@ -149,3 +151,21 @@ def test_progress_knows_what_went_before_and_what_is_left():
     assert progress.rows_per_second == pytest.approx(40 / progress.seconds, rel=0.2)
     assert 2000 < progress.peak_rss_mb < 20_000
     assert [duration(seconds) for seconds in (None, 5.4, 125, 3725)] == ["?", "0:05", "2:05", "1:02:05"]
+
+
+def test_rows_of_a_run_that_was_killed_are_done_but_make_the_rate_no_better(caplog):
+    progress = Progress("ingest", total=100)
+    progress.go_on(done=60, failed=3)
+    assert progress.rows_per_second == 0
+    with caplog.at_level(logging.INFO, logger=module.__name__):
+        progress.add(40, failed=1)
+    assert "ingest: 100 of 100 rows" in caplog.text
+    assert "4 failed" in caplog.text
+    assert progress.rows_per_second == pytest.approx(40 / progress.seconds, rel=0.2)
+
+
+@pytest.mark.parametrize(("platform", "expected_bytes"), [("linux", 1024_000), ("darwin", 1000)])
+def test_peak_memory_is_in_bytes_whatever_the_system_counts_in(monkeypatch, platform, expected_bytes):
+    monkeypatch.setattr("sys.platform", platform)
+    monkeypatch.setattr("resource.getrusage", lambda who: SimpleNamespace(ru_maxrss=1000))
+    assert peak_rss_bytes() == expected_bytes

@@ -3,6 +3,7 @@
 import os
 import subprocess
 import sys
+from pathlib import Path
 
 import fsspec
 import numpy as np
@@ -15,7 +16,7 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, CheckpointError, ConfigError
 from fromage_model.interop.embeddings import Embeddings, write_embeddings
 from jobs.ingest import IngestArgs, main
-from jobs.sources import default_name, read_source, source_sha256
+from jobs.sources import default_name, read_source, refuse_inside, source_sha256
 from tests.fromage_model.catalogue.clipart import write_clipart
 from tests.pictures import write_png
 
@@ -86,6 +87,30 @@ def test_the_originals_embeddings_become_rows_one_file_after_the_other(tmp_path)
     (tmp_path / "cc3m_2.pkl").write_bytes(b"no pickle")
     with pytest.raises(CheckpointError, match=r"cc3m_2\.pkl"):
         read_source(str(tmp_path / "cc3m_*.pkl"))
+
+
+@pytest.mark.parametrize("source", ["my/feed.tsv", "my/feeds/*.parquet", "file://{here}/my/feed.tsv", "way/feed.tsv"])
+def test_a_source_inside_the_catalogue_is_refused_as_it_would_be_removed_with_it(tmp_path, monkeypatch, source):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "my").mkdir()
+    (tmp_path / "way").symlink_to("my")
+    with pytest.raises(CatalogueError, match=r"feed.* lies inside the catalogue my, .*--out"):
+        refuse_inside(Path("my"), source.format(here=tmp_path))
+    refuse_inside(Path("mine"), source.format(here=tmp_path))
+    refuse_inside(Path("my"), "s3://bucket/my/feed.tsv")
+    refuse_inside(Path("my"), "openmoji")
+    with pytest.raises(CatalogueError, match=r"my/clipart lies inside the catalogue"):
+        refuse_inside(Path("my"), "openclipart", "my/clipart")
+
+
+@pytest.mark.usefixtures("ray_session")
+def test_ingest_does_not_remove_its_own_source(tmp_path):
+    write_png(tmp_path / "pictures" / "a.png")
+    main(IngestArgs(source=str(tmp_path / "pictures"), out=str(tmp_path / "my"), workers=1))
+    (tmp_path / "my" / "feed.tsv").write_text(f"image\n{tmp_path}/pictures/a.png\n")
+    with pytest.raises(CatalogueError, match=r"feed\.tsv lies inside the catalogue"):
+        main(IngestArgs(source=str(tmp_path / "my" / "feed.tsv"), out=str(tmp_path / "my"), workers=1))
+    assert (tmp_path / "my" / "feed.tsv").is_file()
 
 
 def test_a_folder_of_tables_is_read_as_tables_and_one_with_pictures_as_pictures(tmp_path):
