@@ -88,6 +88,9 @@ def _open(data: bytes, limits: ImageLimits) -> Image.Image:
         raise ImageError("the picture is empty: 0 bytes")
     if len(data) > limits.max_bytes:
         raise _too_many_bytes(len(data), limits)
+    # Pillow has a cap of its own, for those who have none: where ours is higher, ours counts.
+    if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > Image.MAX_IMAGE_PIXELS:
+        Image.MAX_IMAGE_PIXELS = limits.max_pixels
     try:
         image = Image.open(io.BytesIO(data), formats=FORMATS)
     except Image.DecompressionBombError as error:

@@ -27,6 +27,7 @@ from jobs.captioned import Captioned, Key, captions_in, is_blank, write_captions
 from jobs.durable import DurableRun, Stage, work_folder
 from jobs.kept_captions import KeptCaptions
 from jobs.options import check_options
+from jobs.picture_stages import limits_of
 from jobs.report import Progress, Report, ray_session, run
 from jobs.workers import name_for_workers
 
@@ -121,7 +122,7 @@ def main(args: CaptionArgs) -> Report:
     progress = Progress("caption", total=len(todo), done=len(held) + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
         with progress, ray_session():
-            work.process(_stages(args), on_shard=progress.shard)
+            work.process(_stages(args, catalogue), on_shard=progress.shard)
     captioned = Captioned(held | captions_in(work.tables()), args.gate_threshold)
     failures = failures.and_those_of(work.failures())
     report = _report(args, catalogue, progress, captioned, failures, skipped=False)
@@ -187,7 +188,7 @@ def rows_of(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
             yield pa.Table.from_pylist(rows)
 
 
-def _stages(args: CaptionArgs) -> list[Stage]:
+def _stages(args: CaptionArgs, catalogue: Catalogue) -> list[Stage]:
     device = "cuda" if args.num_gpus > 0 else "cpu"
     common = {"device": device, "threads": args.threads, "batch_size": args.batch_size}
     gate = args.gate_bundle
@@ -200,7 +201,7 @@ def _stages(args: CaptionArgs) -> list[Stage]:
     stages = [
         Stage(
             ShowPictures,
-            {"allow_private": args.allow_private},
+            {"image_limits": limits_of(catalogue.info.get("settings", {})), "allow_private": args.allow_private},
             "decode",
             num_cpus=args.cpus_per_decoder,
             workers=(1, args.decoders),

@@ -12,6 +12,7 @@ from PIL import Image
 
 from fromage_model.catalogue.schema import TIMESTAMP
 from fromage_model.errors import ConfigError, PromptTooLong
+from fromage_model.images import ImageLimits
 from jobs.picture_stages import PictureReader
 from jobs.stages import failed, require_columns
 
@@ -36,8 +37,8 @@ class ShowPictures:
 
     columns = ("row", "id", "image_sha256", "place")
 
-    def __init__(self, *, allow_private: bool = False):
-        self._reader = PictureReader(allow_private=allow_private)
+    def __init__(self, *, image_limits: ImageLimits = ImageLimits(), allow_private: bool = False):
+        self._reader = PictureReader(image_limits=image_limits, allow_private=allow_private)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         require_columns(rows, self.columns, stage="ShowPictures")

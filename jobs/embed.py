@@ -30,7 +30,7 @@ from jobs.durable import DurableRun, Stage, work_folder
 from jobs.durable.publish import check_target, publishing, target
 from jobs.earlier_features import Earlier, computed_in, up_to_date
 from jobs.options import check_options
-from jobs.picture_stages import DecodePictures, EncodePictures, views_of
+from jobs.picture_stages import DecodePictures, EncodePictures, limits_of, views_of
 from jobs.report import Progress, Report, ray_session, run
 from jobs.report_page import samples_of, spread, write_page
 
@@ -127,7 +127,7 @@ def embed(
     progress = Progress("embed", total=len(catalogue), done=len(keep) + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
         with progress, ray_session():
-            work.process(_stages(args, settings), on_shard=progress.shard)
+            work.process(_stages(args, catalogue, settings), on_shard=progress.shard)
     if work.rows_failed == len(catalogue):
         reasons = Counter(row["message"] for table in work.failures() for row in table.to_pylist()).most_common(3)
         work.remove()
@@ -167,11 +167,12 @@ def _rows(catalogue: Catalogue, *, leave: frozenset[str]) -> Iterator[pa.Table]:
             yield pa.Table.from_pylist(rows)
 
 
-def _stages(args: EmbedArgs, settings: dict[str, Any]) -> list[Stage]:
+def _stages(args: EmbedArgs, catalogue: Catalogue, settings: dict[str, Any]) -> list[Stage]:
     decode = {
         "encoder": args.encoder,
         "flips": args.flips,
         "crops": args.crops,
+        "image_limits": limits_of(catalogue.info.get("settings", {})),
         "allow_private": args.allow_private,
     }
     encode = {

@@ -4,6 +4,7 @@ Knows nothing of where rows come from and where they go. Shapes: V views, H = W 
 """
 
 import hashlib
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -20,6 +21,16 @@ FLIP_VIEW = "flip"
 # A crop's area, as a share of the picture's, and its side to side, as in the training of most encoders.
 CROP_AREAS = (0.5, 1.0)
 CROP_RATIOS = (3 / 4, 4 / 3)
+
+
+def limits_of(settings: Mapping[str, Any]) -> ImageLimits:
+    """The limits of an ingest with these settings: what it accepted, no later job refuses."""
+    usual = ImageLimits()
+    mib, megapixels = settings.get("max_image_mib"), settings.get("max_image_megapixels")
+    return ImageLimits(
+        max_bytes=usual.max_bytes if mib is None else int(mib * 2**20),
+        max_pixels=usual.max_pixels if megapixels is None else int(megapixels * 1e6),
+    )
 
 
 class PictureReader:
@@ -49,13 +60,21 @@ class DecodePictures:
 
     columns = ("row", "id", "place", "image_sha256")
 
-    def __init__(self, *, encoder: str, flips: bool = False, crops: int = 0, allow_private: bool = False):
+    def __init__(
+        self,
+        *,
+        encoder: str,
+        flips: bool = False,
+        crops: int = 0,
+        image_limits: ImageLimits = ImageLimits(),
+        allow_private: bool = False,
+    ):
         from fromage_model.vision import load_squares
 
         self.squares = load_squares(encoder)
         self.flips = flips
         self.crops = crops
-        self._reader = PictureReader(allow_private=allow_private)
+        self._reader = PictureReader(image_limits=image_limits, allow_private=allow_private)
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         require_columns(rows, self.columns, stage="DecodePictures")
