@@ -9,6 +9,7 @@ of the rounds' ratios count.
 import json
 import statistics
 from dataclasses import dataclass
+from hashlib import sha256
 
 import numpy as np
 import pyarrow as pa
@@ -68,6 +69,8 @@ def pictures(count: int) -> pa.Table:
     return pa.table(
         {
             "row": list(range(1, count + 1)),
+            "id": [f"{number:08d}" for number in range(count)],
+            "image_sha256": [sha256(one).hexdigest() for one in data],
             "width": sides,
             "height": sides,
             "rgb": pa.array(data, pa.large_binary()),

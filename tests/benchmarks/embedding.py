@@ -119,7 +119,7 @@ def speeds(folder: Path, encoder: Path, args: Args) -> dict[str, float]:
     print(f"{args.side_px}-px JPEG files, {args.shape}'s encoder, {os.cpu_count()} CPUs{'pictures/s':>14}")
     for name, found in (rates | {"serial limit": limit, f"jobs.embed, {args.pictures} pictures": rate}).items():
         print(f"{name:46}{found:14.2f}")
-    return {"speedup_over_one_at_a_time": round(rate / rates[LOOP], 2), "share_of_serial_limit": round(rate / limit, 3)}
+    return {"speedup_over_one_at_a_time": round(rate / rates[LOOP], 3), "share_of_serial_limit": round(rate / limit, 3)}
 
 
 def baselines(data: Sequence[bytes], encoder: Path, pool: ProcessPoolExecutor, args: Args) -> dict[str, float]:
