@@ -1,7 +1,7 @@
 """The model library: FROMAGe and FROZEN over frozen LMs and vision encoders. Usable from a notebook; no Ray, no HTTP.
 
-`from fromage_model import load_bundle` and `from fromage_model import FrozenModel` are the ways in. They are looked up
-on first use, so that a module which needs no torch can be imported without it.
+`from fromage_model import load_bundle`, `load_captioner` and `FrozenModel` are the ways in. They are looked up on first
+use, so that a module which needs no torch can be imported without it.
 """
 
 from importlib import import_module
@@ -10,8 +10,9 @@ from typing import Any
 _PLACES = {
     "FrozenModel": "fromage_model.frozen.model",
     "load_bundle": "fromage_model.bundle",
+    "load_captioner": "fromage_model.captioning.captioner",
 }
-__all__ = ["FrozenModel", "load_bundle"]
+__all__ = ["FrozenModel", "load_bundle", "load_captioner"]
 
 
 def __getattr__(name: str) -> Any:

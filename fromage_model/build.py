@@ -7,13 +7,13 @@ import torch
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.language import LanguageModel, RetToken, load_language_model
-from fromage_model.lora import LoraSettings, add_lora
-from fromage_model.precision import Precision
-from fromage_model.pretrained import locate_language_model
-from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
-from fromage_model.tokens import Tokens, load_tokens
-from fromage_model.trained import TrainedParts
+from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.language.model import LanguageModel, RetToken, load_language_model
+from fromage_model.language.precision import Precision
+from fromage_model.language.tokens import Tokens, load_tokens
+from fromage_model.model.projections import ImageHead, Standardise, TextHead, VisualPrefix
+from fromage_model.model.trained import TrainedParts
+from fromage_model.storage.pretrained import locate_language_model
 
 
 def default_device() -> str:

@@ -19,18 +19,18 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from fromage_model.artefacts import file_sha256, locate, writing
 from fromage_model.build import build_trained_parts, default_device, load_frozen_lm
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
 from fromage_model.index import RetrievalIndex
-from fromage_model.lora import LoraSettings, add_lora, merge_into
-from fromage_model.precision import Precision
-from fromage_model.pretrained import locate_language_model
-from fromage_model.projections import ImageHead, Standardise
-from fromage_model.vision import load_vision_encoder
-from fromage_model.weights import lay_over, read_tensors
+from fromage_model.language.lora import LoraSettings, add_lora, merge_into
+from fromage_model.language.precision import Precision
+from fromage_model.model.projections import ImageHead, Standardise
+from fromage_model.storage.artefacts import file_sha256, locate, writing
+from fromage_model.storage.pretrained import locate_language_model
+from fromage_model.storage.weights import lay_over, read_tensors
+from fromage_model.vision.encoders import load_vision_encoder
 
 FORMAT = 1
 HEADER, WEIGHTS, METRICS = "bundle.json", "weights.safetensors", "metrics.json"

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any, Self
 
 from fromage_model.errors import ConfigError
-from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
+from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
 
 DEFAULT_SYSTEM_PROMPT = "You are a helpful fashion assistant."
 ALWAYS_WRITTEN = frozenset(

@@ -15,19 +15,20 @@ from PIL import Image
 from torch import Tensor, nn
 from torch.nn import functional
 
-from fromage_model import chat, objectives
-from fromage_model.batching import PromptBatch, embed_prompts
+from fromage_model.chat import reply as chat
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.index import RetrievalIndex
-from fromage_model.language import LanguageModel
-from fromage_model.messages import Event, Message, Part, RetrievalMode, Sampling
-from fromage_model.objectives import CaptionLoss, ContrastiveLoss
-from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count, token_ids
-from fromage_model.reading import Opening, consume_ret, find_opening, read_prompts, states_after
-from fromage_model.tokens import Tokens
-from fromage_model.trained import TrainedParts
-from fromage_model.vision import VisionEncoder
+from fromage_model.language.model import LanguageModel
+from fromage_model.language.tokens import Tokens
+from fromage_model.model import objectives
+from fromage_model.model.batching import PromptBatch, embed_prompts
+from fromage_model.model.objectives import CaptionLoss, ContrastiveLoss
+from fromage_model.model.reading import Opening, consume_ret, find_opening, read_prompts, states_after
+from fromage_model.model.trained import TrainedParts
+from fromage_model.prompts.messages import Event, Message, Part, RetrievalMode, Sampling
+from fromage_model.prompts.segments import Picture, Prompt, raw_prompt, token_count, token_ids
+from fromage_model.vision.encoders import VisionEncoder
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from fromage_model.artefacts import home, is_uri, place
+from fromage_model.storage.artefacts import home, is_uri, place
 from scripts.supervise import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -79,7 +79,7 @@ def steps(choice: Choice, *, bundle: str) -> list[Step]:
         "catalogue", (*job, "jobs.ingest", "--source", str(choice.source), "--out", choice.name, "--max-failed", "1")
     )
     return [
-        Step("weights", (*job, "fromage_model.pretrained")),
+        Step("weights", (*job, "fromage_model.storage.pretrained")),
         *([ingest] if choice.source else []),
         Step("features", (*job, "jobs.embed", "--catalogue", choice.name)),
         Step("index", (*job, "jobs.index", "--catalogue", choice.name, "--bundle", bundle)),

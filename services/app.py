@@ -8,15 +8,15 @@ from pathlib import PurePath
 
 from ray.serve import Application
 
-from fromage_model.artefacts import locate
 from fromage_model.bundle import Header, read_header
 from fromage_model.errors import FingerprintMismatch
 from fromage_model.index import IndexInfo, read_info
-from services.chat import ChatDeployment
-from services.encoder import EncoderDeployment
-from services.http_app import HttpOptions, ServedModel
-from services.llm import LlmDeployment
-from services.retrieval import RetrievalDeployment
+from fromage_model.storage.artefacts import locate
+from services.deployments.chat import ChatDeployment
+from services.deployments.encoder import EncoderDeployment
+from services.deployments.llm import LlmDeployment
+from services.deployments.retrieval import RetrievalDeployment
+from services.http.routes import HttpOptions, ServedModel
 from services.settings import Settings
 
 CHAT_ONGOING_REQUESTS = 1000

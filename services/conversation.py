@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import numpy as np
 
 from fromage_model.errors import ImageError, InvalidInput
-from fromage_model.images import ImageLimits, data_url_bytes
-from fromage_model.messages import Message, Part, RetrievalMode, Role, Sampling
-from services.schemas import ChatMessage, ChatRequest, ImagePart, TextPart
+from fromage_model.prompts.messages import Message, Part, RetrievalMode, Role, Sampling
+from fromage_model.vision.images import ImageLimits, data_url_bytes
+from services.http.schemas import ChatMessage, ChatRequest, ImagePart, TextPart
 
 HOW_TO_SEND = "send the picture itself as a data: URL (data:image/png;base64,...)"
 

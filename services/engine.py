@@ -11,11 +11,11 @@ from typing import Protocol
 import numpy as np
 
 from fromage_model.errors import ImageError
-from fromage_model.messages import Event, Message, Retrieval, RetrievalMode, Sampling
+from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
 from services.conversation import Conversation, Picture
-from services.errors import TimedOut
-from services.replies import Products, ReplyEvent
-from services.schemas import ImageFile, Product, ShelfInfo
+from services.http.errors import TimedOut
+from services.http.replies import Products, ReplyEvent
+from services.http.schemas import ImageFile, Product, ShelfInfo
 
 
 class Encoder(Protocol):

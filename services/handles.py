@@ -10,9 +10,9 @@ from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, 
 from ray.serve.handle import DeploymentHandle
 
 from fromage_model.errors import FromageError
-from fromage_model.messages import Event, Message, RetrievalMode, Sampling
-from services.errors import Overloaded, Unavailable
-from services.schemas import ImageFile, Product, ShelfInfo
+from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
+from services.http.errors import Overloaded, Unavailable
+from services.http.schemas import ImageFile, Product, ShelfInfo
 
 
 class EncoderHandle:

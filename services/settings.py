@@ -10,7 +10,7 @@ from functools import cached_property
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
-from fromage_model.images import ImageLimits
+from fromage_model.vision.images import ImageLimits
 from services.conversation import ChatDefaults, ChatLimits
 
 MIB = 1024 * 1024

@@ -23,7 +23,7 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
         return
     served = {item.path for item in items if "http_port" in getattr(item, "fixturenames", ())}
     for item in items:
-        item.add_marker(pytest.mark.xdist_group("served" if item.path in served else item.path.stem))
+        item.add_marker(pytest.mark.xdist_group("served" if item.path in served else item.nodeid.partition("::")[0]))
 
 
 @pytest.fixture(scope="session")

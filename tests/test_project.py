@@ -92,7 +92,7 @@ def test_the_model_library_loads_without_ray_or_a_web_framework():
 def test_where_processes_share_the_tests_a_file_stays_in_one(request):
     """pytest-xdist reads a test's group from its id; a pytest under which it can't would spread Ray's tests."""
     shared = request.config.getoption("loadgroup", default=False)
-    assert request.node.nodeid.endswith("@test_project") == shared
+    assert request.node.nodeid.endswith("@tests/test_project.py") == shared
 
 
 def test_every_release_is_pinned_and_the_two_lists_agree():
@@ -141,11 +141,7 @@ def test_a_command_of_the_readme_takes_the_options_it_is_shown_with(line):
 
 
 def test_every_job_is_in_the_readme_and_explains_itself():
-    jobs = {
-        f"jobs.{path.stem}"
-        for path in (ROOT / "jobs").glob("*.py")
-        if '\nif __name__ == "__main__":' in path.read_text()
-    }
+    jobs = {f"jobs.{path.parent.name}" for path in (ROOT / "jobs").glob("*/__main__.py")}
     assert jobs == set(re.findall(r"\| `python -m (jobs\.\w+)`", README))
     for job in jobs:
         assert f"python -m {job}" in help_of(job), f"the docstring of {job} does not end with its command"
@@ -159,7 +155,7 @@ def test_the_python_of_the_readme_compiles_and_its_imports_exist(code):
 
 
 def test_the_requests_of_the_readme_are_ones_that_the_chat_understands():
-    from services.schemas import ChatRequest
+    from services.http.schemas import ChatRequest
 
     bodies = [line[line.index("-d") + 1] for line in commands(README) if line[0] == "curl" and "-d" in line]
     assert bodies

@@ -9,8 +9,8 @@ released by OpenGVLab; CLIP is `openai/clip-vit-large-patch14` or its folder.
 import sys
 from pathlib import Path
 
-from fromage_model.images import decode_image
 from fromage_model.llama_adapter import LlamaAdapter
+from fromage_model.vision.images import decode_image
 
 
 def main(llama_dir: str, checkpoint: str, clip: str, *pictures: str) -> None:

@@ -13,21 +13,21 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromage_model.artefacts import is_uri, locate
-from fromage_model.batching import embed_tokens
 from fromage_model.build import default_device, default_dtype
 from fromage_model.bundle import HEADER, load_bundle
-from fromage_model.caption_text import caption_of
-from fromage_model.captioner_names import DEFAULT_CAPTIONER, FORMS, LLAMA_ADAPTER, adapter_places
-from fromage_model.decoding import sample
+from fromage_model.captioning.names import DEFAULT_CAPTIONER, FORMS, LLAMA_ADAPTER, adapter_places
+from fromage_model.chat.row_decoding import row_generator, write_rows
+from fromage_model.chat.sampling import sample
 from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
 from fromage_model.frozen.storage import load_frozen
-from fromage_model.messages import Sampling
-from fromage_model.pretrained import load_pretrained, locate_folder
-from fromage_model.prompts import Picture, Prompt
-from fromage_model.row_decoding import row_generator, write_rows
+from fromage_model.language.caption_text import caption_of
+from fromage_model.model.batching import embed_tokens
+from fromage_model.prompts.messages import Sampling
+from fromage_model.prompts.segments import Picture, Prompt
+from fromage_model.storage.artefacts import is_uri, locate
+from fromage_model.storage.pretrained import load_pretrained, locate_folder
 
 
 class Captioner(Protocol):

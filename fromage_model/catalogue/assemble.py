@@ -11,8 +11,8 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.catalogue.feeds import Feed, FeedRow
-from fromage_model.catalogue.perceptual import near_pairs
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
+from fromage_model.catalogue.pictures.perceptual import near_pairs
 from fromage_model.catalogue.schema import CAPTION_BY_FEED, HELD_OUT, SCHEMA, TRAIN, Double, Failure, NearPair, item_id
 from fromage_model.catalogue.siblings import sibling_groups
 from fromage_model.catalogue.split import held_out_groups

@@ -16,8 +16,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import locate
 from fromage_model.errors import CatalogueError
+from fromage_model.storage.artefacts import locate
 
 INFO_FILE = "features.json"
 SHARD_PATTERN = "features-*.parquet"

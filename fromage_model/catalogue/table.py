@@ -14,7 +14,6 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import is_uri, locate
 from fromage_model.catalogue.schema import (
     DOUBLES_SCHEMA,
     FAILURES_SCHEMA,
@@ -25,9 +24,10 @@ from fromage_model.catalogue.schema import (
     Item,
     NearPair,
 )
-from fromage_model.catalogue.storage import read_bytes
 from fromage_model.errors import CatalogueError, InvalidInput
-from fromage_model.remote import is_store
+from fromage_model.storage.artefacts import is_uri, locate
+from fromage_model.storage.files import read_bytes
+from fromage_model.storage.remote import is_store
 
 INFO_FILE = "catalogue.json"
 FAILURES_FILE = "failures.parquet"

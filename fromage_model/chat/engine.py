@@ -16,18 +16,18 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fromage_model.batching import embed_tokens
-from fromage_model.decoding import Chooser
+from fromage_model.chat.sampling import Chooser
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
-from fromage_model.kv_cache import Layout, SlotCache
-from fromage_model.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
-from fromage_model.prompts import Prompt, open_pictures, token_count
-from fromage_model.reading import Opening, opening_of
-from fromage_model.tokens import TextStream
+from fromage_model.language.kv_cache import Layout, SlotCache
+from fromage_model.language.tokens import TextStream
+from fromage_model.model.batching import embed_tokens
+from fromage_model.model.reading import Opening, opening_of
+from fromage_model.prompts.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
+from fromage_model.prompts.segments import Prompt, open_pictures, token_count
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage
-    from fromage_model.language import States
+    from fromage_model.language.model import States
 
 PADDING_LIMIT = 1.5
 """Prompts that join together are read in one pass as long as that makes at most this many times their positions."""

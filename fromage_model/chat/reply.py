@@ -10,11 +10,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from PIL import Image
 
-from fromage_model import decoding
-from fromage_model.engine import Engine, Request
+from fromage_model.chat import sampling as decoding
+from fromage_model.chat.engine import Engine, Request
 from fromage_model.errors import InvalidInput
-from fromage_model.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
-from fromage_model.prompts import Prompt, chat_prompt, raw_prompt
+from fromage_model.prompts.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
+from fromage_model.prompts.segments import Prompt, chat_prompt, raw_prompt
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage

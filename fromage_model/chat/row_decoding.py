@@ -12,8 +12,8 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fromage_model.decoding import sample
-from fromage_model.messages import Sampling
+from fromage_model.chat.sampling import sample
+from fromage_model.prompts.messages import Sampling
 
 
 class Rows(Protocol):

@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fromage_model.messages import Event, RetrievalMode, Sampling
-from fromage_model.prompts import Prompt
+from fromage_model.prompts.messages import Event, RetrievalMode, Sampling
+from fromage_model.prompts.segments import Prompt
 
 if TYPE_CHECKING:
-    from fromage_model.engine import Engine
+    from fromage_model.chat.engine import Engine
     from fromage_model.fromage import Fromage
 
 LIKELIEST = 256
@@ -161,7 +161,7 @@ def decode(
     Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and the reply would not fit
     into the LM's positions.
     """
-    from fromage_model.engine import Engine  # which needs this module's Chooser
+    from fromage_model.chat.engine import Engine  # which needs this module's Chooser
 
     engine = Engine(model, slots=1)
     engine.add(prompt, retrieval=retrieval, sampling=sampling)

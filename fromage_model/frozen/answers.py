@@ -12,16 +12,16 @@ from typing import TYPE_CHECKING, Any, Literal
 import torch
 from torch import Tensor
 
-from fromage_model.decoding import penalise_repetition, sample
+from fromage_model.chat.sampling import penalise_repetition, sample
 from fromage_model.errors import InvalidInput
-from fromage_model.messages import Sampling
-from fromage_model.prompts import Prompt
-from fromage_model.tokens import Tokens
+from fromage_model.language.tokens import Tokens
+from fromage_model.prompts.messages import Sampling
+from fromage_model.prompts.segments import Prompt
 
 if TYPE_CHECKING:
-    from fromage_model.batching import PromptBatch
     from fromage_model.frozen.model import FrozenModel
-    from fromage_model.language import States
+    from fromage_model.language.model import States
+    from fromage_model.model.batching import PromptBatch
 
 
 @dataclass(frozen=True)

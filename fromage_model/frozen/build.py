@@ -3,13 +3,13 @@
 import torch
 
 from fromage_model.build import default_device, stored_dtype
-from fromage_model.feature_maps import FeatureMapEncoder, load_feature_map_encoder
 from fromage_model.frozen.config import FrozenConfig
 from fromage_model.frozen.model import FrozenModel
-from fromage_model.language import load_language_model
-from fromage_model.pretrained import locate_language_model
-from fromage_model.tokens import load_tokens
-from fromage_model.visual_maps import build_visual_map
+from fromage_model.frozen.visual_maps import build_visual_map
+from fromage_model.language.model import load_language_model
+from fromage_model.language.tokens import load_tokens
+from fromage_model.storage.pretrained import locate_language_model
+from fromage_model.vision.feature_maps import FeatureMapEncoder, load_feature_map_encoder
 
 
 def build_frozen(

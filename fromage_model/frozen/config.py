@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from typing import Any, Self, get_args
 
 from fromage_model.errors import ConfigError
-from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
-from fromage_model.visual_maps import VisualMapKind
+from fromage_model.frozen.visual_maps import VisualMapKind
+from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, DEFAULT_VISION_ENCODER
 
 
 @dataclass(frozen=True)

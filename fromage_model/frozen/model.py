@@ -15,21 +15,21 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fromage_model import losses
-from fromage_model.batching import VISUAL, PromptBatch, lay_out
-from fromage_model.caption_text import caption_of
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
-from fromage_model.feature_maps import FeatureMapEncoder
 from fromage_model.fromage import CaptionLoss
 from fromage_model.frozen import answers
 from fromage_model.frozen.answers import ChoiceScores, Continuation, positions_of
 from fromage_model.frozen.config import FrozenConfig
 from fromage_model.frozen.prompts import PromptPart, frozen_prompt
-from fromage_model.language import LanguageModel
-from fromage_model.messages import Sampling
-from fromage_model.prompts import Picture, Prompt
-from fromage_model.tokens import Tokens
-from fromage_model.visual_maps import VisualMap
+from fromage_model.frozen.visual_maps import VisualMap
+from fromage_model.language.caption_text import caption_of
+from fromage_model.language.model import LanguageModel
+from fromage_model.language.tokens import Tokens
+from fromage_model.model import losses
+from fromage_model.model.batching import VISUAL, PromptBatch, lay_out
+from fromage_model.prompts.messages import Sampling
+from fromage_model.prompts.segments import Picture, Prompt
+from fromage_model.vision.feature_maps import FeatureMapEncoder
 
 Images = Tensor | Sequence[Image.Image]
 """RGB pictures, or their normalised pixels (B, 3, H, W) float32 as `FrozenModel.preprocess` gives them."""

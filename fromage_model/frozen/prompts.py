@@ -10,8 +10,8 @@ from PIL import Image
 from torch import Tensor
 
 from fromage_model.errors import InvalidInput
-from fromage_model.prompts import Picture, Prompt
-from fromage_model.tokens import Tokens
+from fromage_model.language.tokens import Tokens
+from fromage_model.prompts.segments import Picture, Prompt
 
 PromptPart = str | Image.Image | Tensor
 

@@ -17,19 +17,19 @@ from safetensors.torch import save_file
 from torch import nn
 
 from fromage_model import bundle
-from fromage_model.artefacts import locate, writing
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
-from fromage_model.feature_maps import (
+from fromage_model.frozen.build import build_frozen
+from fromage_model.frozen.config import FrozenConfig
+from fromage_model.frozen.model import FrozenModel
+from fromage_model.storage.artefacts import locate, writing
+from fromage_model.storage.pretrained import locate_language_model
+from fromage_model.storage.weights import lay_over, read_tensors
+from fromage_model.vision.feature_maps import (
     Architecture,
     FeatureMapEncoder,
     build_feature_map_encoder,
     load_feature_map_encoder,
 )
-from fromage_model.frozen.build import build_frozen
-from fromage_model.frozen.config import FrozenConfig
-from fromage_model.frozen.model import FrozenModel
-from fromage_model.pretrained import locate_language_model
-from fromage_model.weights import lay_over, read_tensors
 
 FORMAT = 1
 HEADER, WEIGHTS = "frozen.json", "weights.safetensors"

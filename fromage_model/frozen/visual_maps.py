@@ -13,7 +13,7 @@ import torch
 from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
-from fromage_model.projections import VisualPrefix
+from fromage_model.model.projections import VisualPrefix
 
 VisualMapKind = Literal["global", "local", "duel", "grid"]
 GELU_OF_NORMAL_RMS = 0.652

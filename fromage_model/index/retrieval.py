@@ -17,7 +17,6 @@ from typing import Literal, Self
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.artefacts import locate, place
 from fromage_model.catalogue import SCHEMA, Item
 from fromage_model.errors import FingerprintMismatch, InvalidInput, RetrievalIndexError
 from fromage_model.index.approximate import Approximate
@@ -29,6 +28,7 @@ from fromage_model.index.measure import measure, search
 from fromage_model.index.plan import Plan
 from fromage_model.index.storage import Segment, Stored, read_index, write_files, write_index
 from fromage_model.index.vectors import VectorRows, check_lengths, checked_vectors
+from fromage_model.storage.artefacts import locate, place
 
 log = logging.getLogger(__name__)
 

@@ -14,10 +14,10 @@ import numpy as np
 import pyarrow as pa
 from pyarrow import parquet
 
-from fromage_model.artefacts import writing
 from fromage_model.errors import RetrievalIndexError
 from fromage_model.index.approximate import Approximate
 from fromage_model.index.info import INFO_FILE, IndexInfo
+from fromage_model.storage.artefacts import writing
 
 TOMBSTONES_FILE = "tombstones.npy"
 FAISS_FILE = "faiss.index"

@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from fromage_model.errors import CheckpointError
 from fromage_model.interop import original_keys as keys
-from fromage_model.projections import Standardise
-from fromage_model.trained import TrainedParts
+from fromage_model.model.projections import Standardise
+from fromage_model.model.trained import TrainedParts
 
 
 @torch.no_grad()

@@ -21,13 +21,13 @@ from typing import TYPE_CHECKING, Final
 import torch
 from torch import Tensor
 
-from fromage_model.batching import embed_tokens
-from fromage_model.chat import as_features
-from fromage_model.decoding import forbid, scale_ret
+from fromage_model.chat.reply import as_features
+from fromage_model.chat.sampling import forbid, scale_ret
 from fromage_model.errors import InvalidInput, PromptTooLong
-from fromage_model.messages import Part
-from fromage_model.prompts import Prompt, raw_prompt, token_count
-from fromage_model.tokens import Tokens
+from fromage_model.language.tokens import Tokens
+from fromage_model.model.batching import embed_tokens
+from fromage_model.prompts.messages import Part
+from fromage_model.prompts.segments import Prompt, raw_prompt, token_count
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage

@@ -13,7 +13,6 @@ from typing import Any
 
 import torch
 
-from fromage_model.artefacts import file_sha256
 from fromage_model.build import build_trained_parts, default_device, stored_dtype
 from fromage_model.bundle import Header
 from fromage_model.config import FromageConfig
@@ -23,10 +22,11 @@ from fromage_model.interop.checkpoints import MODEL_ARGS, read_pruned, save_prun
 from fromage_model.interop.conversion import lay_over, to_original
 from fromage_model.interop.embeddings import read_embeddings
 from fromage_model.interop.model_args import ModelArgs, load_model_args, save_model_args
-from fromage_model.language import load_language_model
-from fromage_model.pretrained import Weights, locate_language_model
-from fromage_model.tokens import Tokens
-from fromage_model.vision import load_vision_encoder
+from fromage_model.language.model import load_language_model
+from fromage_model.language.tokens import Tokens
+from fromage_model.storage.artefacts import file_sha256
+from fromage_model.storage.pretrained import Weights, locate_language_model
+from fromage_model.vision.encoders import load_vision_encoder
 
 WEIGHTS, EMBEDDINGS = "pretrained_ckpt.pth.tar", "cc3m_embeddings*.pkl"
 IMAGE_TOKEN = "<|image|>"

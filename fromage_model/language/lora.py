@@ -15,7 +15,7 @@ import torch
 from torch import nn
 
 from fromage_model.errors import ConfigError
-from fromage_model.language import LanguageModel
+from fromage_model.language.model import LanguageModel
 
 NAME = "default"
 """What peft calls an adapter that has no name of its own."""

@@ -11,10 +11,10 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fromage_model import frozen_linear
 from fromage_model.errors import ConfigError
-from fromage_model.one_position import use_one_position
-from fromage_model.pretrained import load_pretrained
+from fromage_model.language import frozen_linear
+from fromage_model.language.one_position import use_one_position
+from fromage_model.storage.pretrained import load_pretrained
 
 
 @dataclass(frozen=True)

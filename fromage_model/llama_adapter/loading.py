@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from fromage_model.build import default_device, exact_dtype
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
+from fromage_model.language.tokens import Tokens, load_tokens
 from fromage_model.llama_adapter.attention import build_llama
 from fromage_model.llama_adapter.checkpoints import (
     AdapterForm,
@@ -25,8 +26,7 @@ from fromage_model.llama_adapter.checkpoints import (
 )
 from fromage_model.llama_adapter.layout import from_meta_layout, meta_name
 from fromage_model.llama_adapter.visual import HEADS, QUERIES, ClipTokens, VisualQueries
-from fromage_model.pretrained import load_pretrained, locate_folder
-from fromage_model.tokens import Tokens, load_tokens
+from fromage_model.storage.pretrained import load_pretrained, locate_folder
 
 META_SUBFOLDER, META_WEIGHTS, META_PARAMS, META_TOKENIZER = (
     "7B",

@@ -13,13 +13,13 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fromage_model.caption_text import caption_of
+from fromage_model.chat.row_decoding import Written, write_rows
 from fromage_model.errors import PromptTooLong
+from fromage_model.language.caption_text import caption_of
+from fromage_model.language.tokens import Tokens
 from fromage_model.llama_adapter.attention import AdapterStates
 from fromage_model.llama_adapter.visual import QUERIES, ClipTokens, VisualQueries
-from fromage_model.messages import Sampling
-from fromage_model.row_decoding import Written, write_rows
-from fromage_model.tokens import Tokens
+from fromage_model.prompts.messages import Sampling
 
 CAPTION_PROMPT = "Generate caption of this image"
 """The instruction that the original's captioner was trained with."""

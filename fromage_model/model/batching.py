@@ -9,9 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fromage_model.language import LanguageModel, RetToken
-from fromage_model.projections import Standardise, VisualPrefix
-from fromage_model.prompts import Picture, Prompt
+from fromage_model.language.model import LanguageModel, RetToken
+from fromage_model.model.projections import Standardise, VisualPrefix
+from fromage_model.prompts.segments import Picture, Prompt
 
 VISUAL = -1
 """Stands in `PromptBatch.ids` where a position is a picture's and not a token's."""

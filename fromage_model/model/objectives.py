@@ -14,11 +14,11 @@ from typing import TYPE_CHECKING
 import torch
 from torch import Tensor
 
-from fromage_model import losses
-from fromage_model.batching import VISUAL, PromptBatch
 from fromage_model.errors import InvalidInput
-from fromage_model.prompts import Picture, Prompt, raw_prompt, token_count, token_ids
-from fromage_model.reading import read_prompts
+from fromage_model.model import losses
+from fromage_model.model.batching import VISUAL, PromptBatch
+from fromage_model.model.reading import read_prompts
+from fromage_model.prompts.segments import Picture, Prompt, raw_prompt, token_count, token_ids
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Asked, Fromage

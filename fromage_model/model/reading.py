@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any
 import torch
 from torch import Tensor
 
-from fromage_model.batching import PromptBatch, embed_tokens
-from fromage_model.prompts import Prompt, after_opening, chat_opening
+from fromage_model.model.batching import PromptBatch, embed_tokens
+from fromage_model.prompts.segments import Prompt, after_opening, chat_opening
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage
-    from fromage_model.language import States
+    from fromage_model.language.model import States
 
 SHORTEST_OPENING = 16
 """Tokens from which on an opening is worth keeping."""

@@ -13,12 +13,12 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fromage_model.batching import VISUAL, embed_tokens
 from fromage_model.errors import InvalidInput, PromptTooLong
-from fromage_model.language import States
-from fromage_model.messages import Part
-from fromage_model.original import RetMark, original_prompt
-from fromage_model.prompts import Picture, Prompt, token_count
+from fromage_model.interop.generation import RetMark, original_prompt
+from fromage_model.language.model import States
+from fromage_model.model.batching import VISUAL, embed_tokens
+from fromage_model.prompts.messages import Part
+from fromage_model.prompts.segments import Picture, Prompt, token_count
 
 if TYPE_CHECKING:
     from fromage_model.fromage import Fromage

@@ -5,9 +5,9 @@ import math
 import torch
 from torch import nn
 
-from fromage_model.language import RetToken
-from fromage_model.lora import LoraAdapter
-from fromage_model.projections import ImageHead, Standardise, TextHead, VisualPrefix
+from fromage_model.language.lora import LoraAdapter
+from fromage_model.language.model import RetToken
+from fromage_model.model.projections import ImageHead, Standardise, TextHead, VisualPrefix
 
 MAX_SCALE = 100.0
 """Bound of the learned temperature's inverse, as in CLIP."""

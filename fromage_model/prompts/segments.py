@@ -16,8 +16,8 @@ import torch
 from torch import Tensor
 
 from fromage_model.errors import InvalidInput
-from fromage_model.messages import Message
-from fromage_model.tokens import Tokens
+from fromage_model.language.tokens import Tokens
+from fromage_model.prompts.messages import Message
 
 _MARK = "\ue000{}\ue001"
 _MARK_PATTERN = re.compile("\ue000(\\d+)\ue001")

@@ -34,7 +34,7 @@ COMMANDS: dict[Kind, str] = {
 # What of an artefact in a store is read from there when it is wanted: a million pictures, of which one is shown.
 LEFT_BEHIND: dict[Kind, tuple[str, ...]] = {"catalogue": ("images",)}
 STATE_FILE = ".fetched.json"
-SHIPPED_BUNDLES = Path(__file__).parent / "bundles"
+SHIPPED_BUNDLES = Path(__file__).parents[1] / "bundles"
 READ_SIZE_BYTES = 1 << 20
 
 log = logging.getLogger(__name__)
@@ -141,7 +141,7 @@ def _download(kind: Kind, uri: str) -> Path:
 
     Of a catalogue in a store without its pictures. Where nobody answers, the copy that is there is good enough.
     """
-    from fromage_model.remote import is_store, open_filesystem
+    from fromage_model.storage.remote import is_store, open_filesystem
 
     left = LEFT_BEHIND.get(kind, ()) if is_store(uri) else ()
 

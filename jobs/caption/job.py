@@ -20,16 +20,16 @@ import pyarrow as pa
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.table import FAILURES_FILE
-from fromage_model.messages import Sampling
-from jobs.caption_failures import CAPTIONS_FOLDER, Failures
-from jobs.caption_stages import ShowPictures, WeighCaptions, WriteCaptions
-from jobs.captioned import Captioned, Key, captions_in, is_blank, write_captions
-from jobs.durable import DurableRun, Stage, work_folder
-from jobs.kept_captions import KeptCaptions
-from jobs.options import check_options
-from jobs.picture_stages import limits_of
-from jobs.report import Progress, Report, ray_session, run
-from jobs.workers import name_for_workers
+from fromage_model.prompts.messages import Sampling
+from jobs.caption.captioned import Captioned, Key, captions_in, is_blank, write_captions
+from jobs.caption.failures import CAPTIONS_FOLDER, Failures
+from jobs.caption.kept import KeptCaptions
+from jobs.caption.stages import ShowPictures, WeighCaptions, WriteCaptions
+from jobs.common.durable import DurableRun, Stage, work_folder
+from jobs.common.options import check_options
+from jobs.common.picture_stages import limits_of
+from jobs.common.report import Progress, Report, ray_session
+from jobs.common.workers import name_for_workers
 
 log = logging.getLogger(__name__)
 
@@ -222,7 +222,7 @@ def _sampling(args: CaptionArgs) -> dict[str, Any]:
 def settings_of(args: CaptionArgs) -> dict[str, Any]:
     """What decides the captions, beside the catalogue."""
     from fromage_model.bundle import bundle_fingerprint
-    from fromage_model.captioner_fingerprint import captioner_fingerprint
+    from fromage_model.captioning.fingerprint import captioner_fingerprint
 
     return _sampling(args) | {
         "captioner": args.captioner,
@@ -267,7 +267,3 @@ def _report(
         peak_rss_mb=progress.peak_rss_mb,
         skipped=skipped,
     )
-
-
-if __name__ == "__main__":
-    run(main, CaptionArgs)

@@ -12,9 +12,9 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.caption_stages import ITEM, WRITTEN
-from jobs.captioned import Caption, Key, captions_in
-from jobs.durable import DurableRun, Files, work_folder
+from jobs.caption.captioned import Caption, Key, captions_in
+from jobs.caption.stages import ITEM, WRITTEN
+from jobs.common.durable import DurableRun, Files, work_folder
 
 KEPT_FILE = "kept.parquet"
 KEPT_SCHEMA = pa.schema([*ITEM[1:], *WRITTEN, ("similarity", pa.float32())])

@@ -12,9 +12,9 @@ from PIL import Image
 
 from fromage_model.catalogue.schema import TIMESTAMP
 from fromage_model.errors import ConfigError, PromptTooLong
-from fromage_model.images import ImageLimits
-from jobs.picture_stages import PictureReader
-from jobs.stages import failed, require_columns
+from fromage_model.vision.images import ImageLimits
+from jobs.common.picture_stages import PictureReader
+from jobs.common.stages import failed, require_columns
 
 # Captioners see squares of 224 to 384 pixels; a larger picture only travels from process to process.
 LARGEST_PX = 768
@@ -71,7 +71,7 @@ class WriteCaptions:
     ):
         import torch
 
-        from fromage_model.captioner import load_captioner
+        from fromage_model.captioning.captioner import load_captioner
 
         torch.set_num_threads(threads)
         self.captioner = load_captioner(captioner, device=device)
@@ -132,7 +132,7 @@ def similarities(model: Any, pictures: list[Image.Image], captions: list[str]) -
     """Cosines (B,) float32 of pictures and captions in a Fromage's shared space."""
     import torch
 
-    from fromage_model.prompts import caption_text
+    from fromage_model.prompts.segments import caption_text
 
     texts = [caption_text(caption, prompt=model.config.caption_prompt) for caption in captions]
     with torch.inference_mode():

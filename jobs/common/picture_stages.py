@@ -12,10 +12,10 @@ import pyarrow as pa
 from PIL import Image
 
 from fromage_model.catalogue.features import FULL_VIEW
-from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits
+from fromage_model.catalogue.pictures.fetch import Fetched, Fetcher, FetchLimits
 from fromage_model.errors import InvalidInput
-from fromage_model.images import DECODED_AT_PX, ImageLimits, decode_image
-from jobs.stages import failed, require_columns
+from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
+from jobs.common.stages import failed, require_columns
 
 FLIP_VIEW = "flip"
 # A crop's area, as a share of the picture's, and its side to side, as in the training of most encoders.
@@ -69,7 +69,7 @@ class DecodePictures:
         image_limits: ImageLimits = ImageLimits(),
         allow_private: bool = False,
     ):
-        from fromage_model.vision import load_squares
+        from fromage_model.vision.encoders import load_squares
 
         self.squares = load_squares(encoder)
         self.flips = flips
@@ -100,7 +100,7 @@ class EncodePictures:
     def __init__(self, *, encoder: str, device: str, dtype: str, threads: int, views: int, batch_size: int):
         import torch
 
-        from fromage_model.vision import load_vision_encoder
+        from fromage_model.vision.encoders import load_vision_encoder
 
         # Ray gives a worker one thread for each whole CPU it reserves, whatever the machine has.
         torch.set_num_threads(threads)

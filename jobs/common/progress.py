@@ -7,10 +7,10 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from jobs.memory import peak_rss_bytes
+from jobs.common.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
-    from jobs.durable import ShardDone
+    from jobs.common.durable import ShardDone
 
 EVERY_S = 10.0
 # Points of the curve of rows over time; when there are more, every second one is dropped.

@@ -14,10 +14,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
-from fromage_model.artefacts import is_uri
 from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import FromageError
-from jobs.progress import Progress
+from fromage_model.storage.artefacts import is_uri
+from jobs.common.progress import Progress
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2
@@ -129,7 +129,7 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
         logging.getLogger(chatty).setLevel(logging.WARNING)
     signal.signal(signal.SIGTERM, _leave)
     try:
-        args = tyro.cli(args_class, description=module.__doc__)
+        args = tyro.cli(args_class, prog=f"python -m {module.__package__}", description=module.__doc__)
         report = main(args)
     except FromageError as error:
         print(f"error: {error}", file=sys.stderr)

@@ -15,7 +15,7 @@ from typing import Any
 from PIL import Image
 
 from fromage_model.errors import FromageError
-from fromage_model.images import decode_image
+from fromage_model.vision.images import decode_image
 
 PAGE_FILE = "report.html"
 JSON_FILE = "report.json"

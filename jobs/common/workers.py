@@ -2,7 +2,7 @@
 
 import os
 
-from fromage_model.artefacts import Kind, is_uri, locate
+from fromage_model.storage.artefacts import Kind, is_uri, locate
 
 
 def name_for_workers(kind: Kind, name: str) -> str:

@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fromage_model.artefacts import file_sha256
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import (
     FULL_VIEW,
@@ -23,7 +22,8 @@ from fromage_model.catalogue.features import (
     write_info,
 )
 from fromage_model.errors import CatalogueError, SettingsDiffer
-from jobs.durable.publish import read_marker
+from fromage_model.storage.artefacts import file_sha256
+from jobs.common.durable.publish import read_marker
 
 # What features have that were made before these could be chosen.
 BEFORE = {"dtype": "float32", "compute": "float32", "views": [FULL_VIEW]}
@@ -122,6 +122,6 @@ def same_encoder(info: FeaturesInfo, settings: dict[str, Any]) -> bool:
     """Whether the encoder still is what it was when the features were made, whatever became of our code."""
     if info.settings.get("code") == settings["code"]:
         return True
-    from fromage_model.vision import load_vision_encoder
+    from fromage_model.vision.encoders import load_vision_encoder
 
     return load_vision_encoder(settings["encoder"]).fingerprint == info.encoder_fingerprint

@@ -20,24 +20,24 @@ from typing import Any, Literal
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.artefacts import file_sha256
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import FULL_VIEW, INFO_FILE, FeaturesInfo, FeaturesWriter, StoredDtype, write_info
 from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import CatalogueError
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
-from jobs.durable import DurableRun, Stage, work_folder
-from jobs.durable.publish import check_target, publishing, target
-from jobs.earlier_features import Earlier, computed_in, up_to_date
-from jobs.options import check_options
-from jobs.picture_stages import DecodePictures, EncodePictures, limits_of, views_of
-from jobs.report import Progress, Report, ray_session, run
-from jobs.report_page import samples_of, spread, write_page
+from fromage_model.storage.artefacts import file_sha256
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
+from jobs.common.durable import DurableRun, Stage, work_folder
+from jobs.common.durable.publish import check_target, publishing, target
+from jobs.common.options import check_options
+from jobs.common.picture_stages import DecodePictures, EncodePictures, limits_of, views_of
+from jobs.common.report import Progress, Report, ray_session
+from jobs.common.report_page import samples_of, spread, write_page
+from jobs.embed.earlier import Earlier, computed_in, up_to_date
 
 log = logging.getLogger(__name__)
 
 # While these are the same, so is the encoder's fingerprint, and torch need not be imported to know it.
-CODE = ("fromage_model.vision", "fromage_model.images")
+CODE = ("fromage_model.vision.encoders", "fromage_model.vision.images")
 ROWS_PER_TABLE = 4096
 
 
@@ -259,7 +259,7 @@ def fastest_compute(encoder: str, device: str) -> str:
         return "bfloat16"
     if encoder == DEFAULT_VISION_ENCODER:
         return "float32"
-    from fromage_model.precision import Precision
+    from fromage_model.language.precision import Precision
 
     return str(Precision.choose("auto", device).lm).removeprefix("torch.")
 
@@ -278,7 +278,3 @@ def report_of(info: FeaturesInfo, folder: Path | str, args: EmbedArgs, progress:
         peak_rss_mb=progress.peak_rss_mb,
         skipped=skipped,
     )
-
-
-if __name__ == "__main__":
-    run(main, EmbedArgs)

@@ -6,12 +6,12 @@ from typing import cast
 
 import pyarrow as pa
 
-from fromage_model.images import decode_image
 from fromage_model.index import Hit, RetrievalIndex
-from fromage_model.messages import Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
-from jobs.evaluation.chat_quality import TOP_K, Answer, Question
-from jobs.report import Progress
-from jobs.stages import require_columns
+from fromage_model.prompts.messages import Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
+from fromage_model.vision.images import decode_image
+from jobs.common.report import Progress
+from jobs.common.stages import require_columns
+from jobs.evaluate.chat_quality import TOP_K, Answer, Question
 
 QUESTIONS_PER_BATCH = 8
 

@@ -11,9 +11,9 @@ from math import comb
 from typing import Any, Literal
 
 from fromage_model.catalogue import Catalogue, Item
-from fromage_model.messages import RetrievalMode
-from fromage_model.metrics import estimate_share
-from jobs.evaluation.quality_set import QualitySet
+from fromage_model.prompts.messages import RetrievalMode
+from jobs.common.metrics import estimate_share
+from jobs.evaluate.quality_set import QualitySet
 
 TOP_K = 5
 

@@ -18,16 +18,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import numpy as np
 from tyro.constructors import PrimitiveConstructorSpec
 
-from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError, FingerprintMismatch
-from jobs.durable.publish import write_json
-from jobs.evaluation.quality_set import QualitySet, read_quality_set
-from jobs.report import Report, Stopwatch, ray_session, run
-from jobs.workers import name_for_workers, threads_each
+from fromage_model.storage.artefacts import home
+from jobs.common.durable.publish import write_json
+from jobs.common.report import Report, Stopwatch, ray_session
+from jobs.common.workers import name_for_workers, threads_each
+from jobs.evaluate.quality_set import QualitySet, read_quality_set
 
 if TYPE_CHECKING:
-    from jobs.image_embeddings import ImageEmbeddings
+    from jobs.common.embeddings.pictures import ImageEmbeddings
 
 log = logging.getLogger(__name__)
 
@@ -117,8 +117,8 @@ def main(args: EvaluateArgs) -> Report:
 
 def measure_recall(catalogue: Catalogue, args: EvaluateArgs) -> tuple[int, dict[str, Any]]:
     """The number of queries, and the metrics in percent."""
-    from jobs.evaluation import recall
-    from jobs.image_embeddings import image_embeddings
+    from jobs.common.embeddings.pictures import image_embeddings
+    from jobs.evaluate import recall
 
     bundle = name_for_workers("bundle", args.bundle)
     pictures = image_embeddings(catalogue, bundle=bundle, features=args.features)
@@ -150,10 +150,10 @@ def compare_vectors(
     Raises ConfigError where no item of the split has tags.
     """
     from fromage_model.bundle import bundle_config
-    from jobs.evaluation import recall
-    from jobs.index_changes import rows_of
-    from jobs.item_vectors import VECTOR_KINDS, item_vectors, texts_of
-    from jobs.text_embeddings import read_texts
+    from jobs.common.embeddings.items import VECTOR_KINDS, item_vectors, texts_of
+    from jobs.common.embeddings.texts import read_texts
+    from jobs.evaluate import recall
+    from jobs.index.changes import rows_of
 
     asked = {row: query for row in rows if (query := recall.tags_query(catalogue.item(pictures.ids[row])))}
     if not asked:
@@ -179,7 +179,7 @@ def compare_vectors(
 
 def _read(texts: Sequence[str], args: EvaluateArgs) -> np.ndarray:
     """(N, S) at [RET] after each text."""
-    from jobs.text_embeddings import text_embeddings
+    from jobs.common.embeddings.texts import text_embeddings
 
     threads = threads_each(args.workers, threads=args.threads)
     bundle = name_for_workers("bundle", args.bundle)
@@ -190,8 +190,8 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
     """The number of questions, and the metrics in shares. The set, and the index's fingerprint, are checked before."""
     from fromage_model.bundle import bundle_fingerprint
     from fromage_model.index import RetrievalIndex
-    from jobs.evaluation import chat_quality
-    from jobs.evaluation.asking import Engine, ask
+    from jobs.evaluate import chat_quality
+    from jobs.evaluate.asking import Engine, ask
 
     queries.check_against([item.caption or "" for item in catalogue.items()])
     index = args.index or catalogue.name
@@ -229,7 +229,3 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
 def _plain(name: str) -> str:
     """A name, folder or URI as part of a file's name."""
     return Path(name).name
-
-
-if __name__ == "__main__":
-    run(main, EvaluateArgs)

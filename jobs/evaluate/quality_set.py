@@ -18,7 +18,7 @@ from typing import Any
 
 from fromage_model.errors import InvalidInput, MissingArtefact
 
-SHIPPED = Path(__file__).parent.parent / "queries"
+SHIPPED = Path(__file__).parent / "queries"
 PICTURE_MESSAGES = ("Have you got anything like this?",)
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError
-from fromage_model.metrics import Recall, image_to_text, text_to_image
+from jobs.common.metrics import Recall, image_to_text, text_to_image
 
 TAGS_IN_QUERY = 3
 

@@ -19,12 +19,12 @@ import re
 from dataclasses import dataclass, fields
 from pathlib import Path
 
-from fromage_model.artefacts import check_replaceable, place, writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError
 from fromage_model.interop.catalogues import README
-from jobs.durable.publish import placing
-from jobs.report import Report, Stopwatch, run
+from fromage_model.storage.artefacts import check_replaceable, place, writing
+from jobs.common.durable.publish import placing
+from jobs.common.report import Report, Stopwatch
 
 log = logging.getLogger(__name__)
 MODEL_ARGS, WEIGHTS, EMBEDDINGS = "model_args.json", "pretrained_ckpt.pth.tar", "cc3m_embeddings.pkl"
@@ -255,7 +255,3 @@ def refuse_uris(args: ExportArgs) -> None:
                 f"--{field.name} {found[1]}://...: files of the original are read from a local folder; copy them here "
                 "first. Bundles, indexes and catalogues may be URIs"
             )
-
-
-if __name__ == "__main__":
-    run(main, ExportArgs)  # type: ignore[arg-type]  # to tyro a union is subcommands

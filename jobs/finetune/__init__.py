@@ -1,1 +1,1 @@
-"""The parts of `jobs.finetune`: what it trains on, one step, and the loop that Ray Train runs on each worker."""
+"""A bundle from features and captions. The way in is `job.py`; what each worker does is `loop.py`."""

@@ -13,7 +13,7 @@ from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import Features, read_features
 from fromage_model.catalogue.words import item_words
 from fromage_model.errors import CatalogueError, FingerprintMismatch
-from jobs.finetuning.settings import FinetuneArgs
+from jobs.finetune.settings import FinetuneArgs
 
 TRAINING_SPLIT = "train"
 

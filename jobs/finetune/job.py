@@ -16,15 +16,15 @@ import logging
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from fromage_model.artefacts import check_replaceable, home, place, writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import BundleError, ConfigError
-from jobs.finetuning.settings import FinetuneArgs
-from jobs.report import Report, Stopwatch, ray_session, run
-from jobs.workers import name_for_workers
+from fromage_model.storage.artefacts import check_replaceable, home, place, writing
+from jobs.common.report import Report, Stopwatch, ray_session
+from jobs.common.workers import name_for_workers
+from jobs.finetune.settings import FinetuneArgs
 
 if TYPE_CHECKING:
-    from jobs.finetuning.data import TrainingItems
+    from jobs.finetune.data import TrainingItems
 
 log = logging.getLogger(__name__)
 RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
@@ -32,9 +32,9 @@ RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
 
 def main(args: FinetuneArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
-    from jobs.finetuning.data import select_items
-    from jobs.finetuning.model_config import choose_layers, config_of
-    from jobs.finetuning.start import adopt_config
+    from jobs.finetune.data import select_items
+    from jobs.finetune.model_config import choose_layers, config_of
+    from jobs.finetune.start import adopt_config
 
     watch = Stopwatch()
     data = select_items(args)
@@ -73,7 +73,7 @@ def run_folder(args: FinetuneArgs, decisive: dict[str, Any]) -> Path:
 
 def decisive_of(args: FinetuneArgs, data: TrainingItems) -> dict[str, Any]:
     """The settings that decide what is learned, and the state of what it is learned from."""
-    from jobs.finetuning.start import origin
+    from jobs.finetune.start import origin
 
     states = {
         "catalogue_fingerprints": data.catalogue_fingerprints,
@@ -121,8 +121,8 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) 
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
-    from jobs.finetuning.loop import BUNDLE_FOLDER, train_loop
-    from jobs.finetuning.start import origin
+    from jobs.finetune.loop import BUNDLE_FOLDER, train_loop
+    from jobs.finetune.start import origin
 
     lineage = {
         "job": "finetune",
@@ -188,7 +188,3 @@ def _versions() -> dict[str, str]:
     from importlib.metadata import version
 
     return {name: version(name) for name in ("torch", "transformers", "ray", "numpy")}
-
-
-if __name__ == "__main__":
-    run(main, FinetuneArgs)

@@ -11,23 +11,23 @@ import torch
 from ray import train
 from torch import nn
 
-from fromage_model import metrics
 from fromage_model.build import build_fromage
 from fromage_model.bundle import save_bundle
 from fromage_model.fromage import Fromage
-from fromage_model.precision import Precision
-from jobs.finetuning import wording
-from jobs.finetuning.data import select_items
-from jobs.finetuning.examples import Mix, Phrases, Sampler
-from jobs.finetuning.glosses import Glosses
-from jobs.finetuning.model_config import config_of
-from jobs.finetuning.optimisation import Optimisation
-from jobs.finetuning.replies import write_replies
-from jobs.finetuning.settings import FinetuneArgs
-from jobs.finetuning.start import start_from
-from jobs.finetuning.step import FinetuneStep, StepWeights
-from jobs.finetuning.warm_start import WarmStart, warm_start
-from jobs.report import Progress
+from fromage_model.language.precision import Precision
+from jobs.common import metrics
+from jobs.common.report import Progress
+from jobs.finetune.data import select_items
+from jobs.finetune.examples import wording
+from jobs.finetune.examples.examples import Mix, Phrases, Sampler
+from jobs.finetune.examples.glosses import Glosses
+from jobs.finetune.examples.replies import write_replies
+from jobs.finetune.model_config import config_of
+from jobs.finetune.optimisation import Optimisation
+from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.start import start_from
+from jobs.finetune.step import FinetuneStep, StepWeights
+from jobs.finetune.warm_start.heads import WarmStart, warm_start
 
 log = logging.getLogger(__name__)
 STATE_FILE, BUNDLE_FOLDER = "state.pt", "bundle"

@@ -4,9 +4,9 @@ import dataclasses
 
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
-from fromage_model.language import check_layers
-from fromage_model.pretrained import locate_language_model
-from jobs.finetuning.settings import FinetuneArgs
+from fromage_model.language.model import check_layers
+from fromage_model.storage.pretrained import locate_language_model
+from jobs.finetune.settings import FinetuneArgs
 
 
 def choose_layers(args: FinetuneArgs) -> FinetuneArgs:

@@ -14,8 +14,8 @@ import torch
 from torch import Tensor, nn
 
 from fromage_model.fromage import Fromage
-from fromage_model.precision import Precision
-from jobs.finetuning.settings import FinetuneArgs
+from fromage_model.language.precision import Precision
+from jobs.finetune.settings import FinetuneArgs
 
 log = logging.getLogger(__name__)
 MAX_GRADIENT_NORM = 1.0

@@ -6,10 +6,10 @@ from typing import Any
 
 from fromage_model.config import DEFAULT_SYSTEM_PROMPT, exchanges
 from fromage_model.errors import ConfigError
-from fromage_model.lora import LoraSettings
-from fromage_model.precision import NAMES as DTYPES
-from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
-from jobs.finetuning.wording import EXAMPLES
+from fromage_model.language.lora import LoraSettings
+from fromage_model.language.precision import NAMES as DTYPES
+from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL
+from jobs.finetune.examples.wording import EXAMPLES
 
 
 @dataclass(frozen=True)

@@ -8,14 +8,14 @@ from typing import Any
 
 import torch
 
-from fromage_model.artefacts import locate
 from fromage_model.build import check_captions
 from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
 from fromage_model.catalogue.features import FeaturesInfo
 from fromage_model.errors import ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
-from fromage_model.lora import LoraSettings, add_lora
-from jobs.finetuning.settings import FinetuneArgs
+from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.storage.artefacts import locate
+from jobs.finetune.settings import FinetuneArgs
 
 FIXED = ("language_model", "visual_tokens", "shared_width", "text_layers", "two_ret_rows")
 """Fields of the config on which the shape of what is trained depends."""

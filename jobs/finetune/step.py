@@ -9,11 +9,11 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from fromage_model import losses
 from fromage_model.fromage import Asked, Fromage
-from fromage_model.messages import Message
-from fromage_model.prompts import Prompt, chat_prompt, token_count
-from jobs.finetuning.examples import Sampler, Shown, StepExamples, Talk
+from fromage_model.model import losses
+from fromage_model.prompts.messages import Message
+from fromage_model.prompts.segments import Prompt, chat_prompt, token_count
+from jobs.finetune.examples.examples import Sampler, Shown, StepExamples, Talk
 
 ROWS_AT_ONCE = 16
 """Prompts in one pass through the LM."""

@@ -10,7 +10,7 @@ from typing import Any
 import pyarrow as pa
 
 from fromage_model.catalogue import SCHEMA
-from jobs.item_vectors import VectorKind, texts_of
+from jobs.common.embeddings.items import VectorKind, texts_of
 
 # When something was written is not part of what an item is: a second ingest of the same feed changes these alone.
 TIMES = ("updated_at", "caption_at")

@@ -20,15 +20,15 @@ import pyarrow as pa
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import Failure
 from fromage_model.errors import CatalogueError
-from jobs.durable import DurableRun, Stage
-from jobs.image_embeddings import image_embeddings
-from jobs.index_changes import rows_of
-from jobs.item_vectors import VectorKind, item_vectors, texts_of
-from jobs.progress import Progress
-from jobs.report import ray_session
-from jobs.tables import matrix_of
-from jobs.text_embeddings import TEXTS, ReadTexts
-from jobs.workers import name_for_workers, threads_each
+from jobs.common.durable import DurableRun, Stage
+from jobs.common.embeddings.items import VectorKind, item_vectors, texts_of
+from jobs.common.embeddings.pictures import image_embeddings
+from jobs.common.embeddings.texts import TEXTS, ReadTexts
+from jobs.common.progress import Progress
+from jobs.common.report import ray_session
+from jobs.common.tables import matrix_of
+from jobs.common.workers import name_for_workers, threads_each
+from jobs.index.changes import rows_of
 
 ROWS_PER_TABLE = 4096
 WORK = pa.schema([*TEXTS, ("id", pa.string()), ("image", pa.string())])

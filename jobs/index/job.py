@@ -22,20 +22,20 @@ from typing import Literal
 import psutil
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import locate
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import Failure
 from fromage_model.catalogue.table import FAILURES_FILE, write_failures
 from fromage_model.errors import ConfigError, FromageError
 from fromage_model.index import INFO_FILE, IndexInfo, Plan, RetrievalIndex, plan_index
-from jobs.durable import DurableRun, work_folder
-from jobs.durable.publish import check_target, publishing, target
-from jobs.index_changes import changes_of, rows_of
-from jobs.item_embeddings import READ_STAGE, Embedded, Reading, embed_items
-from jobs.item_vectors import VectorKind
-from jobs.options import check_options
-from jobs.report import Progress, Report, Stopwatch, run
-from jobs.report_page import samples_of, spread, write_page
+from fromage_model.storage.artefacts import locate
+from jobs.common.durable import DurableRun, work_folder
+from jobs.common.durable.publish import check_target, publishing, target
+from jobs.common.embeddings.items import VectorKind
+from jobs.common.options import check_options
+from jobs.common.report import Progress, Report, Stopwatch
+from jobs.common.report_page import samples_of, spread, write_page
+from jobs.index.changes import changes_of, rows_of
+from jobs.index.embeddings import READ_STAGE, Embedded, Reading, embed_items
 
 log = logging.getLogger(__name__)
 
@@ -286,7 +286,3 @@ def _report(
         peak_rss_mb=done.progress.peak_rss_mb,
         **({} if skipped else did),
     )
-
-
-if __name__ == "__main__":
-    run(main, IndexArgs)

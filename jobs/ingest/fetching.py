@@ -11,16 +11,16 @@ from typing import Any
 import pyarrow as pa
 from PIL import Image
 
-from fromage_model.catalogue.feed_tables import CellReader
-from fromage_model.catalogue.feeds import Cell
-from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
-from fromage_model.catalogue.perceptual import signature
+from fromage_model.catalogue.feeds.arrow import CellReader
+from fromage_model.catalogue.feeds.feed import Cell
+from fromage_model.catalogue.pictures.fetch import Fetched, Fetcher, FetchLimits, Wanted
+from fromage_model.catalogue.pictures.perceptual import signature
 from fromage_model.catalogue.siblings import thumbnail
 from fromage_model.catalogue.table import IMAGES_FOLDER
 from fromage_model.errors import InvalidInput
-from fromage_model.images import ImageLimits, decode_image, image_format
-from jobs.durable import Files
-from jobs.stages import failed, require_columns
+from fromage_model.vision.images import ImageLimits, decode_image, image_format
+from jobs.common.durable import Files
+from jobs.common.stages import failed, require_columns
 
 # A JPEG is checked at this size: every byte is still read, few pixels are made.
 CHECKED_AT_PX = 224

@@ -10,14 +10,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fromage_model.catalogue.assemble import Assembled
-from fromage_model.catalogue.feeds import Feed
-from fromage_model.catalogue.fetch import Unreachable
-from fromage_model.catalogue.links import read_dead_links
+from fromage_model.catalogue.feeds.feed import Feed
+from fromage_model.catalogue.pictures.fetch import Unreachable
+from fromage_model.catalogue.pictures.links import read_dead_links
 from fromage_model.catalogue.schema import HELD_OUT
 from fromage_model.catalogue.table import FAILURES_FILE, fingerprint, read_info
 from fromage_model.catalogue.upsert import Upserted
 from fromage_model.errors import CatalogueError
-from jobs.ingesting import Outcome, readable
+from jobs.ingest.outcome import Outcome, readable
 
 
 def info_of(

@@ -15,22 +15,22 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from fromage_model.catalogue import openmoji
 from fromage_model.catalogue.assemble import assemble
-from fromage_model.catalogue.feeds import Feed
-from fromage_model.catalogue.fetch import FetchLimits
-from fromage_model.catalogue.hosts import Patience
+from fromage_model.catalogue.feeds import openmoji
+from fromage_model.catalogue.feeds.feed import Feed
+from fromage_model.catalogue.pictures.fetch import FetchLimits
+from fromage_model.catalogue.pictures.hosts import Patience
 from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE
 from fromage_model.catalogue.upsert import upsert
 from fromage_model.errors import CatalogueError, ConfigError
-from fromage_model.images import ImageLimits
-from jobs.durable import DurableRun, Files, Stage, work_folder
-from jobs.durable.publish import check_target, publishing, target
-from jobs.fetching import FetchPictures
-from jobs.ingest_info import info_of, standing
-from jobs.ingesting import Known, collect, remove_pictures, wanted, write, write_report
-from jobs.report import Progress, Report, Stopwatch, ray_session, run
-from jobs.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
+from fromage_model.vision.images import ImageLimits
+from jobs.common.durable import DurableRun, Files, Stage, work_folder
+from jobs.common.durable.publish import check_target, publishing, target
+from jobs.common.report import Progress, Report, Stopwatch, ray_session
+from jobs.ingest.fetching import FetchPictures
+from jobs.ingest.info import info_of, standing
+from jobs.ingest.outcome import Known, collect, remove_pictures, wanted, write, write_report
+from jobs.ingest.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
 
 log = logging.getLogger(__name__)
 
@@ -264,7 +264,3 @@ def _report(
         skipped=skipped,
         **extra,
     )
-
-
-if __name__ == "__main__":
-    run(main, IngestArgs)

@@ -16,14 +16,19 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.artefacts import locate
 from fromage_model.catalogue.assemble import Assembled, Picture
-from fromage_model.catalogue.feeds import Feed, FeedRow
-from fromage_model.catalogue.fetch import DeadLink as NoPicture
-from fromage_model.catalogue.fetch import Unreachable
-from fromage_model.catalogue.links import DeadLink, Link, failed_again, read_dead_links, read_links, write_links
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
+from fromage_model.catalogue.pictures.fetch import DeadLink as NoPicture
+from fromage_model.catalogue.pictures.fetch import Unreachable
+from fromage_model.catalogue.pictures.links import (
+    DeadLink,
+    Link,
+    failed_again,
+    read_dead_links,
+    read_links,
+    write_links,
+)
 from fromage_model.catalogue.schema import Failure
-from fromage_model.catalogue.storage import WEB_SCHEMES, read_bytes, scheme_of
 from fromage_model.catalogue.table import (
     IMAGES_FOLDER,
     INFO_FILE,
@@ -34,11 +39,13 @@ from fromage_model.catalogue.table import (
 )
 from fromage_model.catalogue.upsert import Before, Upserted, read_origins, write_origins
 from fromage_model.errors import CatalogueError, WriteError
-from jobs.durable import DurableRun, Files
-from jobs.durable.publish import read_marker
-from jobs.fetching import WANTED
-from jobs.report import Progress, Report
-from jobs.report_page import samples_of, spread, write_page
+from fromage_model.storage.artefacts import locate
+from fromage_model.storage.files import WEB_SCHEMES, read_bytes, scheme_of
+from jobs.common.durable import DurableRun, Files
+from jobs.common.durable.publish import read_marker
+from jobs.common.report import Progress, Report
+from jobs.common.report_page import samples_of, spread, write_page
+from jobs.ingest.fetching import WANTED
 
 ROWS_PER_TABLE = 4096
 REASONS_SHOWN = 3

@@ -9,12 +9,13 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from fromage_model.artefacts import is_uri
-from fromage_model.catalogue import openclipart, openmoji
-from fromage_model.catalogue.delimited import read_delimited
-from fromage_model.catalogue.feed_tables import TABLE_SUFFIXES, read_tables
-from fromage_model.catalogue.feeds import IMAGE_SUFFIXES, Feed, read_folder, row_from
-from fromage_model.catalogue.storage import (
+from fromage_model.catalogue.feeds import openclipart, openmoji
+from fromage_model.catalogue.feeds.arrow import TABLE_SUFFIXES, read_tables
+from fromage_model.catalogue.feeds.delimited import read_delimited
+from fromage_model.catalogue.feeds.feed import IMAGE_SUFFIXES, Feed, read_folder, row_from
+from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.storage.artefacts import is_uri
+from fromage_model.storage.files import (
     WEB_SCHEMES,
     explained,
     filesystem,
@@ -24,7 +25,6 @@ from fromage_model.catalogue.storage import (
     stamp,
     stem_of,
 )
-from fromage_model.errors import CatalogueError, ConfigError
 
 log = logging.getLogger(__name__)
 

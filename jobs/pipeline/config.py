@@ -10,17 +10,17 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fromage_model.artefacts import FOLDERS, Kind, is_uri
 from fromage_model.errors import ConfigError
-from jobs.pipeline_paths import beside, from_anywhere, is_path, path_or_name
+from fromage_model.storage.artefacts import FOLDERS, Kind, is_uri
+from jobs.pipeline.paths import beside, from_anywhere, is_path, path_or_name
 
 # Section -> the module of its options, their class, and the options that the pipeline sets itself.
 SECTIONS: dict[str, tuple[str, str, tuple[str, ...]]] = {
-    "ingest": ("jobs.ingest", "IngestArgs", ("out",)),
-    "caption": ("jobs.caption", "CaptionArgs", ("catalogue",)),
-    "embed": ("jobs.embed", "EmbedArgs", ("catalogue", "out")),
-    "finetune": ("jobs.finetuning.settings", "FinetuneArgs", ("catalogue", "features", "out")),
-    "index": ("jobs.index", "IndexArgs", ("catalogue", "features", "bundle", "out")),
+    "ingest": ("jobs.ingest.job", "IngestArgs", ("out",)),
+    "caption": ("jobs.caption.job", "CaptionArgs", ("catalogue",)),
+    "embed": ("jobs.embed.job", "EmbedArgs", ("catalogue", "out")),
+    "finetune": ("jobs.finetune.settings", "FinetuneArgs", ("catalogue", "features", "out")),
+    "index": ("jobs.index.job", "IndexArgs", ("catalogue", "features", "bundle", "out")),
 }
 OPTIONAL = ("caption", "finetune")
 TOP_LEVEL = ("name", "root", "bundle", *SECTIONS)

@@ -17,12 +17,12 @@ from typing import Any
 
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import home
 from fromage_model.errors import FromageError
-from jobs.durable import Files
-from jobs.durable.publish import target, write_json
-from jobs.pipeline_config import Pipeline, read_pipeline
-from jobs.report import Report, Stopwatch, run
+from fromage_model.storage.artefacts import home
+from jobs.common.durable import Files
+from jobs.common.durable.publish import target, write_json
+from jobs.common.report import Report, Stopwatch
+from jobs.pipeline.config import Pipeline, read_pipeline
 
 log = logging.getLogger(__name__)
 
@@ -92,7 +92,7 @@ def _run_stages(pipeline: Pipeline, out: str) -> list[Report]:
     reports: list[Report] = []
     for number, (section, options) in enumerate(pipeline.stages.items(), 1):
         log.info("[%d/%d] %s", number, len(pipeline.stages), section)
-        job: Callable[[Any], Report] = import_module(f"jobs.{section}").main
+        job: Callable[[Any], Report] = import_module(f"jobs.{section}.job").main
         try:
             reports.append(job(options))
         except FromageError as error:
@@ -107,7 +107,3 @@ def _run_stages(pipeline: Pipeline, out: str) -> list[Report]:
 
 def _tell(out: str, pipeline: Pipeline, reports: list[dict[str, Any]]) -> None:
     write_json(out, {"name": pipeline.name, "bundle": pipeline.bundle, "stages": reports})
-
-
-if __name__ == "__main__":
-    run(main, PipelineArgs)

@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from fromage_model.artefacts import SHIPPED_BUNDLES, Kind, is_uri, place
-from fromage_model.captioner_names import LLAMA_ADAPTER, adapter_places
-from jobs.sources import NAMED
+from fromage_model.captioning.names import LLAMA_ADAPTER, adapter_places
+from fromage_model.storage.artefacts import SHIPPED_BUNDLES, Kind, is_uri, place
+from jobs.ingest.sources import NAMED
 
 # Options that hold a path, or the source of a name.
 PATHS = {"ingest": ("source", "folder"), "finetune": ("glosses",)}

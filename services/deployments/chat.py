@@ -6,7 +6,7 @@ from ray.serve.handle import DeploymentHandle
 
 from services.engine import ChatEngine
 from services.handles import EncoderHandle, LlmHandle, RetrievalHandle
-from services.http_app import HttpOptions, ServedModel, create_http_app
+from services.http.routes import HttpOptions, ServedModel, create_http_app
 
 
 @serve.deployment(name="chat")

@@ -12,8 +12,8 @@ from ray import serve
 
 from fromage_model.build import default_device
 from fromage_model.errors import FingerprintMismatch
-from fromage_model.images import DECODED_AT_PX, ImageLimits, decode_image
-from fromage_model.vision import VisionEncoder, load_squares, load_vision_encoder
+from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
+from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
 
 
 class ImageEncoder:

@@ -11,10 +11,10 @@ import torch
 from ray import serve
 
 from fromage_model import load_bundle
-from fromage_model.chat import next_turn
-from fromage_model.engine import Engine, Request
+from fromage_model.chat.engine import Engine, Request
+from fromage_model.chat.reply import next_turn
 from fromage_model.fromage import Fromage
-from fromage_model.messages import Event, Finished, Message, RetrievalMode, Sampling
+from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Event | Exception], None]

@@ -10,10 +10,10 @@ from ray import serve
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, InvalidInput
-from fromage_model.images import image_format
 from fromage_model.index import Hit, RetrievalIndex
-from services.errors import NotFound
-from services.schemas import ImageFile, Product, ShelfInfo
+from fromage_model.vision.images import image_format
+from services.http.errors import NotFound
+from services.http.schemas import ImageFile, Product, ShelfInfo
 
 IMAGE_PATH = "/v1/items/{id}/image"
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.errors import BodyTooLarge, error_object, log_error, problem_of
+from services.http.errors import BodyTooLarge, error_object, log_error, problem_of
 
 REQUEST_ID = "x-request-id"
 SAFE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)

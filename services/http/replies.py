@@ -6,8 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from fromage_model.messages import Finished, TextDelta
-from services.schemas import Product
+from fromage_model.prompts.messages import Finished, TextDelta
+from services.http.schemas import Product
 
 
 @dataclass(frozen=True)

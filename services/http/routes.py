@@ -13,13 +13,13 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from fromage_model.errors import InvalidInput
-from services.boundary import Boundary, error_response, read_body
 from services.conversation import ChatDefaults, ChatLimits, read_conversation
 from services.engine import ChatEngine
-from services.errors import MethodNotAllowed, NotFound, UnknownModel, error_object, log_error
-from services.reading import read_request
-from services.replies import ReplyEvent, ReplyHeader, chunks, completion, server_sent
-from services.schemas import ChatRequest
+from services.http.boundary import Boundary, error_response, read_body
+from services.http.errors import MethodNotAllowed, NotFound, UnknownModel, error_object, log_error
+from services.http.reading import read_request
+from services.http.replies import ReplyEvent, ReplyHeader, chunks, completion, server_sent
+from services.http.schemas import ChatRequest
 
 WEB = Path(__file__).parent / "web"
 IMAGE_CACHE_S = 3600

@@ -9,7 +9,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
 
-from fromage_model.messages import RetrievalMode
+from fromage_model.prompts.messages import RetrievalMode
 
 MAX_TOP_K = 20
 INT64_MAX = 2**63 - 1

@@ -18,7 +18,7 @@ import tyro
 from transformers import AutoModelForCausalLM, CLIPVisionModel
 
 from fromage_model.bundle import load_bundle, save_bundle
-from fromage_model.vision import load_vision_encoder
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.benchmarks import shapes
 from tests.benchmarks.memory import peak_bytes, touch
 

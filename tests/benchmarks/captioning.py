@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import tyro
 
-from jobs.caption_stages import WriteCaptions
+from jobs.caption.stages import WriteCaptions
 from tests.benchmarks.rounds import take_turns, times_as_fast
 
 ONE, MANY = "one at a time", "in batches"

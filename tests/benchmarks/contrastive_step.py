@@ -19,9 +19,9 @@ import torch
 import tyro
 from torch import Tensor
 
-from fromage_model import losses
 from fromage_model.fromage import Fromage
-from fromage_model.prompts import raw_prompt, token_ids
+from fromage_model.model import losses
+from fromage_model.prompts.segments import raw_prompt, token_ids
 from tests.benchmarks import shapes
 from tests.benchmarks.memory import peak_bytes, touch
 from tests.benchmarks.rounds import take_turns, times_as_fast

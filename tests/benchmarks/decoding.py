@@ -20,11 +20,11 @@ import tyro
 from torch import Tensor
 from transformers import OPTForCausalLM
 
-from fromage_model.engine import Engine
+from fromage_model.chat.engine import Engine
 from fromage_model.fromage import Fromage
-from fromage_model.frozen_linear import PackedLinear
-from fromage_model.messages import Sampling
-from fromage_model.prompts import Prompt, raw_prompt
+from fromage_model.language.frozen_linear import PackedLinear
+from fromage_model.prompts.messages import Sampling
+from fromage_model.prompts.segments import Prompt, raw_prompt
 from tests.benchmarks import shapes
 from tests.benchmarks.rounds import take_turns, times_as_fast
 

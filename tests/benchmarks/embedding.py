@@ -38,14 +38,14 @@ from PIL import Image
 from transformers import CLIPVisionModel
 from transformers.models.clip.image_processing_pil_clip import CLIPImageProcessorPil
 
-from fromage_model.artefacts import writing
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.table import write_catalogue
-from fromage_model.images import DECODED_AT_PX, decode_image
-from fromage_model.vision import load_squares, load_vision_encoder
-from jobs.embed import EmbedArgs, fastest_compute
-from jobs.embed import main as embed
-from jobs.report import Stopwatch, ray_session
+from fromage_model.storage.artefacts import writing
+from fromage_model.vision.encoders import load_squares, load_vision_encoder
+from fromage_model.vision.images import DECODED_AT_PX, decode_image
+from jobs.common.report import Stopwatch, ray_session
+from jobs.embed.job import EmbedArgs, fastest_compute
+from jobs.embed.job import main as embed
 from tests.benchmarks import shapes
 from tests.benchmarks.memory import tree_bytes
 from tests.pictures import encoded

@@ -24,10 +24,10 @@ import tyro
 from PIL import Image
 
 from fromage_model.catalogue import Catalogue
-from fromage_model.images import decode_image
-from jobs.ingest import IngestArgs
-from jobs.ingest import main as ingest
-from jobs.report import Stopwatch, ray_session
+from fromage_model.vision.images import decode_image
+from jobs.common.report import Stopwatch, ray_session
+from jobs.ingest.job import IngestArgs
+from jobs.ingest.job import main as ingest
 from tests.pictures import encoded
 
 

@@ -21,8 +21,8 @@ from fromage_model.build import build_fromage
 from fromage_model.catalogue import Catalogue
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
-from fromage_model.images import decode_image
-from fromage_model.vision import VisionEncoder, load_vision_encoder
+from fromage_model.vision.encoders import VisionEncoder, load_vision_encoder
+from fromage_model.vision.images import decode_image
 from tests.benchmarks.original_recipe import OriginalRecipe
 
 PROMPT = "A picture of"

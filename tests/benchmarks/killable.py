@@ -17,8 +17,8 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import SHARD_PATTERN
 from fromage_model.catalogue.table import DOUBLES_FILE, FAILURES_FILE
 from fromage_model.index import RetrievalIndex
-from jobs.caption_failures import CAPTIONS_FOLDER
-from jobs.durable import work_folder
+from jobs.caption.failures import CAPTIONS_FOLDER
+from jobs.common.durable import work_folder
 from tests.benchmarks import shapes
 from tests.jobs import tiny
 from tests.pictures import encoded

@@ -12,8 +12,8 @@ from collections.abc import Callable, Sequence
 import torch
 from torch import Tensor, nn
 
-from fromage_model import losses
 from fromage_model.fromage import Fromage
+from fromage_model.model import losses
 
 IGNORED = -100
 

@@ -17,20 +17,20 @@ from pathlib import Path
 import torch
 import tyro
 
-from fromage_model import metrics
 from fromage_model.build import build_fromage, build_trained_parts, default_dtype
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
-from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL
-from jobs.finetuning import wording
-from jobs.finetuning.data import TrainingItems, select_items
-from jobs.finetuning.examples import Mix, Phrases, Sampler, named
-from jobs.finetuning.glosses import DEFAULT_FOLDER, Glosses
-from jobs.finetuning.reading import Texts, read_texts
-from jobs.finetuning.replies import write_replies
-from jobs.finetuning.settings import FinetuneArgs
-from jobs.finetuning.step import FinetuneStep, StepWeights
-from jobs.finetuning.warm_start import Material, WarmStart, read_material, train_heads
+from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL
+from jobs.common import metrics
+from jobs.finetune.data import TrainingItems, select_items
+from jobs.finetune.examples import wording
+from jobs.finetune.examples.examples import Mix, Phrases, Sampler, named
+from jobs.finetune.examples.glosses import DEFAULT_FOLDER, Glosses
+from jobs.finetune.examples.replies import write_replies
+from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.step import FinetuneStep, StepWeights
+from jobs.finetune.warm_start.heads import Material, WarmStart, read_material, train_heads
+from jobs.finetune.warm_start.states import Texts, read_texts
 
 
 @dataclass(frozen=True)

@@ -4,10 +4,10 @@ import pytest
 import torch
 from transformers import OPTForCausalLM
 
-from fromage_model import losses
-from fromage_model.decoding import decode
-from fromage_model.messages import Sampling, TextDelta
-from fromage_model.prompts import raw_prompt
+from fromage_model.chat.sampling import decode
+from fromage_model.model import losses
+from fromage_model.prompts.messages import Sampling, TextDelta
+from fromage_model.prompts.segments import raw_prompt
 from tests.benchmarks import bundle_loading, contrastive_step, decoding, shapes
 
 

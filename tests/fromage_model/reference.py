@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fromage_model.fromage import Fromage
-from fromage_model.prompts import Picture, Prompt
+from fromage_model.prompts.segments import Picture, Prompt
 
 
 @dataclass(frozen=True)

@@ -23,9 +23,9 @@ from fromage_model.bundle import (
 )
 from fromage_model.errors import BundleError, FingerprintMismatch, MissingArtefact
 from fromage_model.fromage import Fromage
-from fromage_model.vision import load_vision_encoder
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import tiny
-from tests.fromage_model.test_chat import small_index
+from tests.fromage_model.chat.test_reply import small_index
 
 TEXTS = ["a red dress", "shoes"]
 

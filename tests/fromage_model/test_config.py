@@ -5,10 +5,10 @@ import json
 
 import pytest
 
-from fromage_model.artefacts import file_sha256, locate
 from fromage_model.bundle import HEADER, WEIGHTS, bundle_fingerprint
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
+from fromage_model.storage.artefacts import file_sha256, locate
 
 FIRST_FIELDS = {
     "language_model": "smollm2-135m-instruct",

@@ -4,7 +4,7 @@ import runpy
 from pathlib import Path
 
 from fromage_model.bundle import save_bundle
-from fromage_model.vision import load_vision_encoder
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import tiny
 
 EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "examples" / "fromage.py"

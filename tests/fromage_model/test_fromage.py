@@ -5,8 +5,8 @@ import torch
 
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
-from fromage_model.prompts import Picture
-from fromage_model.trained import MAX_SCALE
+from fromage_model.model.trained import MAX_SCALE
+from fromage_model.prompts.segments import Picture
 from tests.fromage_model import reference, tiny
 
 CAPTIONS = ["a red dress", "shoes", "something warm for the long winter, please"]

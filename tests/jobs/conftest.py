@@ -10,7 +10,7 @@ from fromage_model.bundle import load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.index import RetrievalIndex
-from jobs.index import IndexArgs
+from jobs.index.job import IndexArgs
 from tests.jobs import tiny
 
 
@@ -76,4 +76,4 @@ def nothing_embedded(monkeypatch) -> None:
     def embeds(*args, **options):
         raise AssertionError("items were embedded")
 
-    monkeypatch.setattr("jobs.index.embed_items", embeds)
+    monkeypatch.setattr("jobs.index.job.embed_items", embeds)

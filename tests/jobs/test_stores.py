@@ -14,17 +14,17 @@ import yaml
 from PIL import Image
 from pyarrow import fs
 
-from fromage_model.artefacts import locate
 from fromage_model.bundle import load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import CatalogueError, ConfigError, MissingArtefact, WriteError
 from fromage_model.index import RetrievalIndex
 from fromage_model.interop import read_embeddings
-from jobs.durable.publish import placing, publishing, read_marker
-from jobs.export import Bundle, Dataset, Embeddings, Parquet, Prune, Tsv
-from jobs.export import main as export
-from jobs.index import main as index_job
+from fromage_model.storage.artefacts import locate
+from jobs.common.durable.publish import placing, publishing, read_marker
+from jobs.export.job import Bundle, Dataset, Embeddings, Parquet, Prune, Tsv
+from jobs.export.job import main as export
+from jobs.index.job import main as index_job
 from tests.jobs import tiny
 from tests.pictures import encoded
 from tests.s3_server import Store, open_store

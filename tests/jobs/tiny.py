@@ -12,15 +12,15 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import LlamaConfig, LlamaForCausalLM, PreTrainedTokenizerFast
 
-from fromage_model.artefacts import writing
 from fromage_model.build import build_fromage
 from fromage_model.bundle import save_bundle
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.features import FeaturesInfo, write_features
 from fromage_model.catalogue.table import write_catalogue
 from fromage_model.config import FromageConfig
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from fromage_model.vision import load_vision_encoder
+from fromage_model.storage.artefacts import writing
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.pictures import write_png
 
 FEATURE_WIDTH = 1280

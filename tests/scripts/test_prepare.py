@@ -63,7 +63,12 @@ def test_a_feed_may_not_take_the_name_of_the_embedded_catalogue(home, tmp_path):
 
 
 def test_a_second_run_starts_nothing(home, feed):
-    assert prepared(catalogue=str(feed)) == ["fromage_model.pretrained", "jobs.ingest", "jobs.embed", "jobs.index"]
+    assert prepared(catalogue=str(feed)) == [
+        "fromage_model.storage.pretrained",
+        "jobs.ingest",
+        "jobs.embed",
+        "jobs.index",
+    ]
     assert prepared(catalogue=str(feed)) == []
 
 

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Route, expect, sync_playwright
 
-from tests.services.page_steps import DESKTOP, Watched
+from tests.services.page.steps import DESKTOP, Watched
 from tests.services.scripted_chat import ScriptedChat
 
 CHROMIUM_ARGUMENTS = (

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from PIL import Image
 
-WEB = Path(__file__).parents[2] / "services" / "web"
+WEB = Path(__file__).parents[2] / "services" / "http" / "web"
 CONTENT_SECURITY_POLICY = "default-src 'self'; img-src 'self' data: blob:; style-src 'self'; script-src 'self'"
 CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 PAUSE_LIMIT_S = 30

@@ -12,11 +12,11 @@ from ray.exceptions import ActorDiedError, RayTaskError
 from ray.serve.exceptions import BackPressureError
 
 from fromage_model.errors import ImageError, InvalidInput
-from fromage_model.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
-from services.chat import ChatDeployment
-from services.errors import Overloaded, Unavailable
+from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
+from services.deployments.chat import ChatDeployment
 from services.handles import translated
-from services.http_app import HttpOptions
+from services.http.errors import Overloaded, Unavailable
+from services.http.routes import HttpOptions
 from tests.services.peers import MODEL, PictureReader, ScriptedLlm, Shelf
 
 TOKENS = 1000

@@ -13,10 +13,10 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import is_uri
-from fromage_model.catalogue.feeds import Cell, Feed, FeedRow, check_columns, row_from
-from fromage_model.catalogue.storage import explained, filesystem, stamp, stem_of
+from fromage_model.catalogue.feeds.feed import Cell, Feed, FeedRow, check_columns, row_from
 from fromage_model.errors import CatalogueError
+from fromage_model.storage.artefacts import is_uri
+from fromage_model.storage.files import explained, filesystem, stamp, stem_of
 
 PARQUET_SUFFIXES = (".parquet", ".pq")
 ARROW_SUFFIXES = (".arrow", ".ipc", ".feather")

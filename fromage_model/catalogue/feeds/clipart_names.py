@@ -9,7 +9,7 @@ import html
 import re
 from collections.abc import Sequence
 
-from fromage_model.catalogue.rdf import Metadata
+from fromage_model.catalogue.feeds.rdf import Metadata
 
 # A title that stands over more different file names than this is a set's title, unless it is one of the tags.
 MAX_STEMS_OF_A_TITLE = 8

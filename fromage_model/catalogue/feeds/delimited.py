@@ -9,9 +9,9 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fromage_model.catalogue.feeds import Feed, FeedRow, check_columns, row_from
-from fromage_model.catalogue.storage import read_bytes, stem_of
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow, check_columns, row_from
 from fromage_model.errors import CatalogueError
+from fromage_model.storage.files import read_bytes, stem_of
 
 TAB = "\t"
 SEPARATORS = (TAB, ",", ";")

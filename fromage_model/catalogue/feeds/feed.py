@@ -13,9 +13,9 @@ from datetime import date, datetime
 from pathlib import Path
 from typing import Any
 
-from fromage_model.artefacts import is_uri
-from fromage_model.catalogue.storage import beside, explained, filesystem, is_local, stamp_of, stem_of
 from fromage_model.errors import CatalogueError
+from fromage_model.storage.artefacts import is_uri
+from fromage_model.storage.files import beside, explained, filesystem, is_local, stamp_of, stem_of
 
 IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
 KNOWN_COLUMNS = ("image", "caption", "item_url", "brand", "group")

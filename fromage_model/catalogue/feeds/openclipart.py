@@ -10,9 +10,9 @@ import os
 from dataclasses import replace
 from pathlib import Path
 
-from fromage_model.catalogue.clipart_names import captions, tags
-from fromage_model.catalogue.feeds import Feed, FeedRow
-from fromage_model.catalogue.rdf import Metadata, read_metadata
+from fromage_model.catalogue.feeds.clipart_names import captions, tags
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
+from fromage_model.catalogue.feeds.rdf import Metadata, read_metadata
 from fromage_model.errors import CatalogueError, InvalidInput, MissingArtefact
 
 FOLDER = Path("/usr/share/openclipart")

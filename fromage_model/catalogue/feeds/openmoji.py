@@ -11,10 +11,10 @@ import tarfile
 from pathlib import Path
 from typing import Any
 
-from fromage_model.artefacts import file_sha256, home, writing
-from fromage_model.catalogue.feeds import Feed, FeedRow
-from fromage_model.catalogue.series import series_of
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
+from fromage_model.catalogue.feeds.series import series_of
 from fromage_model.errors import CatalogueError, MissingArtefact
+from fromage_model.storage.artefacts import file_sha256, home, writing
 
 PACKAGE = "openmoji@17.0.0"
 ARCHIVE = "openmoji-17.0.0.tgz"

@@ -16,12 +16,12 @@ from urllib.parse import urljoin, urlsplit
 import aiohttp
 from yarl import URL
 
-from fromage_model.artefacts import is_uri
-from fromage_model.catalogue.addresses import AddressError, Resolver, check_host, sendable
-from fromage_model.catalogue.hosts import Hosts, Patience, retry_after_s
-from fromage_model.catalogue.storage import read_at_most, too_large
+from fromage_model.catalogue.pictures.addresses import AddressError, Resolver, check_host, sendable
+from fromage_model.catalogue.pictures.hosts import Hosts, Patience, retry_after_s
 from fromage_model.errors import CatalogueError, InvalidInput
-from fromage_model.remote import is_store
+from fromage_model.storage.artefacts import is_uri
+from fromage_model.storage.files import read_at_most, too_large
+from fromage_model.storage.remote import is_store
 
 REDIRECTS = frozenset((301, 302, 303, 307, 308))
 WORTH_ANOTHER_TRY = frozenset((408, 425, 429, 500, 502, 503, 504))

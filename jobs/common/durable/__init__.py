@@ -32,8 +32,8 @@ the shards in flight are done again.
 `retry_failed=True` does shards again in which a row failed.
 """
 
-from jobs.durable.files import Files
-from jobs.durable.guard import ShardDone
-from jobs.durable.run import DurableRun, Stage, work_folder
+from jobs.common.durable.files import Files
+from jobs.common.durable.guard import ShardDone
+from jobs.common.durable.run import DurableRun, Stage, work_folder
 
 __all__ = ["DurableRun", "Files", "ShardDone", "Stage", "work_folder"]

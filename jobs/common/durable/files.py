@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fromage_model.artefacts import is_uri
 from fromage_model.errors import ConfigError, WriteError
-from fromage_model.remote import open_filesystem
+from fromage_model.storage.artefacts import is_uri
+from fromage_model.storage.remote import open_filesystem
 
 PARTIAL = ".partial"
 # Stores in which an object is there whole or not at all: what is written there needs no other name first.

@@ -11,9 +11,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from fromage_model.artefacts import Kind, check_replaceable, is_uri, place, writing
 from fromage_model.errors import ConfigError, WriteError
-from jobs.durable.files import Files
+from fromage_model.storage.artefacts import Kind, check_replaceable, is_uri, place, writing
+from jobs.common.durable.files import Files
 
 
 def target(kind: Kind, name: str) -> Path | str:

@@ -14,12 +14,12 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from fromage_model.artefacts import is_uri
 from fromage_model.catalogue.schema import FAILURES_SCHEMA
 from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import SettingsDiffer, WriteError
-from jobs.durable.files import Files
-from jobs.durable.guard import (
+from fromage_model.storage.artefacts import is_uri
+from jobs.common.durable.files import Files
+from jobs.common.durable.guard import (
     DONE,
     FAILED_ID,
     FAILED_IMAGE,
@@ -33,7 +33,7 @@ from jobs.durable.guard import (
     shard_file,
     split,
 )
-from jobs.durable.work import shard_count, write_work
+from jobs.common.durable.work import shard_count, write_work
 
 RUN_FILE = "run.json"
 SHARD_ROWS = 64

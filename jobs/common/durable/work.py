@@ -7,7 +7,7 @@ from itertools import accumulate
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.durable.files import Files
+from jobs.common.durable.files import Files
 
 WORK_FILE = "work.parquet"
 # A worker reads a whole row group to get at one shard: a group ends with the shard that reaches one of these.

@@ -9,7 +9,7 @@ import numpy as np
 import pyarrow as pa
 
 from fromage_model.catalogue.words import item_words
-from fromage_model.prompts import item_texts
+from fromage_model.prompts.segments import item_texts
 
 VectorKind = Literal["image", "caption", "both"]
 VECTOR_KINDS: tuple[VectorKind, ...] = get_args(VectorKind)

@@ -13,11 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from fromage_model.artefacts import locate
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import FULL_VIEW, FeaturesInfo, read_info, read_shards
 from fromage_model.errors import CatalogueError, FingerprintMismatch
-from jobs.tables import matrix_of
+from fromage_model.storage.artefacts import locate
+from jobs.common.tables import matrix_of
 
 BATCH_ROWS = 1024
 

@@ -10,9 +10,9 @@ import numpy as np
 import pyarrow as pa
 
 from fromage_model.errors import InvalidInput
-from jobs.progress import Progress
-from jobs.stages import failed, require_columns
-from jobs.tables import matrix_of, vectors_of
+from jobs.common.progress import Progress
+from jobs.common.stages import failed, require_columns
+from jobs.common.tables import matrix_of, vectors_of
 
 BATCH_TEXTS = 256
 ROWS_PER_TABLE = 256

@@ -12,9 +12,9 @@ import numpy as np
 
 from fromage_model.catalogue import Item
 from fromage_model.catalogue.words import item_words
-from fromage_model.messages import Message, Part
-from jobs.finetuning import wording
-from jobs.finetuning.glosses import Glosses
+from fromage_model.prompts.messages import Message, Part
+from jobs.finetune.examples import wording
+from jobs.finetune.examples.glosses import Glosses
 
 
 @dataclass(frozen=True)

@@ -8,9 +8,9 @@ from collections.abc import Sequence
 import torch
 
 from fromage_model.fromage import Fromage
-from fromage_model.messages import Message
-from fromage_model.prompts import chat_prompt, token_ids
-from jobs.finetuning.examples import Exchange
+from fromage_model.prompts.messages import Message
+from fromage_model.prompts.segments import chat_prompt, token_ids
+from jobs.finetune.examples.examples import Exchange
 
 
 @torch.inference_mode()

@@ -13,7 +13,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fromage_model.fromage import Fromage
-from jobs.finetuning.reading import Positions, SmallTalk, Texts
+from jobs.finetune.warm_start.states import Positions, SmallTalk, Texts
 
 log = logging.getLogger(__name__)
 STEPS = 600

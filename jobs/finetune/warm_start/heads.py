@@ -14,12 +14,12 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fromage_model import losses
 from fromage_model.fromage import Fromage
-from jobs.finetuning.decision import fit_decision
-from jobs.finetuning.examples import Sampler, defined, named
-from jobs.finetuning.reading import Texts, read_small_talk, read_texts
-from jobs.finetuning.step import FinetuneStep, positive_pairs
+from fromage_model.model import losses
+from jobs.finetune.examples.examples import Sampler, defined, named
+from jobs.finetune.step import FinetuneStep, positive_pairs
+from jobs.finetune.warm_start.decision import fit_decision
+from jobs.finetune.warm_start.states import Texts, read_small_talk, read_texts
 
 log = logging.getLogger(__name__)
 

@@ -12,10 +12,10 @@ import torch
 from torch import Tensor
 
 from fromage_model.fromage import Fromage
-from fromage_model.reading import read_prompts
-from jobs.finetuning.examples import Shown, Talk
-from jobs.finetuning.step import FinetuneStep
-from jobs.report import Progress
+from fromage_model.model.reading import read_prompts
+from jobs.common.report import Progress
+from jobs.finetune.examples.examples import Shown, Talk
+from jobs.finetune.step import FinetuneStep
 
 TALKS_AT_ONCE = 16
 

@@ -5,11 +5,12 @@ from pathlib import Path
 
 import pytest
 
-from fromage_model.artefacts import place
 from fromage_model.bundle import bundle_fingerprint
-from fromage_model.captioner_fingerprint import captioner_fingerprint
+from fromage_model.captioning.fingerprint import captioner_fingerprint
 from fromage_model.errors import ConfigError, MissingArtefact
-from tests.fromage_model import tiny_captioners, tiny_frozen
+from fromage_model.storage.artefacts import place
+from tests.fromage_model import tiny_frozen
+from tests.fromage_model.captioning import tiny_captioners
 from tests.fromage_model.llama_adapter.originals import write_originals
 
 

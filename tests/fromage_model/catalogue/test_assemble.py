@@ -10,8 +10,8 @@ import pytest
 from fromage_model.catalogue import SCHEMA
 from fromage_model.catalogue import assemble as module
 from fromage_model.catalogue.assemble import Picture, assemble
-from fromage_model.catalogue.feeds import Feed, FeedRow
-from fromage_model.catalogue.perceptual import SIGNATURE_BYTES
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
+from fromage_model.catalogue.pictures.perceptual import SIGNATURE_BYTES
 from fromage_model.catalogue.split import held_out_groups
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

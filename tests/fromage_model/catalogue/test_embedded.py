@@ -5,7 +5,7 @@ from collections import Counter, defaultdict
 import pytest
 
 from fromage_model.catalogue import Catalogue
-from fromage_model.images import decode_image
+from fromage_model.vision.images import decode_image
 
 
 @pytest.fixture(scope="module")

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from fromage_model.catalogue.series import series_of
+from fromage_model.catalogue.feeds.series import series_of
 from fromage_model.catalogue.siblings import near_pairs, sibling_groups, thumbnail
 
 

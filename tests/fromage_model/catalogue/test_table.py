@@ -7,12 +7,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fromage_model.artefacts import writing
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue import table as module
 from fromage_model.catalogue.schema import Failure
 from fromage_model.catalogue.table import fingerprint, write_catalogue
 from fromage_model.errors import CatalogueError, InvalidInput, MissingArtefact
+from fromage_model.storage.artefacts import writing
 from tests.pictures import png
 
 NOW = datetime(2026, 1, 2, tzinfo=UTC)

@@ -6,7 +6,7 @@ import pyarrow as pa
 import pytest
 
 from fromage_model.catalogue.assemble import Picture, assemble
-from fromage_model.catalogue.feeds import Feed, FeedRow
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
 from fromage_model.catalogue.schema import SCHEMA
 from fromage_model.catalogue.upsert import Before, read_origins, upsert, write_origins
 from fromage_model.errors import CatalogueError

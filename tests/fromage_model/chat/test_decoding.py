@@ -5,10 +5,10 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fromage_model.decoding import Chooser, decode, forbid, penalise_repeated_words, sample, scale_ret
+from fromage_model.chat.sampling import Chooser, decode, forbid, penalise_repeated_words, sample, scale_ret
 from fromage_model.errors import InvalidInput, PromptTooLong
-from fromage_model.messages import Finished, Retrieval, Sampling, TextDelta
-from fromage_model.prompts import raw_prompt
+from fromage_model.prompts.messages import Finished, Retrieval, Sampling, TextDelta
+from fromage_model.prompts.segments import raw_prompt
 from tests.fromage_model import reference, tiny
 
 LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12).map(torch.tensor)

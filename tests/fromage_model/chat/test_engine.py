@@ -6,11 +6,11 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM
 
-from fromage_model.decoding import decode
-from fromage_model.engine import Engine, Request
+from fromage_model.chat.engine import Engine, Request
+from fromage_model.chat.sampling import decode
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
-from fromage_model.messages import Event, Finished, Retrieval, Sampling, TextDelta
-from fromage_model.prompts import Prompt, raw_prompt
+from fromage_model.prompts.messages import Event, Finished, Retrieval, Sampling, TextDelta
+from fromage_model.prompts.segments import Prompt, raw_prompt
 from tests.fromage_model import reference, tiny
 
 POSITIONS = 256

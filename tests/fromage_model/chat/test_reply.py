@@ -8,11 +8,11 @@ import pytest
 from PIL import Image
 
 from fromage_model.catalogue import SCHEMA
-from fromage_model.chat import as_message
+from fromage_model.chat.reply import as_message
 from fromage_model.errors import ConfigError, InvalidInput
 from fromage_model.index import RetrievalIndex
-from fromage_model.messages import Finished, Message, Retrieval, TextDelta
-from fromage_model.vision import load_vision_encoder
+from fromage_model.prompts.messages import Finished, Message, Retrieval, TextDelta
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import tiny
 
 ITEMS = 12

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from fromage_model import FrozenModel
-from fromage_model.prompts import Picture, Prompt
+from fromage_model.prompts.segments import Picture, Prompt
 
 
 def read(model: FrozenModel, rows: list) -> Tensor:

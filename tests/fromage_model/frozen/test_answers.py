@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from fromage_model.caption_text import caption_of
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.frozen.prompts import Demonstration, few_shot_parts, frozen_prompt
-from fromage_model.messages import Sampling
-from fromage_model.prompts import Picture
-from fromage_model.tokens import load_tokens
+from fromage_model.language.caption_text import caption_of
+from fromage_model.language.tokens import load_tokens
+from fromage_model.prompts.messages import Sampling
+from fromage_model.prompts.segments import Picture
 from tests.fromage_model import tiny_frozen
 from tests.fromage_model.frozen.reference import read_prompt
 

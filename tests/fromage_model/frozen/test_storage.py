@@ -7,8 +7,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fromage_model import FrozenModel
-from fromage_model.artefacts import SHIPPED_BUNDLES
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
+from fromage_model.storage.artefacts import SHIPPED_BUNDLES
 from tests.fromage_model import tiny_frozen
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from fromage_model.errors import ConfigError
-from fromage_model.visual_maps import GELU_OF_NORMAL_RMS, DuelMap, GlobalMap, GridMap, LocalMap, build_visual_map
+from fromage_model.frozen.visual_maps import GELU_OF_NORMAL_RMS, DuelMap, GlobalMap, GridMap, LocalMap, build_visual_map
 from tests.fromage_model.tiny_frozen import unsettle_batch_norm
 
 F, D = 5, 6

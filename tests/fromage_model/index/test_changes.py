@@ -12,7 +12,7 @@ from pyarrow import parquet
 
 from fromage_model.errors import InvalidInput, RetrievalIndexError
 from fromage_model.index import Plan, RetrievalIndex, read_info
-from tests.fromage_model.index_items import items, unit_vectors
+from tests.fromage_model.index.items import items, unit_vectors
 
 KINDS = ("exact", "hnsw")
 

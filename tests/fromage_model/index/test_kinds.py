@@ -12,7 +12,7 @@ import pytest
 from fromage_model.errors import ConfigError, InvalidInput, RetrievalIndexError
 from fromage_model.index import Plan, RetrievalIndex, plan_index, read_info
 from fromage_model.index.plan import IVFPQ_MIN_ROWS, hnsw_bytes, ivfpq_bytes
-from tests.fromage_model.index_items import BRANDS, items, unit_vectors
+from tests.fromage_model.index.items import BRANDS, items, unit_vectors
 
 ROWS = {"hnsw": 4000, "ivfpq": IVFPQ_MIN_ROWS}
 

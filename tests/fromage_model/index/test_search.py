@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from fromage_model.errors import FingerprintMismatch, InvalidInput, MissingArtefact, RetrievalIndexError
 from fromage_model.index import RetrievalIndex, top_rows
-from tests.fromage_model.index_items import items, unit_vectors
+from tests.fromage_model.index.items import items, unit_vectors
 
 
 def small_index(count=20, width=8):

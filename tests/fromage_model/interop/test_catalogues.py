@@ -13,7 +13,7 @@ from PIL import Image
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.index import RetrievalIndex
 from fromage_model.interop import write_dataset, write_parquet, write_tsv
-from tests.fromage_model.index_items import unit_vectors
+from tests.fromage_model.index.items import unit_vectors
 from tests.jobs import tiny
 
 CAPTIONS = {

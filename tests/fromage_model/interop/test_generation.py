@@ -13,11 +13,11 @@ from PIL import Image
 
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
-from fromage_model.original import RET, generate_for_images_and_texts, keep_top_p, truncate
-from fromage_model.prompts import Picture, Prompt
-from fromage_model.vision import load_vision_encoder
+from fromage_model.interop.generation import RET, generate_for_images_and_texts, keep_top_p, truncate
+from fromage_model.prompts.segments import Picture, Prompt
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import reference, tiny
-from tests.fromage_model.test_chat import ITEMS, small_index
+from tests.fromage_model.chat.test_reply import ITEMS, small_index
 
 PARTS = ["Show me ", tiny.features(1)[0].numpy(), " or\nsomething warm"]
 

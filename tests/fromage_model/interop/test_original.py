@@ -27,8 +27,8 @@ from fromage_model.interop import (
     write_model_args,
     write_pruned,
 )
-from fromage_model.lora import LoraSettings, merge_into
-from fromage_model.prompts import raw_prompt
+from fromage_model.language.lora import LoraSettings, merge_into
+from fromage_model.prompts.segments import raw_prompt
 from tests.fromage_model import tiny
 from tests.fromage_model.conftest import LanguageModels
 from tests.fromage_model.interop import originals

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fromage_model.caption_text import caption_of, last_complete_clause
+from fromage_model.language.caption_text import caption_of, last_complete_clause
 
 
 @pytest.mark.parametrize(

@@ -3,12 +3,12 @@
 import pytest
 import torch
 
-from fromage_model.decoding import decode
+from fromage_model.chat.sampling import decode
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
-from fromage_model.language import attention_window
-from fromage_model.messages import Finished, Retrieval, Sampling, TextDelta
-from fromage_model.prompts import Picture, Prompt, raw_prompt
+from fromage_model.language.model import attention_window
+from fromage_model.prompts.messages import Finished, Retrieval, Sampling, TextDelta
+from fromage_model.prompts.segments import Picture, Prompt, raw_prompt
 from tests.fromage_model import families, reference, tiny
 
 NEW_TOKENS = 32

@@ -8,7 +8,7 @@ from torch import nn
 from torch.nn import functional as F
 from transformers import OPTConfig, OPTForCausalLM
 
-from fromage_model import frozen_linear
+from fromage_model.language import frozen_linear
 
 ROWS = (1, 2, 8, 129)
 HALF = {torch.float32: 1e-5, torch.bfloat16: 2**-8, torch.float16: 2**-11}

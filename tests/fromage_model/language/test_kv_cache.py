@@ -4,8 +4,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from fromage_model import kv_cache
-from fromage_model.kv_cache import SlotCache
+from fromage_model.language import kv_cache
+from fromage_model.language.kv_cache import SlotCache
 
 HEADS, WIDTH, LAYERS, SLOTS = 2, 4, 2, 8
 COLUMN_BYTES = 2 * LAYERS * HEADS * WIDTH * 4

@@ -14,8 +14,8 @@ from fromage_model.bundle import HEADER, WEIGHTS, bundle_fingerprint, load_bundl
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.lora import LoraSettings, add_lora
-from fromage_model.prompts import Picture
+from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.prompts.segments import Picture
 from tests.fromage_model import reference, tiny
 from tests.fromage_model.test_fromage import (
     CAPTIONS,

@@ -8,8 +8,8 @@ import torch
 from transformers import DynamicCache
 
 from fromage_model.errors import ConfigError
-from fromage_model.frozen_linear import FrozenLinear
-from fromage_model.language import RetToken, load_language_model
+from fromage_model.language.frozen_linear import FrozenLinear
+from fromage_model.language.model import RetToken, load_language_model
 from tests.fromage_model import tiny
 
 VOCABULARY = 320

@@ -9,8 +9,8 @@ from transformers import GPTNeoConfig, GPTNeoForCausalLM, LlamaConfig, LlamaForC
 from transformers.cache_utils import DynamicCache
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 
-from fromage_model import one_position
-from fromage_model.one_position import NAME, attend, use_one_position
+from fromage_model.language import one_position
+from fromage_model.language.one_position import NAME, attend, use_one_position
 
 ROUNDING = {torch.float32: 1e-6, torch.bfloat16: 2**-7, torch.float16: 2**-10}
 

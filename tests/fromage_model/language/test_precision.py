@@ -5,7 +5,7 @@ import torch
 
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.precision import Precision
+from fromage_model.language.precision import Precision
 from tests.fromage_model import tiny
 
 CAPTIONS = ["a red dress", "shoes", "something warm"]

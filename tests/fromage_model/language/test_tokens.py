@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fromage_model.errors import ConfigError
-from fromage_model.tokens import Tokens, load_tokens
+from fromage_model.language.tokens import Tokens, load_tokens
 from tests.fromage_model import tiny
 
 SPECIAL_IDS = {0, 1}

@@ -7,7 +7,7 @@ from transformers import CLIPModel, LlamaConfig, LlamaForCausalLM, LlamaTokenize
 
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.llama_adapter import LlamaAdapter
-from fromage_model.messages import Sampling
+from fromage_model.prompts.messages import Sampling
 from tests.fromage_model.llama_adapter import originals
 from tests.fromage_model.llama_adapter.conftest import load
 from tests.fromage_model.llama_adapter.originals import KINDS, Originals, Sizes

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from fromage_model.build import default_dtype
-from fromage_model.captioner import load_captioner
+from fromage_model.captioning.captioner import load_captioner
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
 from fromage_model.llama_adapter import LlamaAdapter
 from fromage_model.llama_adapter.checkpoints import grouped

@@ -5,7 +5,7 @@ import torch
 from torch.nn import functional as F
 
 from fromage_model.fromage import Fromage
-from fromage_model.prompts import Picture, Prompt
+from fromage_model.prompts.segments import Picture, Prompt
 from tests.fromage_model import reference, tiny
 
 CAPTIONS = ["a red dress", "shoes", "something warm for the long winter, please", "a pair of shoes"]

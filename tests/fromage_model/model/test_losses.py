@@ -6,8 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F
 
-from fromage_model import losses
-from fromage_model.losses import info_nce, next_token_loss, next_token_loss_frozen
+from fromage_model.model import losses
+from fromage_model.model.losses import info_nce, next_token_loss, next_token_loss_frozen
 from tests.fromage_model import reference
 
 

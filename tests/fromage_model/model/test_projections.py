@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fromage_model.projections import STD_FLOOR, ImageHead, Standardise, TextHead, VisualPrefix
+from fromage_model.model.projections import STD_FLOOR, ImageHead, Standardise, TextHead, VisualPrefix
 
 
 def drawn(*shape: int, seed: int = 0) -> torch.Tensor:

@@ -5,11 +5,11 @@ import dataclasses
 import pytest
 import torch
 
-from fromage_model import engine as engine_module
-from fromage_model.engine import Engine
-from fromage_model.messages import Message, Retrieval, Sampling
-from fromage_model.prompts import after_opening, chat_opening, chat_prompt, token_ids
-from fromage_model.reading import SHORTEST_OPENING, read_prompts
+from fromage_model.chat import engine as engine_module
+from fromage_model.chat.engine import Engine
+from fromage_model.model.reading import SHORTEST_OPENING, read_prompts
+from fromage_model.prompts.messages import Message, Retrieval, Sampling
+from fromage_model.prompts.segments import after_opening, chat_opening, chat_prompt, token_ids
 from tests.fromage_model import tiny
 
 EXAMPLES = (("a red hat please", "A hat."), ("hello", "Hello you."))

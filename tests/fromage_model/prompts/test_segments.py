@@ -4,9 +4,17 @@ import numpy as np
 import pytest
 
 from fromage_model.errors import InvalidInput
-from fromage_model.messages import Message
-from fromage_model.prompts import Picture, caption_text, chat_prompt, open_pictures, raw_prompt, token_count, token_ids
-from fromage_model.tokens import Tokens, load_tokens
+from fromage_model.language.tokens import Tokens, load_tokens
+from fromage_model.prompts.messages import Message
+from fromage_model.prompts.segments import (
+    Picture,
+    caption_text,
+    chat_prompt,
+    open_pictures,
+    raw_prompt,
+    token_count,
+    token_ids,
+)
 from tests.fromage_model import tiny
 
 IM_START, IM_END = 0, 1

@@ -6,9 +6,9 @@ import shutil
 import pytest
 from fsspec.implementations.local import LocalFileSystem
 
-from fromage_model import artefacts
-from fromage_model.artefacts import file_sha256, home, locate, place, writing
 from fromage_model.errors import MissingArtefact
+from fromage_model.storage import artefacts
+from fromage_model.storage.artefacts import file_sha256, home, locate, place, writing
 
 
 @pytest.fixture(autouse=True)

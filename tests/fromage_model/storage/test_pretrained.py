@@ -13,12 +13,17 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from fromage_model import pretrained
-from fromage_model.artefacts import file_sha256
 from fromage_model.errors import CheckpointError, MissingArtefact
-from fromage_model.language import load_language_model
-from fromage_model.pretrained import DEFAULT_LANGUAGE_MODEL, cached_sha256, locate_language_model, locate_vision_encoder
-from fromage_model.vision import load_vision_encoder
+from fromage_model.language.model import load_language_model
+from fromage_model.storage import pretrained
+from fromage_model.storage.artefacts import file_sha256
+from fromage_model.storage.pretrained import (
+    DEFAULT_LANGUAGE_MODEL,
+    cached_sha256,
+    locate_language_model,
+    locate_vision_encoder,
+)
+from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import tiny
 
 
@@ -76,7 +81,7 @@ def test_a_hash_is_remembered_until_the_file_changes(tmp_path, own_home):
 
 
 def test_the_embedded_lm_opens_with_its_chat_template_and_stop_token():
-    from fromage_model.tokens import load_tokens
+    from fromage_model.language.tokens import load_tokens
 
     tokens = load_tokens(locate_language_model(DEFAULT_LANGUAGE_MODEL).path)
     assert (tokens.vocabulary, tokens.start_ids) == (49152, ())

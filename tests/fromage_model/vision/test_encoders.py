@@ -12,8 +12,8 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from transformers.models.convnext.image_processing_pil_convnext import ConvNextImageProcessorPil
 
 from fromage_model.errors import ConfigError
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from fromage_model.vision import load_squares, load_vision_encoder
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.vision.encoders import load_squares, load_vision_encoder
 
 
 @pytest.fixture(scope="module")

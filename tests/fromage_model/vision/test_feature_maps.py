@@ -7,9 +7,9 @@ from safetensors.torch import load_file, save_file
 from transformers import ResNetModel
 
 from fromage_model.errors import BundleError, ConfigError, InvalidInput
-from fromage_model.feature_maps import Architecture, build_feature_map_encoder, load_feature_map_encoder
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from fromage_model.vision import load_vision_encoder
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.vision.encoders import load_vision_encoder
+from fromage_model.vision.feature_maps import Architecture, build_feature_map_encoder, load_feature_map_encoder
 from tests.fromage_model import tiny_frozen
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from fromage_model.errors import ImageError
-from fromage_model.images import ImageLimits, decode_data_url, decode_image, image_format
+from fromage_model.vision.images import ImageLimits, decode_data_url, decode_image, image_format
 
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options) -> bytes:

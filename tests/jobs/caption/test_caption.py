@@ -11,18 +11,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from fromage_model.bundle import load_bundle
-from fromage_model.captioner import load_captioner
+from fromage_model.captioning.captioner import load_captioner
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.schema import TIMESTAMP
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import ConfigError, InvalidInput, SettingsDiffer
-from fromage_model.images import decode_image
-from jobs.caption import CaptionArgs, main, rows_of, settings_of, wanted_ids
-from jobs.caption_stages import ITEM
-from jobs.captioned import Caption, Captioned, with_captions
-from jobs.durable import DurableRun, work_folder
-from jobs.durable.guard import SHARD, WORKERS, Guard, Plan
-from jobs.report import Report
+from fromage_model.vision.images import decode_image
+from jobs.caption.captioned import Caption, Captioned, with_captions
+from jobs.caption.job import CaptionArgs, main, rows_of, settings_of, wanted_ids
+from jobs.caption.stages import ITEM
+from jobs.common.durable import DurableRun, work_folder
+from jobs.common.durable.guard import SHARD, WORKERS, Guard, Plan
+from jobs.common.report import Report
 from tests.jobs import tiny
 from tests.pictures import write_png
 

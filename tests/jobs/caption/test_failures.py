@@ -9,7 +9,7 @@ import pytest
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.schema import FAILURES_SCHEMA
 from fromage_model.catalogue.table import write_items
-from jobs.caption_failures import CAPTIONS_FOLDER, Failures
+from jobs.caption.failures import CAPTIONS_FOLDER, Failures
 from tests.jobs import tiny
 
 SETTINGS = {"captioner": "a", "sampling": (1, 2)}

@@ -4,9 +4,9 @@ import sys
 
 import pyarrow as pa
 
-from jobs.durable import DurableRun, Stage
-from jobs.report import ray_session
-from tests.jobs.durable_stages import Double, Stumble
+from jobs.common.durable import DurableRun, Stage
+from jobs.common.report import ray_session
+from tests.jobs.common.durable_stages import Double, Stumble
 
 SHARD_ROWS = 4
 

@@ -8,9 +8,9 @@ import sys
 
 import ray
 
-from jobs.durable import DurableRun, Stage
-from tests.jobs.durable_job import numbers
-from tests.jobs.durable_stages import WhoDidIt
+from jobs.common.durable import DurableRun, Stage
+from tests.jobs.common.durable_job import numbers
+from tests.jobs.common.durable_stages import WhoDidIt
 
 
 def main(folder: str) -> None:

@@ -14,13 +14,13 @@ import pytest
 
 from fromage_model.catalogue.schema import FAILURES_SCHEMA
 from fromage_model.errors import ConfigError, SettingsDiffer, WriteError
-from jobs.durable import DurableRun, Files, Stage, work_folder
-from jobs.durable.guard import split
-from jobs.durable.work import Work, write_work
-from jobs.stages import failed
-from tests.jobs import durable_job
-from tests.jobs.durable_job import numbers
-from tests.jobs.durable_stages import Die, Double, InTheWay, Misconfigured, Stumble
+from jobs.common.durable import DurableRun, Files, Stage, work_folder
+from jobs.common.durable.guard import split
+from jobs.common.durable.work import Work, write_work
+from jobs.common.stages import failed
+from tests.jobs.common import durable_job
+from tests.jobs.common.durable_job import numbers
+from tests.jobs.common.durable_stages import Die, Double, InTheWay, Misconfigured, Stumble
 
 CPUS = 0.5
 WHY = ("stage", "error", "message")

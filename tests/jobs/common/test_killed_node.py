@@ -10,8 +10,8 @@ from pathlib import Path
 import pytest
 from ray.cluster_utils import Cluster
 
-from jobs.durable import DurableRun
-from tests.jobs.durable_job import SHARD_ROWS, numbers
+from jobs.common.durable import DurableRun
+from tests.jobs.common.durable_job import SHARD_ROWS, numbers
 
 ROWS = 80
 PATIENCE_S = 240

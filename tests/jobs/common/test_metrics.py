@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from fromage_model import metrics
+from jobs.common import metrics
 
 
 def slow_recall(scores, targets, k):

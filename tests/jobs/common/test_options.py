@@ -3,8 +3,8 @@
 import pytest
 
 from fromage_model.errors import ConfigError
-from jobs.caption import CaptionArgs
-from jobs.embed import EmbedArgs
+from jobs.caption.job import CaptionArgs
+from jobs.embed.job import EmbedArgs
 
 
 @pytest.mark.parametrize(

@@ -4,9 +4,10 @@ import pytest
 from PIL import Image
 
 from fromage_model.catalogue import SCHEMA, Catalogue
-from fromage_model.images import ImageLimits
-from jobs import caption, embed
-from jobs.picture_stages import PictureReader, limits_of
+from fromage_model.vision.images import ImageLimits
+from jobs.caption import job as caption
+from jobs.common.picture_stages import PictureReader, limits_of
+from jobs.embed import job as embed
 from tests.pictures import write_png
 
 SETTINGS = {"max_image_mib": 40.0, "max_image_megapixels": 0.2}

@@ -7,7 +7,7 @@ import fsspec
 import pytest
 
 from fromage_model.errors import ConfigError, WriteError
-from jobs.durable.publish import check_target, publishing, read_marker, target, write_json
+from jobs.common.durable.publish import check_target, publishing, read_marker, target, write_json
 
 
 @pytest.fixture

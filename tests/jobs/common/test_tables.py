@@ -4,7 +4,7 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from jobs.tables import matrix_of, vectors_of
+from jobs.common.tables import matrix_of, vectors_of
 
 
 def test_a_matrix_comes_back_from_a_sliced_and_chunked_column():

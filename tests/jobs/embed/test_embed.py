@@ -16,19 +16,19 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fromage_model.artefacts import home
 from fromage_model.build import default_dtype
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import read_features, read_info
 from fromage_model.errors import CatalogueError, MissingArtefact, SettingsDiffer
-from fromage_model.images import decode_image
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from jobs.earlier_features import up_to_date
-from jobs.embed import EmbedArgs, fastest_compute, main
-from jobs.ingest import IngestArgs
-from jobs.ingest import main as ingest
-from jobs.picture_stages import DecodePictures, EncodePictures, random_crop
-from jobs.report import Report
+from fromage_model.storage.artefacts import home
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.vision.images import decode_image
+from jobs.common.picture_stages import DecodePictures, EncodePictures, random_crop
+from jobs.common.report import Report
+from jobs.embed.earlier import up_to_date
+from jobs.embed.job import EmbedArgs, fastest_compute, main
+from jobs.ingest.job import IngestArgs
+from jobs.ingest.job import main as ingest
 from tests.pictures import write_png
 
 ENCODE = {"encoder": DEFAULT_VISION_ENCODER, "device": "cpu", "dtype": "float32"} | {
@@ -86,7 +86,7 @@ def shop(tmp_path_factory, tiny_clip, ray_session) -> Iterator[Shop]:
 
 
 def test_features_are_those_of_the_encoder_sorted_by_id(shop):
-    from fromage_model.vision import load_vision_encoder
+    from fromage_model.vision.encoders import load_vision_encoder
 
     features = read_features("shop")
     assert features.ids == sorted(item.id for item in shop.catalogue.items() if item.id != shop.damaged.id)
@@ -173,7 +173,7 @@ def test_views_are_rows_of_their_own_and_only_full_is_read_unless_asked(shop):
     )
     flipped = read_features("views", view="flip")
     assert flipped.ids == before.ids
-    from fromage_model.vision import load_vision_encoder
+    from fromage_model.vision.encoders import load_vision_encoder
 
     picture = decode_image(shop.catalogue.image_bytes(flipped.ids[0]))
     mirrored = picture.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

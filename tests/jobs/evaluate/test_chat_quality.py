@@ -7,9 +7,9 @@ import pyarrow as pa
 import pytest
 
 from fromage_model.catalogue import SCHEMA, Catalogue
-from jobs.evaluation import chat_quality
-from jobs.evaluation.chat_quality import Answer, Question
-from jobs.evaluation.quality_set import QualitySet, Wish
+from jobs.evaluate import chat_quality
+from jobs.evaluate.chat_quality import Answer, Question
+from jobs.evaluate.quality_set import QualitySet, Wish
 
 QUERIES = QualitySet(
     name="small",

@@ -11,8 +11,8 @@ from fromage_model.bundle import bundle_metrics, load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
-from jobs import index as index_job
-from jobs.evaluate import EvaluateArgs, main
+from jobs.evaluate.job import EvaluateArgs, main
+from jobs.index import job as index_job
 from services.settings import Settings
 from tests.jobs import tiny
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from fromage_model.errors import InvalidInput, MissingArtefact
-from jobs.evaluation.quality_set import Wish, read_quality_set
-from jobs.finetuning import wording
+from jobs.evaluate.quality_set import Wish, read_quality_set
+from jobs.finetune.examples import wording
 
 SMALL = {
     "wishes": [{"text": "It's pouring!", "accept": ["Umbrella", "raincoat"]}],

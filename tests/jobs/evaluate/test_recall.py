@@ -9,7 +9,7 @@ import pytest
 
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.errors import CatalogueError
-from jobs.evaluation import recall
+from jobs.evaluate import recall
 
 
 def catalogue(count=12, held_out=4):

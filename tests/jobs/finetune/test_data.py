@@ -9,12 +9,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fromage_model.artefacts import writing
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import INFO_FILE, read_features, write_features
 from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch
-from jobs.finetuning.data import select_items, validation_groups
-from jobs.finetuning.settings import FinetuneArgs
+from fromage_model.storage.artefacts import writing
+from jobs.finetune.data import select_items, validation_groups
+from jobs.finetune.settings import FinetuneArgs
 from tests.jobs import tiny
 
 

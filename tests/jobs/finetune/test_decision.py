@@ -3,13 +3,13 @@
 import pytest
 import torch
 
-from fromage_model.batching import embed_tokens
-from fromage_model.prompts import token_ids
-from jobs.finetuning import loop
-from jobs.finetuning.decision import fit_decision
-from jobs.finetuning.examples import Shown
-from jobs.finetuning.reading import Positions, SmallTalk, Texts, read_small_talk, read_texts
-from tests.jobs.test_finetuning_step import tiny_args
+from fromage_model.model.batching import embed_tokens
+from fromage_model.prompts.segments import token_ids
+from jobs.finetune import loop
+from jobs.finetune.examples.examples import Shown
+from jobs.finetune.warm_start.decision import fit_decision
+from jobs.finetune.warm_start.states import Positions, SmallTalk, Texts, read_small_talk, read_texts
+from tests.jobs.finetune.test_step import tiny_args
 
 
 @pytest.fixture

@@ -11,11 +11,11 @@ import numpy as np
 import pytest
 
 from fromage_model.catalogue import Catalogue, Item
-from jobs.finetuning import wording
-from jobs.finetuning.examples import Exchange, Mix, Phrases, Sampler, defined, named
+from jobs.finetune.examples import wording
+from jobs.finetune.examples.examples import Exchange, Mix, Phrases, Sampler, defined, named
 
 ITEMS = 20
-QUERIES = Path(__file__).parents[2] / "jobs" / "queries"
+QUERIES = Path(__file__).parents[3] / "jobs" / "evaluate" / "queries"
 EXCHANGES = [Exchange(f"small talk {number}", f"reply {number}", ends=number % 2 == 0) for number in range(5)]
 
 

@@ -10,17 +10,17 @@ import pyarrow as pa
 import pytest
 import torch
 
-from fromage_model.artefacts import home
 from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, ConfigError
-from jobs.finetune import decisive_of, holds_bundle_of, main, run_folder
-from jobs.finetuning.data import select_items
-from jobs.finetuning.settings import FinetuneArgs
-from jobs.report import Report
+from fromage_model.storage.artefacts import home
+from jobs.common.report import Report
+from jobs.finetune.data import select_items
+from jobs.finetune.job import decisive_of, holds_bundle_of, main, run_folder
+from jobs.finetune.settings import FinetuneArgs
 from tests.jobs import tiny
-from tests.jobs.test_finetuning_step import tiny_args
+from tests.jobs.finetune.test_step import tiny_args
 
 
 @dataclasses.dataclass(frozen=True)

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from fromage_model.errors import MissingArtefact
-from jobs.finetuning.glosses import Glosses
+from jobs.finetune.examples.glosses import Glosses
 from tests.jobs import tiny
 
 

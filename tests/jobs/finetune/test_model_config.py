@@ -6,11 +6,11 @@ import pytest
 import tyro
 
 from fromage_model.errors import ConfigError
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from jobs.finetune import main
-from jobs.finetuning.model_config import choose_layers, config_of
-from jobs.finetuning.settings import FinetuneArgs
-from tests.jobs.test_finetuning_step import tiny_args
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from jobs.finetune.job import main
+from jobs.finetune.model_config import choose_layers, config_of
+from jobs.finetune.settings import FinetuneArgs
+from tests.jobs.finetune.test_step import tiny_args
 
 
 @pytest.mark.parametrize(
@@ -33,7 +33,7 @@ def test_a_setting_that_can_t_work_is_refused_by_name_before_anything_is_started
         raise AssertionError("Ray is started")
 
     monkeypatch.setenv("FROMAGE_HOME", str(tmp_path))
-    monkeypatch.setattr("jobs.finetune.ray_session", start)
+    monkeypatch.setattr("jobs.finetune.job.ray_session", start)
     with pytest.raises(ConfigError, match=f"^{next(iter(wrong))} "):
         main(tiny_args(tiny_world, **wrong))
     assert not (tmp_path / "runs").exists()

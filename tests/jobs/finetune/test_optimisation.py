@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from jobs.finetuning import loop, optimisation
-from tests.jobs.test_finetuning_step import tiny_args
+from jobs.finetune import loop, optimisation
+from tests.jobs.finetune.test_step import tiny_args
 
 HUGE = 3e38
 

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from fromage_model.errors import ConfigError
-from jobs.finetuning import loop
-from jobs.finetuning.settings import FinetuneArgs
-from tests.jobs.test_finetuning_step import tiny_args
+from jobs.finetune import loop
+from jobs.finetune.settings import FinetuneArgs
+from tests.jobs.finetune.test_step import tiny_args
 
 
 def worker(world, **settings) -> loop.Worker:

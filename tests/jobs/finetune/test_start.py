@@ -10,11 +10,11 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
-from jobs.finetuning import loop
-from jobs.finetuning.settings import FinetuneArgs
-from jobs.finetuning.start import FIXED, FREE, adopt_config, origin
-from tests.jobs.test_finetuning_optimisation import settle
-from tests.jobs.test_finetuning_step import state_hash, tiny_args
+from jobs.finetune import loop
+from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.start import FIXED, FREE, adopt_config, origin
+from tests.jobs.finetune.test_optimisation import settle
+from tests.jobs.finetune.test_step import state_hash, tiny_args
 
 LORA = {"lora_rank": 2, "lora_learning_rate": 1e-2}
 

@@ -8,13 +8,13 @@ import pytest
 import torch
 from torch import distributed, multiprocessing, nn
 
-from fromage_model import losses
 from fromage_model.bundle import load_bundle
-from fromage_model.pretrained import DEFAULT_VISION_ENCODER
-from fromage_model.vision import load_vision_encoder
-from jobs.finetuning import loop
-from jobs.finetuning.settings import FinetuneArgs
-from jobs.finetuning.step import gather, gather_objects, positive_pairs
+from fromage_model.model import losses
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.vision.encoders import load_vision_encoder
+from jobs.finetune import loop
+from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.step import gather, gather_objects, positive_pairs
 
 WORKERS, ROWS = 2, 3
 

@@ -15,8 +15,8 @@ import pytest
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, SettingsDiffer
 from fromage_model.index import RetrievalIndex
-from jobs.durable import work_folder
-from jobs.index import main
+from jobs.common.durable import work_folder
+from jobs.index.job import main
 from tests.jobs import tiny
 
 MANY = [f"#{number:06x}" for number in range(240)]

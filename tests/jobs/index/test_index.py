@@ -13,10 +13,10 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import CatalogueError, ConfigError, FingerprintMismatch, MissingArtefact
 from fromage_model.index import RetrievalIndex
-from jobs.index import IndexArgs, main
-from jobs.item_vectors import item_vectors, texts_of
-from jobs.tables import matrix_of
-from jobs.text_embeddings import ReadTexts
+from jobs.common.embeddings.items import item_vectors, texts_of
+from jobs.common.embeddings.texts import ReadTexts
+from jobs.common.tables import matrix_of
+from jobs.index.job import IndexArgs, main
 from tests.jobs import tiny
 
 

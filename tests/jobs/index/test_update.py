@@ -4,15 +4,15 @@ import numpy as np
 import pyarrow as pa
 import pytest
 
-from fromage_model.artefacts import writing
 from fromage_model.bundle import load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import FeaturesInfo, read_features, write_features
 from fromage_model.catalogue.table import write_catalogue
 from fromage_model.errors import ConfigError, MissingArtefact
 from fromage_model.index import RetrievalIndex
-from jobs.index import IndexArgs, main
-from jobs.index_changes import Changes, changes_of, rows_of
+from fromage_model.storage.artefacts import writing
+from jobs.index.changes import Changes, changes_of, rows_of
+from jobs.index.job import IndexArgs, main
 from tests.jobs import tiny
 
 MORE = (*tiny.COLOURS, "cyan", "coral")

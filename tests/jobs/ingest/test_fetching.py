@@ -12,10 +12,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fromage_model.catalogue.perceptual import SIGNATURE_BYTES
+from fromage_model.catalogue.pictures.perceptual import SIGNATURE_BYTES
 from fromage_model.errors import CatalogueError, WriteError
-from fromage_model.images import ImageLimits
-from jobs.fetching import FETCHED, WANTED, FetchPictures
+from fromage_model.vision.images import ImageLimits
+from jobs.ingest.fetching import FETCHED, WANTED, FetchPictures
 from tests.pictures import encoded, png
 
 NOISE = Image.effect_noise((90, 90), 80)

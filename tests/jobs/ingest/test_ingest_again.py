@@ -16,14 +16,14 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import SCHEMA
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, SettingsDiffer
-from jobs.ingest import IngestArgs, begin, main
-from jobs.ingesting import Known
-from jobs.sources import read_source
+from fromage_model.storage.artefacts import home
+from jobs.ingest.job import IngestArgs, begin, main
+from jobs.ingest.outcome import Known
+from jobs.ingest.sources import read_source
 from tests.jobs.shop import Shop, open_shop
 from tests.pictures import encoded, png, write_png
 

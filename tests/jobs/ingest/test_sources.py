@@ -11,13 +11,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fromage_model.artefacts import home
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, CheckpointError, ConfigError
 from fromage_model.interop.embeddings import Embeddings, write_embeddings
-from jobs.ingest import IngestArgs, main
-from jobs.sources import default_name, read_source, refuse_inside, source_sha256
-from tests.fromage_model.catalogue.clipart import write_clipart
+from fromage_model.storage.artefacts import home
+from jobs.ingest.job import IngestArgs, main
+from jobs.ingest.sources import default_name, read_source, refuse_inside, source_sha256
+from tests.fromage_model.catalogue.feeds.clipart import write_clipart
 from tests.pictures import write_png
 
 

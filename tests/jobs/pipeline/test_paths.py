@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from jobs.pipeline_config import Pipeline, read_pipeline
+from jobs.pipeline.config import Pipeline, read_pipeline
 
 THERE = ("pictures/a.parquet", "models/tuned/bundle.json", "tuned/bundle.json", "wordnet/data.noun", "clip/config.json")
 

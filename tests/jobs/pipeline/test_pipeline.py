@@ -10,13 +10,13 @@ import yaml
 
 from fromage_model.bundle import load_bundle
 from fromage_model.errors import ConfigError, FromageError
-from jobs.pipeline import PipelineArgs, main, rows_failed
-from jobs.pipeline_config import read_pipeline
-from jobs.report import Report
+from jobs.common.report import Report
+from jobs.pipeline.config import read_pipeline
+from jobs.pipeline.job import PipelineArgs, main, rows_failed
 from tests.jobs import tiny
 from tests.pictures import write_png
 
-EXAMPLE = Path(__file__).resolve().parents[2] / "docs" / "pipeline.yaml"
+EXAMPLE = Path(__file__).resolve().parents[3] / "docs" / "pipeline.yaml"
 
 
 @pytest.fixture

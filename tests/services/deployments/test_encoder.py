@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 from fromage_model.errors import ImageError
-from fromage_model.images import DECODED_AT_PX, ImageLimits, decode_image
-from fromage_model.vision import load_vision_encoder
-from services.encoder import ImageEncoder
+from fromage_model.vision.encoders import load_vision_encoder
+from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
+from services.deployments.encoder import ImageEncoder
 from tests.pictures import encoded
 
 
@@ -64,7 +64,7 @@ def test_pictures_that_come_at_once_are_decoded_one_at_a_time_and_wait_as_square
         busy.release()
         return image
 
-    monkeypatch.setattr("services.encoder.decode_image", watched)
+    monkeypatch.setattr("services.deployments.encoder.decode_image", watched)
     squares = decode(encoder, *(picture(colour) for colour in ("red", "blue", "green", "gold", "navy", "pink")))
     assert {square.shape for square in squares} == {(224, 224, 3)}
     assert {square.dtype for square in squares} == {np.dtype(np.uint8)}

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 
 from fromage_model.bundle import save_bundle
-from fromage_model.engine import Engine
+from fromage_model.chat.engine import Engine
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
-from fromage_model.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
-from services.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
+from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
+from services.deployments.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
 from tests.fromage_model import tiny
 
 TOKENS = 12

@@ -10,12 +10,12 @@ import pyarrow as pa
 import pytest
 from PIL import Image
 
-from fromage_model.artefacts import writing
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.table import write_catalogue
 from fromage_model.index import RetrievalIndex
-from services.errors import NotFound
-from services.retrieval import ProductShelf
+from fromage_model.storage.artefacts import writing
+from services.deployments.retrieval import ProductShelf
+from services.http.errors import NotFound
 
 COLOURS = ("red", "green", "blue")
 LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": "http://[shop].example/blue"}

@@ -7,8 +7,8 @@ import pytest
 
 from fromage_model import errors as domain
 from fromage_model.errors import BundleError, ImageError, InvalidInput
-from services import errors
-from services.errors import INTERNAL, TABLE, error_object, log_error, problem_of
+from services.http import errors
+from services.http.errors import INTERNAL, TABLE, error_object, log_error, problem_of
 
 
 def test_every_error_of_the_services_is_in_the_table():

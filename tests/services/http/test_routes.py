@@ -11,11 +11,11 @@ from fastapi.testclient import TestClient
 from PIL import Image
 
 from fromage_model.errors import PromptTooLong
-from fromage_model.images import ImageLimits
-from fromage_model.messages import Finished, TextDelta
+from fromage_model.prompts.messages import Finished, TextDelta
+from fromage_model.vision.images import ImageLimits
 from services.conversation import ChatLimits
-from services.errors import Overloaded, Unavailable
-from services.http_app import HttpOptions, create_http_app
+from services.http.errors import Overloaded, Unavailable
+from services.http.routes import HttpOptions, create_http_app
 from tests.services.peers import MODEL, WITH_PRODUCTS, ScriptedLlm, asks_for_products, engine
 
 CHAT = "/v1/chat/completions"

@@ -7,7 +7,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.services.conftest import OpenPage
-from tests.services.page_steps import SCREENS, ask
+from tests.services.page.steps import SCREENS, ask
 from tests.services.scripted_chat import picture_bytes
 
 REPLY_MS = 150_000

@@ -9,7 +9,7 @@ from PIL import Image
 from playwright.sync_api import expect
 
 from tests.services.conftest import OpenPage
-from tests.services.page_steps import ask, ask_and_wait
+from tests.services.page.steps import ask, ask_and_wait
 from tests.services.scripted_chat import picture_bytes, product
 
 

@@ -8,7 +8,7 @@ from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.services.conftest import OpenPage
-from tests.services.page_steps import SCREENS, ask, ask_and_wait, order_of_article
+from tests.services.page.steps import SCREENS, ask, ask_and_wait, order_of_article
 from tests.services.scripted_chat import ScriptedChat, picture_bytes, product
 
 NAMES = ("scarf", "coat", "gloves", "socks", "boots")

@@ -7,7 +7,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from fromage_model.catalogue.feed_tables import CellReader, read_tables
+from fromage_model.catalogue.feeds.arrow import CellReader, read_tables
 from fromage_model.errors import CatalogueError
 
 COCO = pa.table(

@@ -8,7 +8,7 @@ import fsspec
 import pandas as pd
 import pytest
 
-from fromage_model.catalogue.delimited import read_delimited
+from fromage_model.catalogue.feeds.delimited import read_delimited
 from fromage_model.errors import CatalogueError
 
 

@@ -6,7 +6,7 @@ from datetime import date
 import fsspec
 import pytest
 
-from fromage_model.catalogue.feeds import read_folder, row_from
+from fromage_model.catalogue.feeds.feed import read_folder, row_from
 from fromage_model.errors import CatalogueError
 from tests.pictures import write_png
 

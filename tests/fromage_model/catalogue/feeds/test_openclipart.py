@@ -5,11 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from fromage_model.catalogue.clipart_names import captions, tags
-from fromage_model.catalogue.openclipart import read_openclipart, source_sha256
-from fromage_model.catalogue.rdf import MAX_SVG_BYTES, Metadata, read_metadata
+from fromage_model.catalogue.feeds.clipart_names import captions, tags
+from fromage_model.catalogue.feeds.openclipart import read_openclipart, source_sha256
+from fromage_model.catalogue.feeds.rdf import MAX_SVG_BYTES, Metadata, read_metadata
 from fromage_model.errors import CatalogueError, InvalidInput, MissingArtefact
-from tests.fromage_model.catalogue.clipart import BOMB, svg_text, write_clipart, write_svg
+from tests.fromage_model.catalogue.feeds.clipart import BOMB, svg_text, write_clipart, write_svg
 from tests.pictures import write_png
 
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from fromage_model.artefacts import file_sha256, home
-from fromage_model.catalogue import openmoji
+from fromage_model.catalogue.feeds import openmoji
 from fromage_model.errors import CatalogueError, MissingArtefact
+from fromage_model.storage.artefacts import file_sha256, home
 
 SVG = b"<svg xmlns='http://www.w3.org/2000/svg' viewBox='0 0 72 72'><circle r='30'/></svg>"
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fromage_model.catalogue.addresses import AddressError, check_host, sendable
+from fromage_model.catalogue.pictures.addresses import AddressError, check_host, sendable
 
 FULL_WIDTH = "2130706433".translate({ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"})
 

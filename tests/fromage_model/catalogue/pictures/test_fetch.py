@@ -11,9 +11,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import aiohappyeyeballs
 import pytest
 
-from fromage_model.catalogue import addresses
-from fromage_model.catalogue.fetch import Fetched, Fetcher, FetchLimits, Wanted
-from fromage_model.catalogue.hosts import Patience
+from fromage_model.catalogue.pictures import addresses
+from fromage_model.catalogue.pictures.fetch import Fetched, Fetcher, FetchLimits, Wanted
+from fromage_model.catalogue.pictures.hosts import Patience
 
 SOON = Patience(attempts=3, first_pause_s=0.01, longest_pause_s=1.5)
 QUICK = FetchLimits(max_bytes=1000, connect_s=20, read_s=20, total_s=20, patience=SOON)

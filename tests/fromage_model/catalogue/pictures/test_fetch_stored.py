@@ -6,8 +6,8 @@ from collections.abc import Iterator
 import fsspec
 import pytest
 
-from fromage_model.catalogue.addresses import AddressError
-from fromage_model.catalogue.fetch import Fetcher, FetchLimits
+from fromage_model.catalogue.pictures.addresses import AddressError
+from fromage_model.catalogue.pictures.fetch import Fetcher, FetchLimits
 
 
 @pytest.fixture

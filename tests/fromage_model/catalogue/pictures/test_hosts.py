@@ -5,8 +5,8 @@ from email.utils import format_datetime
 
 import pytest
 
-from fromage_model.catalogue.addresses import is_public
-from fromage_model.catalogue.hosts import Patience, retry_after_s
+from fromage_model.catalogue.pictures.addresses import is_public
+from fromage_model.catalogue.pictures.hosts import Patience, retry_after_s
 
 
 @pytest.mark.parametrize(

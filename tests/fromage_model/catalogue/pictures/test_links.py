@@ -4,7 +4,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fromage_model.catalogue.links import (
+from fromage_model.catalogue.pictures.links import (
     DeadLink,
     Link,
     failed_again,

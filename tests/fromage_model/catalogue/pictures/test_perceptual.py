@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFilter
 
-from fromage_model.catalogue.perceptual import NEAR_BITS, SIGNATURE_BYTES, near_pairs, signature
+from fromage_model.catalogue.pictures.perceptual import NEAR_BITS, SIGNATURE_BYTES, near_pairs, signature
 
 
 def scene(seed: int) -> Image.Image:

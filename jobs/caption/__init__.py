@@ -1,0 +1,1 @@
+"""Captions for the items of a catalogue that have none. The way in is `job.py`."""

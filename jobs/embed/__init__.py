@@ -1,0 +1,1 @@
+"""Features of a catalogue's pictures. The way in is `job.py`."""
