@@ -1,7 +1,5 @@
 """Makes the parts of a Fromage from its config, and wires them. A trained state is laid over them by `bundle.py`."""
 
-from pathlib import Path
-
 import torch
 
 from fromage_model.config import FromageConfig
@@ -9,34 +7,11 @@ from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
 from fromage_model.language.lora import LoraSettings, add_lora
 from fromage_model.language.model import LanguageModel, RetToken, load_language_model
-from fromage_model.language.precision import Precision
+from fromage_model.language.precision import Precision, default_device
 from fromage_model.language.tokens import Tokens, load_tokens
 from fromage_model.model.projections import ImageHead, Standardise, TextHead, VisualPrefix
 from fromage_model.model.trained import TrainedParts
 from fromage_model.storage.pretrained import locate_language_model
-
-
-def default_device() -> str:
-    return "cuda" if torch.cuda.is_available() else "cpu"
-
-
-def default_dtype(device: str | torch.device) -> torch.dtype:
-    """What a frozen model computes in where none is asked for."""
-    return Precision.choose("auto", device).lm
-
-
-def stored_dtype(folder: Path, device: str | torch.device) -> torch.dtype:
-    """The dtype in which a folder's LM loses nothing of what is stored; see `exact_dtype`."""
-    from transformers import AutoConfig
-
-    return exact_dtype(AutoConfig.from_pretrained(folder, trust_remote_code=False).dtype, device)
-
-
-def exact_dtype(stored: torch.dtype | None, device: str | torch.device) -> torch.dtype:
-    """`stored`; float32 where that is unsaid, or float16 and `device` is a CPU."""
-    if stored is None or (stored == torch.float16 and torch.device(device).type == "cpu"):
-        return torch.float32
-    return stored
 
 
 def build_fromage(

@@ -19,13 +19,13 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from fromage_model.build import build_trained_parts, default_device, load_frozen_lm
+from fromage_model.build import build_trained_parts, load_frozen_lm
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
 from fromage_model.index import RetrievalIndex
 from fromage_model.language.lora import LoraSettings, add_lora, merge_into
-from fromage_model.language.precision import Precision
+from fromage_model.language.precision import Precision, default_device
 from fromage_model.model.projections import ImageHead, Standardise
 from fromage_model.storage.artefacts import file_sha256, locate, writing
 from fromage_model.storage.pretrained import locate_language_model

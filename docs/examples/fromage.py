@@ -14,7 +14,7 @@ from PIL import Image, ImageDraw
 from fromage_model import load_bundle
 from fromage_model.catalogue import SCHEMA
 from fromage_model.index import RetrievalIndex
-from fromage_model.interop.generation import RET, generate_for_images_and_texts
+from fromage_model.interop import RET, generate_for_images_and_texts
 from fromage_model.model.scores import answer_log_likelihoods, prompt_log_likelihoods
 
 

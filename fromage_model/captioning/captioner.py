@@ -13,16 +13,16 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromage_model.build import default_device, default_dtype
 from fromage_model.bundle import HEADER, load_bundle
 from fromage_model.captioning.names import DEFAULT_CAPTIONER, FORMS, LLAMA_ADAPTER, adapter_places
-from fromage_model.chat.row_decoding import row_generator, write_rows
-from fromage_model.chat.sampling import sample
+from fromage_model.chat.row_decoding import write_rows
+from fromage_model.chat.sampling import row_generator, sample
 from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
+from fromage_model.frozen.model import FrozenModel
 from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
-from fromage_model.frozen.storage import load_frozen
 from fromage_model.language.caption_text import caption_of
+from fromage_model.language.precision import default_device, default_dtype
 from fromage_model.model.batching import embed_tokens
 from fromage_model.prompts.messages import Sampling
 from fromage_model.prompts.segments import Picture, Prompt
@@ -242,7 +242,7 @@ def _from_bundle(name: str, device: str | torch.device | None, dtype: torch.dtyp
 
 
 def _from_frozen(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:
-    return load_frozen(name, device=device, dtype=dtype).requires_grad_(False)
+    return FrozenModel.load(name, device=device, dtype=dtype).requires_grad_(False)
 
 
 def _from_transformers(name: str, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:

@@ -6,11 +6,9 @@ row. Knows no threads and no queues; whoever serves calls `step` and hands the e
 Shapes: R requests in a step, T positions, D LM width, V vocabulary.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Literal
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,15 +17,14 @@ from torch import Tensor
 from fromage_model.chat.sampling import Chooser
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.language.kv_cache import Layout, SlotCache
+from fromage_model.language.model import States
 from fromage_model.language.tokens import TextStream
 from fromage_model.model.batching import embed_tokens
-from fromage_model.model.reading import Opening, opening_of
+from fromage_model.model.core import FromageCore
+from fromage_model.model.opening import Opening
+from fromage_model.model.reading import opening_of
 from fromage_model.prompts.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.prompts.segments import Prompt, open_pictures, token_count
-
-if TYPE_CHECKING:
-    from fromage_model.fromage import Fromage
-    from fromage_model.language.model import States
 
 PADDING_LIMIT = 1.5
 """Prompts that join together are read in one pass as long as that makes at most this many times their positions."""
@@ -55,7 +52,7 @@ class Request:
 class Engine:
     """At most `slots` requests decode at once; others wait their turn, in the order in which they came."""
 
-    def __init__(self, model: Fromage, *, slots: int = 8):
+    def __init__(self, model: FromageCore, *, slots: int = 8):
         if slots < 1:
             raise ConfigError(f"slots is {slots}; expected 1 or more, for example 8")
         self._model = model
@@ -139,7 +136,7 @@ class Engine:
                 self._cache.forget_last(place)
         return events
 
-    def _retrieval_embedding(self, row: _Row, states: States, place: int) -> np.ndarray:
+    def _retrieval_embedding(self, row: "_Row", states: States, place: int) -> np.ndarray:
         """(S,) float32 from the newest position of a row and from its pictures."""
         at_ret = [layer[place, -1] for layer in states.layers]
         return self._model.retrieval_embedding(at_ret, row.pictures).float().cpu().numpy()
@@ -186,7 +183,7 @@ class Engine:
 class _Row:
     """A request that decodes: `state`, (D,), is what its next token is chosen from, `chosen` what is to be read."""
 
-    def __init__(self, model: Fromage, request: Request, state: Tensor):
+    def __init__(self, model: FromageCore, request: Request, state: Tensor):
         tokens = model.tokens
         self.request = request
         self.state = state

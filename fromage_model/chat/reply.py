@@ -1,24 +1,18 @@
 """From messages or an interleaved prompt to a reply of text and products. Decoding and the index are its tools."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image
 
-from fromage_model.chat import sampling as decoding
+from fromage_model.chat.decode import decode
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.errors import InvalidInput
+from fromage_model.index import Hit, RetrievalIndex
+from fromage_model.model.core import FromageCore
 from fromage_model.prompts.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.prompts.segments import Prompt, chat_prompt, raw_prompt
-
-if TYPE_CHECKING:
-    from fromage_model.fromage import Fromage
-    from fromage_model.index import Hit, RetrievalIndex
 
 
 @dataclass(frozen=True)
@@ -54,7 +48,7 @@ class Turn:
 
 
 def generate(
-    model: Fromage,
+    model: FromageCore,
     parts: Sequence[Part],
     *,
     sampling: Sampling,
@@ -63,12 +57,12 @@ def generate(
     exclude: Collection[str] = (),
 ) -> Reply:
     """The raw interleaved prompt: text and pictures in, text and products out (FROMAGe section 4)."""
-    prompt = raw_prompt(as_features(model, parts), model.tokens)
-    return _collect(decoding.decode(model, prompt, sampling=sampling), index, top_k, exclude)
+    prompt = raw_prompt(model.with_features(parts), model.tokens)
+    return _collect(decode(model, prompt, sampling=sampling), index, top_k, exclude)
 
 
 def generate_batch(
-    model: Fromage,
+    model: FromageCore,
     prompts: Sequence[Sequence[Part]],
     *,
     sampling: Sampling,
@@ -80,14 +74,14 @@ def generate_batch(
     engine = Engine(model, slots=slots)
     events: dict[Request, list[Event]] = {}
     for parts in prompts:
-        events[engine.add(raw_prompt(as_features(model, parts), model.tokens), sampling=sampling)] = []
+        events[engine.add(raw_prompt(model.with_features(parts), model.tokens), sampling=sampling)] = []
     for request, event in engine.run():
         events[request].append(event)
     return [_collect(iter(own), index, top_k, ()) for own in events.values()]
 
 
 def chat(
-    model: Fromage,
+    model: FromageCore,
     messages: Sequence[Message],
     *,
     retrieval: RetrievalMode,
@@ -101,7 +95,7 @@ def chat(
 
 
 def chat_stream(
-    model: Fromage,
+    model: FromageCore,
     messages: Sequence[Message],
     *,
     retrieval: RetrievalMode,
@@ -110,11 +104,11 @@ def chat_stream(
 ) -> Iterator[Event]:
     """One reply to a conversation, as it is written; needs no index."""
     turn = next_turn(model, messages, sampling=sampling)
-    return decoding.decode(model, turn.prompt, retrieval=retrieval, sampling=turn.sampling, stop=stop)
+    return decode(model, turn.prompt, retrieval=retrieval, sampling=turn.sampling, stop=stop)
 
 
-def next_turn(model: Fromage, messages: Sequence[Message], *, sampling: Sampling) -> Turn:
-    """What is decoded as the reply to a conversation, by `decoding.decode` or an `Engine`.
+def next_turn(model: FromageCore, messages: Sequence[Message], *, sampling: Sampling) -> Turn:
+    """What is decoded as the reply to a conversation, by `decode` or an `Engine`.
 
     Where `sampling` does not say how late [RET] may come, the model's config does.
     """
@@ -123,7 +117,7 @@ def next_turn(model: Fromage, messages: Sequence[Message], *, sampling: Sampling
     if sampling.max_tokens_before_ret is None and bound is not None:
         bound = max(bound, sampling.min_tokens_before_ret)
         sampling = dataclasses.replace(sampling, max_tokens_before_ret=bound)
-    seen = [dataclasses.replace(message, parts=as_features(model, message.parts)) for message in messages]
+    seen = [dataclasses.replace(message, parts=model.with_features(message.parts)) for message in messages]
     prompt = chat_prompt(seen, model.tokens, system_prompt=config.system_prompt, examples=config.examples)
     return Turn(prompt, sampling)
 
@@ -138,15 +132,6 @@ def as_message(message: Message | dict) -> Message:
     if content is None:
         raise InvalidInput("expected content: text, or a list of text and pictures", field="content")
     return Message(role, [content] if isinstance(content, str) else list(content))
-
-
-def as_features(model: Fromage, parts: Sequence[Any]) -> list[Any]:
-    """Pictures replaced by their features; all of one message in one pass through the encoder."""
-    images = [part for part in parts if isinstance(part, Image.Image)]
-    if not images:
-        return list(parts)
-    features = iter(model.encode(images).numpy())
-    return [next(features) if isinstance(part, Image.Image) else part for part in parts]
 
 
 def _collect(events: Iterator[Event], index: RetrievalIndex | None, top_k: int, exclude: Collection[str]) -> Reply:

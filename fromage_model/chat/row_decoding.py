@@ -12,7 +12,7 @@ from typing import Protocol
 import torch
 from torch import Tensor
 
-from fromage_model.chat.sampling import sample
+from fromage_model.chat.sampling import row_generator, sample
 from fromage_model.prompts.messages import Sampling
 
 
@@ -71,13 +71,3 @@ def _choose(logits: Tensor, generators: list[torch.Generator], sampling: Samplin
         sample(row, temperature=sampling.temperature, top_p=sampling.top_p, generator=generator)
         for row, generator in zip(logits, generators, strict=True)
     ]
-
-
-def row_generator(seed: int | None, device: torch.device) -> torch.Generator:
-    """What one row draws from: seeded by `seed`, or by chance where there is none."""
-    generator = torch.Generator(device=device)
-    if seed is None:
-        generator.seed()
-    else:
-        generator.manual_seed(seed)
-    return generator

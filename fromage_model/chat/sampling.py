@@ -1,25 +1,14 @@
-"""Which token comes next: pure samplers over logits and the rules of a request; and the decoding of a single one.
-
-Knows prompts only as segments of ids and pictures; conversations and catalogues are others' business, the LM and its
-cache are `engine.py`'s.
+"""Which token comes next: pure samplers over logits, and the rules of a request. Knows no prompts and no LM.
 
 Shapes: V vocabulary; the last of V + 1 logits is [RET]'s.
 """
 
-from __future__ import annotations
-
-from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
 import torch
 from torch import Tensor
 
-from fromage_model.prompts.messages import Event, RetrievalMode, Sampling
-from fromage_model.prompts.segments import Prompt
-
-if TYPE_CHECKING:
-    from fromage_model.chat.engine import Engine
-    from fromage_model.fromage import Fromage
+from fromage_model.prompts.messages import RetrievalMode, Sampling
 
 LIKELIEST = 256
 """Tokens that top-p sorts at first; only where they hold too little of the mass does it sort them all."""
@@ -84,6 +73,16 @@ def _smallest_set(probabilities: Tensor, top_p: float) -> Tensor:
     return ids[:inside].sort().values
 
 
+def row_generator(seed: int | None, device: torch.device) -> torch.Generator:
+    """What one reply's tokens are drawn from: seeded by `seed`, or by chance where there is none."""
+    generator = torch.Generator(device=device)
+    if seed is None:
+        generator.seed()
+    else:
+        generator.manual_seed(seed)
+    return generator
+
+
 class Chooser:
     """Which token comes next: the request's sampling and its retrieval mode over the model's logits."""
 
@@ -100,11 +99,7 @@ class Chooser:
         self._words = 0
         self._written: set[int] = set()
         self._written_ids = torch.empty(sampling.max_new_tokens, dtype=torch.long, device=device)
-        self._generator = torch.Generator(device=device)
-        if sampling.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(sampling.seed)
+        self._generator = row_generator(sampling.seed, device)
 
     def __call__(self, logits: Tensor) -> int:
         """(V + 1) float32 -> the next id, which is remembered."""
@@ -141,38 +136,3 @@ class Chooser:
             logits = forbid(logits, [self._ret_id])
         token = sample(logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self._generator)
         return self._ret_id if owed and token in self._stop_ids else token
-
-
-def decode(
-    model: Fromage,
-    prompt: Prompt,
-    *,
-    retrieval: RetrievalMode = "auto",
-    sampling: Sampling | None = None,
-    stop: Callable[[], bool] | None = None,
-) -> Iterator[Event]:
-    """Yield text as its characters become whole, a Retrieval wherever the LM writes [RET], and one Finished.
-
-    The embedding of a [RET] comes from the state at the position that consumes it, so a [RET] in last place costs one
-    forward pass more. With `ret_in_context` off, the cache then goes back to before [RET], and the next token, which
-    can't be [RET] again, comes from there. `stop` is asked before each token; when it says yes the iterator ends
-    without Finished.
-
-    Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and the reply would not fit
-    into the LM's positions.
-    """
-    from fromage_model.chat.engine import Engine  # which needs this module's Chooser
-
-    engine = Engine(model, slots=1)
-    engine.add(prompt, retrieval=retrieval, sampling=sampling)
-    return _events(engine, stop or (lambda: False))
-
-
-def _events(engine: Engine, stop: Callable[[], bool]) -> Iterator[Event]:
-    while engine.busy:
-        if stop():
-            return
-        for _, event in engine.step():
-            if isinstance(event, Exception):
-                raise event
-            yield event

@@ -3,25 +3,21 @@
 Shapes: B batch, T positions, C choices, L tokens of the longest choice, D LM width, V vocabulary.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal, Self
 
 import torch
 from torch import Tensor
 
-from fromage_model.chat.sampling import penalise_repetition, sample
+from fromage_model.chat.sampling import penalise_repetition, row_generator, sample
 from fromage_model.errors import InvalidInput
+from fromage_model.frozen.core import FrozenCore, positions_of
+from fromage_model.language.model import States
 from fromage_model.language.tokens import Tokens
+from fromage_model.model.batching import PromptBatch
 from fromage_model.prompts.messages import Sampling
 from fromage_model.prompts.segments import Prompt
-
-if TYPE_CHECKING:
-    from fromage_model.frozen.model import FrozenModel
-    from fromage_model.language.model import States
-    from fromage_model.model.batching import PromptBatch
 
 
 @dataclass(frozen=True)
@@ -55,7 +51,7 @@ class ChoiceScores:
 
 @torch.inference_mode()
 def generate(
-    model: FrozenModel, prompts: Sequence[Prompt], *, sampling: Sampling, until: Sequence[str] = ()
+    model: FrozenCore, prompts: Sequence[Prompt], *, sampling: Sampling, until: Sequence[str] = ()
 ) -> list[Continuation]:
     """Continue all prompts at once over one KV cache, each as if it were alone.
 
@@ -77,7 +73,7 @@ def generate(
 
 
 @torch.inference_mode()
-def score_choices(model: FrozenModel, prompt: Prompt, choices: Sequence[str]) -> ChoiceScores:
+def score_choices(model: FrozenCore, prompt: Prompt, choices: Sequence[str]) -> ChoiceScores:
     """Log-likelihood of each choice's tokens after `prompt`, which is read once for all of them.
 
     A choice is text as it continues the prompt: where the prompt ends in a word, it starts with a space. Raises
@@ -99,18 +95,10 @@ def score_choices(model: FrozenModel, prompt: Prompt, choices: Sequence[str]) ->
     return ChoiceScores(log_likelihoods=(chosen * mask).sum(dim=1).cpu(), tokens=mask.sum(dim=1).cpu())
 
 
-def positions_of(mask: Tensor) -> Tensor:
-    """(B, T) mask -> (B, T) positions that count content alone, so that padding on either side moves nothing.
-
-    Given explicitly, because some LMs (GPT-2 among them) count padding where they are left to count for themselves.
-    """
-    return (mask.cumsum(dim=1) - 1).clamp(min=0)
-
-
 class _Reading:
     """The LM part-way through a batch of sequences: `last`, (B, D), are the states after what each row has read."""
 
-    def __init__(self, model: FrozenModel, prompts: Sequence[Prompt], *, reply_tokens: int):
+    def __init__(self, model: FrozenCore, prompts: Sequence[Prompt], *, reply_tokens: int):
         from transformers import DynamicCache
 
         self._model = model
@@ -123,7 +111,7 @@ class _Reading:
         states = self._read(batch.embeddings, positions_of(batch.mask))
         self.last = states.last[torch.arange(len(batch.mask), device=batch.mask.device), batch.lengths - 1]
 
-    def repeat(self, times: int) -> _Reading:
+    def repeat(self, times: int) -> Self:
         """One sequence becomes `times` equal ones."""
         self._cache.batch_repeat_interleave(times)
         self._mask, self.last = self._mask.expand(times, -1), self.last.expand(times, -1)
@@ -152,11 +140,7 @@ class _Row:
         self._ids: list[int] = []
         self._text = ""
         self.reason: Literal["stop", "length"] | None = None
-        self._generator = torch.Generator(device=device)
-        if sampling.seed is None:
-            self._generator.seed()
-        else:
-            self._generator.manual_seed(sampling.seed)
+        self._generator = row_generator(sampling.seed, device)
 
     def take(self, logits: Tensor) -> int:
         """(V,) float32 -> the next id; a row that has ended gives 0, which nobody reads."""

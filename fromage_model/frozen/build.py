@@ -1,26 +1,38 @@
-"""Makes the parts of a FrozenModel from its config, and wires them. A trained state is laid over by `storage.py`."""
+"""Makes the parts of a FROZEN model from its config. A trained state is laid over them by `storage.py`."""
+
+from dataclasses import dataclass
 
 import torch
 
-from fromage_model.build import default_device, stored_dtype
 from fromage_model.frozen.config import FrozenConfig
-from fromage_model.frozen.model import FrozenModel
-from fromage_model.frozen.visual_maps import build_visual_map
-from fromage_model.language.model import load_language_model
-from fromage_model.language.tokens import load_tokens
+from fromage_model.frozen.visual_maps import VisualMap, build_visual_map
+from fromage_model.language.model import LanguageModel, load_language_model
+from fromage_model.language.precision import default_device, stored_dtype
+from fromage_model.language.tokens import Tokens, load_tokens
 from fromage_model.storage.pretrained import locate_language_model
 from fromage_model.vision.feature_maps import FeatureMapEncoder, load_feature_map_encoder
 
 
-def build_frozen(
+@dataclass(frozen=True)
+class FrozenParts:
+    """What `FrozenCore` wires, by the names of its arguments."""
+
+    lm: LanguageModel
+    tokens: Tokens
+    encoder: FeatureMapEncoder
+    visual_map: VisualMap
+    config: FrozenConfig
+
+
+def build_parts(
     config: FrozenConfig,
     *,
     encoder: FeatureMapEncoder | None = None,
     device: str | torch.device | None = None,
     dtype: torch.dtype | None = None,
     seed: int = 0,
-) -> FrozenModel:
-    """A FROZEN model with an untrained map, in eval mode: the LM in `dtype`, what is trained in float32.
+) -> FrozenParts:
+    """An untrained map and what it joins: the LM on `device` in `dtype`, what is trained on the CPU in float32.
 
     `seed` draws the map and, for `resnet-50`, the encoder; an `encoder` that is given is taken as it is. Raises
     MissingArtefact, ConfigError, BundleError.
@@ -42,5 +54,4 @@ def build_frozen(
             grid_layers=config.grid_layers,
         )
         visual_map.scale_to(lm.mean_row_norm())
-    model = FrozenModel(lm=lm, tokens=tokens, encoder=encoder, visual_map=visual_map, config=config)
-    return model.to(device).eval()
+    return FrozenParts(lm=lm, tokens=tokens, encoder=encoder, visual_map=visual_map, config=config)

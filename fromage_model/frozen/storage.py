@@ -18,9 +18,9 @@ from torch import nn
 
 from fromage_model import bundle
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
-from fromage_model.frozen.build import build_frozen
+from fromage_model.frozen.build import FrozenParts, build_parts
 from fromage_model.frozen.config import FrozenConfig
-from fromage_model.frozen.model import FrozenModel
+from fromage_model.frozen.core import FrozenCore
 from fromage_model.storage.artefacts import locate, writing
 from fromage_model.storage.pretrained import locate_language_model
 from fromage_model.storage.weights import lay_over, read_tensors
@@ -47,7 +47,7 @@ class Header:
     lineage: dict[str, Any]
 
 
-def save_frozen(model: FrozenModel, path: Path | str, *, lineage: dict[str, Any]) -> None:
+def save_frozen(model: FrozenCore, path: Path | str, *, lineage: dict[str, Any]) -> None:
     """Write the map and, unless it is frozen and has a name, the encoder. Raises ConfigError where `path` is taken."""
     encoder = model.encoder
     header = Header(
@@ -64,17 +64,17 @@ def save_frozen(model: FrozenModel, path: Path | str, *, lineage: dict[str, Any]
         (folder / HEADER).write_text(json.dumps(dataclasses.asdict(header) | {"format": FORMAT}, indent=2) + "\n")
 
 
-def load_frozen(
+def read_frozen(
     name: str | Path, *, device: str | torch.device | None = None, dtype: torch.dtype | None = None
-) -> FrozenModel:
-    """What `save_frozen` wrote; see `FrozenModel.load`."""
+) -> FrozenParts:
+    """The parts of what `save_frozen` wrote; see `FrozenModel.load`."""
     folder = locate("bundle", name)
     header = _read_header(folder)
     _check(header.config.language_model, header.lm_fingerprint, locate_language_model(header.config.language_model))
-    model = build_frozen(header.config, encoder=_encoder(header), device=device, dtype=dtype)
-    stored = _stored_parts(model, with_encoder=header.encoder_stored)
+    parts = build_parts(header.config, encoder=_encoder(header), device=device, dtype=dtype)
+    stored = _stored_parts(parts, with_encoder=header.encoder_stored)
     lay_over(stored, read_tensors(folder / WEIGHTS), source=folder / WEIGHTS)
-    return model
+    return parts
 
 
 def is_saved(name: str | Path) -> bool:
@@ -82,7 +82,7 @@ def is_saved(name: str | Path) -> bool:
     return (Path(name).expanduser() / HEADER).is_file()
 
 
-def _stored_parts(model: FrozenModel, *, with_encoder: bool) -> nn.ModuleDict:
+def _stored_parts(model: FrozenCore | FrozenParts, *, with_encoder: bool) -> nn.ModuleDict:
     parts: dict[str, nn.Module] = {"visual_map": model.visual_map}
     return nn.ModuleDict(parts | ({"encoder": model.encoder.backbone} if with_encoder else {}))
 

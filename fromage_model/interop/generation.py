@@ -1,7 +1,7 @@
 """Inference as the original does it (`generate_for_images_and_texts` in kohjingyu/fromage, `fromage/models.py`).
 
 A way to the original's numbers with its released weights, and to its meaning of every option. Our own way, with
-streaming and a chat template, is `decoding.py` and `chat.py`.
+streaming and a chat template, is the room `chat`.
 
 It differs from the original where that one can't be right. The original looks a [RET] of the prompt up by its place
 among the text tokens, in a sequence that holds visual tokens too, and raises where the last token written is a [RET].
@@ -12,36 +12,20 @@ config's `picture_weight`, which the original does not know, plays no part.
 Shapes: B batch, T positions, D LM width, V vocabulary, S shared width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
 
 import torch
 from torch import Tensor
 
-from fromage_model.chat.reply import as_features
 from fromage_model.chat.sampling import forbid, scale_ret
 from fromage_model.errors import InvalidInput, PromptTooLong
-from fromage_model.language.tokens import Tokens
+from fromage_model.fromage import Fromage
+from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.model.batching import embed_tokens
 from fromage_model.prompts.messages import Part
-from fromage_model.prompts.segments import Prompt, raw_prompt, token_count
-
-if TYPE_CHECKING:
-    from fromage_model.fromage import Fromage
-    from fromage_model.index import Hit, RetrievalIndex
-
-RET_TEXT = "[RET]"
-
-
-@dataclass(frozen=True)
-class RetMark:
-    """The one value of this class, `RET`, stands for the token [RET] among a prompt's parts."""
-
-
-RET: Final = RetMark()
+from fromage_model.prompts.original import RET_TEXT, RetMark, original_prompt
+from fromage_model.prompts.segments import Prompt, token_count
 
 
 @dataclass(frozen=True)
@@ -116,31 +100,10 @@ def generate_for_images_and_texts(
     sampling = OriginalSampling(
         num_words, ret_scale_factor, min_word_tokens, temperature, top_p, max_num_rets, max_img_per_ret
     )
-    prompt = original_prompt(model, prompts, ret_in_text=ret_in_text)
+    prompt = original_prompt(model.with_features(prompts), model.tokens, ret_in_text=ret_in_text)
     _check_length(model, prompt, num_words)
     written = write(model, prompt, sampling, generator=generator) if num_words else read(model, prompt)
     return _interleave(model, written, sampling, index if index is not None else model.index)
-
-
-def original_prompt(model: Fromage, parts: Sequence[Part | RetMark], *, ret_in_text: bool = False) -> Prompt:
-    """Parts in order, the tokenizer's own start token before the first text and not before a picture.
-
-    Each part is tokenized by itself. Raises InvalidInput on a part of another kind.
-    """
-    tokens = model.tokens
-    prompt: Prompt = []
-    started = False
-    for part in as_features(model, parts):
-        if not started and isinstance(part, str | RetMark):
-            prompt.append(list(tokens.start_ids))
-            started = True
-        if isinstance(part, RetMark):
-            prompt.append([tokens.ret_id])
-        elif isinstance(part, str) and ret_in_text:
-            prompt.append(_with_rets(part, tokens))
-        else:
-            prompt += raw_prompt([part], tokens)[1:]
-    return prompt
 
 
 @torch.inference_mode()
@@ -230,11 +193,6 @@ def _interleave(
         shown.update(hit.id for hit in hits)
         found.append(hits)
     return found
-
-
-def _with_rets(text: str, tokens: Tokens) -> list[int]:
-    pieces = [tokens.encode(piece) for piece in text.split(RET_TEXT)]
-    return pieces[0] + [token for piece in pieces[1:] for token in (tokens.ret_id, *piece)]
 
 
 def _stop_ids(model: Fromage) -> frozenset[int]:

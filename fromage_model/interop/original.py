@@ -13,7 +13,7 @@ from typing import Any
 
 import torch
 
-from fromage_model.build import build_trained_parts, default_device, stored_dtype
+from fromage_model.build import build_trained_parts
 from fromage_model.bundle import Header
 from fromage_model.config import FromageConfig
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
@@ -23,6 +23,7 @@ from fromage_model.interop.conversion import lay_over, to_original
 from fromage_model.interop.embeddings import read_embeddings
 from fromage_model.interop.model_args import ModelArgs, load_model_args, save_model_args
 from fromage_model.language.model import load_language_model
+from fromage_model.language.precision import default_device, stored_dtype
 from fromage_model.language.tokens import Tokens
 from fromage_model.storage.artefacts import file_sha256
 from fromage_model.storage.pretrained import Weights, locate_language_model

@@ -11,8 +11,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from fromage_model.build import default_device, exact_dtype
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
+from fromage_model.language.precision import default_device, exact_dtype
 from fromage_model.language.tokens import Tokens, load_tokens
 from fromage_model.llama_adapter.attention import build_llama
 from fromage_model.llama_adapter.checkpoints import (

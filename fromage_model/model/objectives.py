@@ -5,23 +5,19 @@ What this module knows is which tokens are labels and where a gradient may go; t
 Shapes: B batch, T positions, D LM width, F feature width, S shared width.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 
 from fromage_model.errors import InvalidInput
 from fromage_model.model import losses
+from fromage_model.model.asking import Asked, ask
 from fromage_model.model.batching import VISUAL, PromptBatch
+from fromage_model.model.core import FromageCore
 from fromage_model.model.reading import read_prompts
 from fromage_model.prompts.segments import Picture, Prompt, raw_prompt, token_count, token_ids
-
-if TYPE_CHECKING:
-    from fromage_model.fromage import Asked, Fromage
 
 
 @dataclass(frozen=True)
@@ -44,7 +40,7 @@ class ContrastiveLoss:
 
 
 def caption_loss(
-    model: Fromage, features: Tensor, captions: Sequence[str], *, max_tokens: int = 48, concatenate: bool = False
+    model: FromageCore, features: Tensor, captions: Sequence[str], *, max_tokens: int = 48, concatenate: bool = False
 ) -> CaptionLoss:
     """Visual prefix and caption prompt, then the caption: cross-entropy on caption tokens only (section 3.1).
 
@@ -70,7 +66,7 @@ def caption_loss(
 
 
 def contrastive_loss(
-    model: Fromage,
+    model: FromageCore,
     features: Tensor,
     captions: Sequence[str],
     *,
@@ -82,7 +78,7 @@ def contrastive_loss(
     features (B, F). A caption that is cut to `max_tokens`, [RET] among them, still ends in [RET].
     """
     prompts: list[Prompt] = [[token_ids(raw_prompt([text], model.tokens))[: max_tokens - 1]] for text in captions]
-    asked = model.ask(prompts)
+    asked = ask(model, prompts)
     images = model.image_embeddings(features)
     next_token = next_token_loss(model, asked, torch.ones(len(captions)))
     contrast = losses.info_nce(asked.embeddings, images, model.log_scale, positives=positives)
@@ -95,7 +91,7 @@ def contrastive_loss(
     )
 
 
-def next_token_loss(model: Fromage, asked: Asked, caption_weights: Tensor) -> Tensor:
+def next_token_loss(model: FromageCore, asked: Asked, caption_weights: Tensor) -> Tensor:
     """Cross-entropy over [RET] after each prompt and, weighed by row, (B,), over its own tokens -> a scalar.
 
     The output row of [RET] gets a gradient from every position's softmax, and so does LoRA where it is trained.
@@ -112,7 +108,7 @@ def next_token_loss(model: Fromage, asked: Asked, caption_weights: Tensor) -> Te
 
 
 def reply_loss(
-    model: Fromage,
+    model: FromageCore,
     prompts: Sequence[Prompt],
     replies: Sequence[Sequence[int]],
     *,
@@ -144,7 +140,7 @@ class _Captioned:
     labels: int
 
 
-def _captioned(model: Fromage, row: Tensor, caption: str, max_tokens: int) -> _Captioned:
+def _captioned(model: FromageCore, row: Tensor, caption: str, max_tokens: int) -> _Captioned:
     tokens, config = model.tokens, model.config
     if config.original_captions:
         body = [*tokens.start_ids, *tokens.encode(caption)][:max_tokens]
@@ -153,7 +149,9 @@ def _captioned(model: Fromage, row: Tensor, caption: str, max_tokens: int) -> _C
     return _Captioned([Picture(row), tokens.encode(config.caption_prompt), body], len(body))
 
 
-def _caption_places(model: Fromage, sequences: Sequence[Sequence[_Captioned]], *, start: int) -> tuple[Tensor, Tensor]:
+def _caption_places(
+    model: FromageCore, sequences: Sequence[Sequence[_Captioned]], *, start: int
+) -> tuple[Tensor, Tensor]:
     """Rows and columns of all labels, where each row's first example begins at column `start`."""
     places: list[tuple[int, int]] = []
     for row, sequence in enumerate(sequences):
@@ -165,7 +163,7 @@ def _caption_places(model: Fromage, sequences: Sequence[Sequence[_Captioned]], *
     return rows, columns
 
 
-def _weighted_loss(model: Fromage, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
+def _weighted_loss(model: FromageCore, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
     """Cross-entropy after states (P, D), by the shorter way where these are constants."""
     if last.requires_grad:
         return losses.next_token_loss(model.logits(last), targets, weights)

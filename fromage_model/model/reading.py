@@ -1,63 +1,28 @@
-"""Prompts through the LM. What every chat begins with, system prompt and examples, is read once and kept.
+"""Prompts through the LM, up to [RET] and with it. What prompts have in common at their beginning is read once.
 
 Knows no losses and no decoding.
 
-Shapes: B batch, T positions, D LM width, O positions of the opening, H key heads, E width of a head.
+Shapes: B batch, T positions, D LM width, O positions of the opening.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
 from torch import Tensor
 
+from fromage_model.language.model import States
 from fromage_model.model.batching import PromptBatch, embed_tokens
-from fromage_model.prompts.segments import Prompt, after_opening, chat_opening
+from fromage_model.model.core import FromageCore
+from fromage_model.model.opening import Opening
+from fromage_model.prompts.segments import Prompt, after_opening
 
-if TYPE_CHECKING:
-    from fromage_model.fromage import Fromage
-    from fromage_model.language.model import States
-
-SHORTEST_OPENING = 16
-"""Tokens from which on an opening is worth keeping."""
 WORTH_SHARING = 64
 """Tokens that must not be read again for a common beginning to be read by itself."""
 
 
-class Opening:
-    """The ids that all chats of a model, or some texts, begin with, and what its LM makes of them."""
-
-    def __init__(self, model: Fromage, ids: Sequence[int]):
-        self.ids = list(ids)
-        self._model = model
-
-    @cached_property
-    def layers(self) -> list[tuple[Tensor, Tensor]]:
-        """For each layer the keys and values, (1, H, O, E); read at first use."""
-        from transformers import DynamicCache
-
-        model, cache = self._model, DynamicCache()
-        # Not under inference mode, even where the caller is: what is kept must serve training too.
-        with torch.inference_mode(False), torch.no_grad():
-            row = torch.tensor([self.ids], device=model.lm.device)
-            model.lm(embed_tokens(row, lm=model.lm, ret=model.trained.ret), cache=cache)
-        return [(layer.keys, layer.values) for layer in cache.layers]
-
-    def cache(self, rows: int) -> Any:
-        """A KV cache that has read the opening in each of `rows` rows."""
-        from transformers import DynamicCache
-
-        cache = DynamicCache()
-        for number, (keys, values) in enumerate(self.layers):
-            cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
-        return cache
-
-
-def opening_of(model: Fromage, prompt: Prompt) -> Opening | None:
+def opening_of(model: FromageCore, prompt: Prompt) -> Opening | None:
     """The model's opening, where the prompt begins with it and goes on."""
     opening = model.opening
     return None if opening is None or after_opening(prompt, opening.ids) is None else opening
@@ -92,7 +57,7 @@ def opened_mask(mask: Tensor, opened: int) -> Tensor:
     return torch.cat([mask.new_ones(len(mask), opened), mask], dim=1)
 
 
-def read_prompts(model: Fromage, prompts: Sequence[Prompt], *, more: int = 0, keep_cache: bool = False) -> Read:
+def read_prompts(model: FromageCore, prompts: Sequence[Prompt], *, more: int = 0, keep_cache: bool = False) -> Read:
     """Raises PromptTooLong where a prompt, and `more` tokens after it, exceed the LM's positions."""
     from transformers import DynamicCache
 
@@ -110,7 +75,7 @@ def read_prompts(model: Fromage, prompts: Sequence[Prompt], *, more: int = 0, ke
     return Read(batch, states, opened=opened)
 
 
-def consume_ret(model: Fromage, read: Read) -> tuple[Tensor, ...]:
+def consume_ret(model: FromageCore, read: Read) -> tuple[Tensor, ...]:
     """The states at a [RET] after each prompt that was read with its cache, (B, D) for each layer.
 
     An attention window counts cache entries, padding among them: where it would end inside the longest row, rows are
@@ -133,7 +98,7 @@ def consume_ret(model: Fromage, read: Read) -> tuple[Tensor, ...]:
     return tuple(torch.cat(layer)[back] for layer in zip(*states, strict=True))
 
 
-def states_after(model: Fromage, texts: Sequence[list[int]], *, batch_size: int) -> Iterator[AtRet]:
+def states_after(model: FromageCore, texts: Sequence[list[int]], *, batch_size: int) -> Iterator[AtRet]:
     """The states at a [RET] after each text, given by its tokens, in one pass over batches of like length.
 
     What all texts begin with, as the words that captions follow, is read once.
@@ -141,7 +106,7 @@ def states_after(model: Fromage, texts: Sequence[list[int]], *, batch_size: int)
     shared = _alike(texts) if texts and model.lm.window is None else 0
     beginning = None
     if shared * (len(texts) - 1) >= WORTH_SHARING:
-        beginning = Opening(model, texts[0][:shared])
+        beginning = Opening(texts[0][:shared], lm=model.lm, ret=model.trained.ret)
     order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
@@ -161,7 +126,7 @@ def _alike(texts: Sequence[list[int]]) -> int:
     return next(unlike, min(len(first), len(last)))
 
 
-def _states_at_ret(model: Fromage, mask: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, ...]:
+def _states_at_ret(model: FromageCore, mask: Tensor, lengths: Tensor, cache: Any) -> tuple[Tensor, ...]:
     ret = torch.full((len(mask), 1), model.tokens.ret_id, device=mask.device)
     states = model.lm(
         embed_tokens(ret, lm=model.lm, ret=model.trained.ret),
@@ -170,14 +135,3 @@ def _states_at_ret(model: Fromage, mask: Tensor, lengths: Tensor, cache: Any) ->
         cache=cache,
     )
     return tuple(layer[:, -1] for layer in states.layers)
-
-
-def find_opening(model: Fromage) -> Opening | None:
-    """The opening of this model's chats, or None where it is short, LoRA may change what the LM makes of it, or an
-    attention window counts positions from the end.
-    """
-    config = model.config
-    ids = chat_opening(model.tokens, system_prompt=config.system_prompt, examples=config.examples)
-    if len(ids) < SHORTEST_OPENING or model.trained.lora is not None or model.lm.window is not None:
-        return None
-    return Opening(model, ids)

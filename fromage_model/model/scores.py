@@ -3,38 +3,33 @@
 Shapes: B batch, T positions, L labels, V vocabulary.
 """
 
-from __future__ import annotations
-
 import copy
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor
 from torch.nn import functional as F
 
 from fromage_model.errors import InvalidInput, PromptTooLong
-from fromage_model.interop.generation import RetMark, original_prompt
 from fromage_model.language.model import States
 from fromage_model.model.batching import VISUAL, embed_tokens
+from fromage_model.model.core import FromageCore
 from fromage_model.prompts.messages import Part
+from fromage_model.prompts.original import RetMark, original_prompt
 from fromage_model.prompts.segments import Picture, Prompt, token_count
-
-if TYPE_CHECKING:
-    from fromage_model.fromage import Fromage
 
 
 @torch.inference_mode()
 def prompt_log_likelihoods(
-    model: Fromage, prompts: Sequence[Sequence[Part | RetMark]], *, batch_size: int = 16
+    model: FromageCore, prompts: Sequence[Sequence[Part | RetMark]], *, batch_size: int = 16
 ) -> list[float]:
     """The mean log-likelihood over each prompt's text tokens, given all that stands before them.
 
-    The original's `get_log_lik_scores`, many prompts at once: each is laid out as `original.original_prompt` does it,
+    The original's `get_log_lik_scores`, many prompts at once: each is laid out as `original_prompt` does it,
     pictures are no labels, and neither is a token in first place, before which nothing stands. Raises InvalidInput for
     a prompt without such tokens, PromptTooLong, and what `original_prompt` raises.
     """
-    laid_out = [original_prompt(model, parts) for parts in prompts]
+    laid_out = [original_prompt(model.with_features(parts), model.tokens) for parts in prompts]
     for number, prompt in enumerate(laid_out):
         field = f"prompts.{number}"
         _check_length(model, token_count(prompt, visual_tokens=model.config.visual_tokens), field)
@@ -49,7 +44,7 @@ def prompt_log_likelihoods(
 
 @torch.inference_mode()
 def answer_log_likelihoods(
-    model: Fromage, context: Sequence[Part | RetMark], answers: Sequence[str], *, batch_size: int = 16
+    model: FromageCore, context: Sequence[Part | RetMark], answers: Sequence[str], *, batch_size: int = 16
 ) -> list[float]:
     """The summed log-likelihood of each answer's tokens after `context`: the likelier answer has the higher score.
 
@@ -60,7 +55,7 @@ def answer_log_likelihoods(
     """
     from transformers import DynamicCache
 
-    prompt = original_prompt(model, context)
+    prompt = original_prompt(model.with_features(context), model.tokens)
     count = token_count(prompt, visual_tokens=model.config.visual_tokens)
     if count == 0:
         raise InvalidInput("the context is empty; expected text or a picture", field="context")
@@ -77,7 +72,7 @@ def answer_log_likelihoods(
     return scores
 
 
-def _means(model: Fromage, prompts: Sequence[Prompt]) -> list[float]:
+def _means(model: FromageCore, prompts: Sequence[Prompt]) -> list[float]:
     batch = model.embed_prompts(prompts)
     last = model.lm(batch.embeddings, attention_mask=batch.mask).last
     targets = batch.ids[:, 1:]
@@ -87,7 +82,7 @@ def _means(model: Fromage, prompts: Sequence[Prompt]) -> list[float]:
     return (_by_row(likelihoods, rows, len(prompts)) / counts).tolist()
 
 
-def _sums(model: Fromage, context: States, answers: Sequence[list[int]]) -> list[float]:
+def _sums(model: FromageCore, context: States, answers: Sequence[list[int]]) -> list[float]:
     """The answers' first tokens are predicted by the context's last state, the others by the answers' own."""
     width = max(len(ids) for ids in answers)
     ids = torch.tensor([answer + [0] * (width - len(answer)) for answer in answers], device=model.lm.device)
@@ -102,7 +97,7 @@ def _sums(model: Fromage, context: States, answers: Sequence[list[int]]) -> list
     return _by_row(_log_likelihoods(model, last[rows, columns], ids[rows, columns]), rows, len(answers)).tolist()
 
 
-def _log_likelihoods(model: Fromage, last: Tensor, targets: Tensor) -> Tensor:
+def _log_likelihoods(model: FromageCore, last: Tensor, targets: Tensor) -> Tensor:
     """States (L, D) before each target, and (L,) targets -> (L,) float32."""
     return -F.cross_entropy(model.logits(last), targets, reduction="none")
 
@@ -125,6 +120,6 @@ def _has_labels(prompt: Prompt) -> bool:
     return sum(len(segment) for segment in texts) > int(bool(segments) and isinstance(segments[0], list))
 
 
-def _check_length(model: Fromage, count: int, field: str) -> None:
+def _check_length(model: FromageCore, count: int, field: str) -> None:
     if count > model.lm.max_positions:
         raise PromptTooLong(f"{count} tokens; at most {model.lm.max_positions} fit", field=field)

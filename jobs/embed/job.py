@@ -114,11 +114,13 @@ def embed(
 ) -> Report:
     """Put the features of every picture into `folder`. Raises CatalogueError when not one could be read."""
     keep = old.ids if old else frozenset()
+    # What nobody sets by an option is part of the input: where it changed, work begun before it is no use.
+    chosen = {name: value for name, value in settings.items() if name not in ("code", "weights")}
     work = DurableRun.open(
         work_folder(folder),
         job="embed",
-        settings=settings | {"batch_size": args.batch_size},
-        source=f"{catalogue.fingerprint} {old.digest if old else ''}",
+        settings=chosen | {"batch_size": args.batch_size},
+        source=" ".join([catalogue.fingerprint, settings["code"], settings["weights"], old.digest if old else ""]),
         rows=_rows(catalogue, leave=keep),
         shard_rows=args.shard_rows,
         force=args.force,

@@ -94,10 +94,10 @@ class Bundle:
     """Another name or folder for the index."""
 
     def write(self) -> Written:
-        from fromage_model.build import default_dtype
         from fromage_model.bundle import HEADER, save_bundle
         from fromage_model.index import INFO_FILE, RetrievalIndex
         from fromage_model.interop import load_original
+        from fromage_model.language.precision import default_dtype
 
         folder = place("bundle", self.out)
         index_folder = place("index", self.index or self.out)

@@ -9,8 +9,9 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, distributed, nn
 
-from fromage_model.fromage import Asked, Fromage
+from fromage_model.fromage import Fromage
 from fromage_model.model import losses
+from fromage_model.model.asking import Asked
 from fromage_model.prompts.messages import Message
 from fromage_model.prompts.segments import Prompt, chat_prompt, token_count
 from jobs.finetune.examples.examples import Sampler, Shown, StepExamples, Talk

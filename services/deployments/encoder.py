@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from ray import serve
 
-from fromage_model.build import default_device
 from fromage_model.errors import FingerprintMismatch
+from fromage_model.language.precision import default_device
 from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
 

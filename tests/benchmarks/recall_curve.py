@@ -17,9 +17,10 @@ from pathlib import Path
 import torch
 import tyro
 
-from fromage_model.build import build_fromage, build_trained_parts, default_dtype
+from fromage_model.build import build_fromage, build_trained_parts
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
+from fromage_model.language.precision import default_dtype
 from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL
 from jobs.common import metrics
 from jobs.finetune.data import TrainingItems, select_items

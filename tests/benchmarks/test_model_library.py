@@ -4,7 +4,7 @@ import pytest
 import torch
 from transformers import OPTForCausalLM
 
-from fromage_model.chat.sampling import decode
+from fromage_model.chat.decode import decode
 from fromage_model.model import losses
 from fromage_model.prompts.messages import Sampling, TextDelta
 from fromage_model.prompts.segments import raw_prompt

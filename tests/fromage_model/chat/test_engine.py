@@ -6,8 +6,8 @@ import pytest
 import torch
 from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM
 
+from fromage_model.chat.decode import decode
 from fromage_model.chat.engine import Engine, Request
-from fromage_model.chat.sampling import decode
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.prompts.messages import Event, Finished, Retrieval, Sampling, TextDelta
 from fromage_model.prompts.segments import Prompt, raw_prompt

@@ -13,7 +13,8 @@ from PIL import Image
 
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
-from fromage_model.interop.generation import RET, generate_for_images_and_texts, keep_top_p, truncate
+from fromage_model.interop import RET
+from fromage_model.interop.generation import generate_for_images_and_texts, keep_top_p, truncate
 from fromage_model.prompts.segments import Picture, Prompt
 from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import reference, tiny

@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from fromage_model.chat.sampling import decode
+from fromage_model.chat.decode import decode
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.language.model import attention_window

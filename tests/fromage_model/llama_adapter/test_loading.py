@@ -6,9 +6,9 @@ import shutil
 import pytest
 import torch
 
-from fromage_model.build import default_dtype
 from fromage_model.captioning.captioner import load_captioner
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
+from fromage_model.language.precision import default_dtype
 from fromage_model.llama_adapter import LlamaAdapter
 from fromage_model.llama_adapter.checkpoints import grouped
 from tests.fromage_model import tiny

@@ -7,7 +7,8 @@ import torch
 
 from fromage_model.chat import engine as engine_module
 from fromage_model.chat.engine import Engine
-from fromage_model.model.reading import SHORTEST_OPENING, read_prompts
+from fromage_model.model.opening import SHORTEST_OPENING
+from fromage_model.model.reading import read_prompts
 from fromage_model.prompts.messages import Message, Retrieval, Sampling
 from fromage_model.prompts.segments import after_opening, chat_opening, chat_prompt, token_ids
 from tests.fromage_model import tiny

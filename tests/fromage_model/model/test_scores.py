@@ -6,8 +6,8 @@ from torch.nn import functional as F
 
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
-from fromage_model.interop.generation import RET
 from fromage_model.model.scores import answer_log_likelihoods, prompt_log_likelihoods
+from fromage_model.prompts.original import RET
 from fromage_model.prompts.segments import Picture, Prompt
 from tests.fromage_model import families, reference, tiny
 

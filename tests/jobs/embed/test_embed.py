@@ -16,10 +16,10 @@ import pyarrow.parquet as pq
 import pytest
 from PIL import Image
 
-from fromage_model.build import default_dtype
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import read_features, read_info
 from fromage_model.errors import CatalogueError, MissingArtefact, SettingsDiffer
+from fromage_model.language.precision import default_dtype
 from fromage_model.storage.artefacts import home
 from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
 from fromage_model.vision.images import decode_image
