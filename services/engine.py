@@ -13,9 +13,8 @@ import numpy as np
 from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
 from services.conversation import Conversation, Picture
-from services.http.errors import TimedOut
-from services.http.replies import Products, ReplyEvent
-from services.http.schemas import ImageFile, Product, ShelfInfo
+from services.errors import TimedOut
+from services.products import ImageFile, Product, Products, ReplyEvent, ShelfInfo
 
 
 class Encoder(Protocol):

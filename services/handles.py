@@ -11,8 +11,8 @@ from ray.serve.handle import DeploymentHandle
 
 from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
-from services.http.errors import Overloaded, Unavailable
-from services.http.schemas import ImageFile, Product, ShelfInfo
+from services.errors import Overloaded, Unavailable
+from services.products import ImageFile, Product, ShelfInfo
 
 
 class EncoderHandle:

@@ -1,4 +1,4 @@
-"""Matrices and Arrow columns: a row of a matrix is one fixed-size list, which every reader of parquet knows."""
+"""Arrow tables: rows by their id, and matrices as columns of fixed-size lists, which every reader of parquet knows."""
 
 import numpy as np
 import pyarrow as pa
@@ -16,3 +16,9 @@ def matrix_of(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
     if array.null_count:
         raise ValueError(f"expected vectors in every row, got {array.null_count} nulls")
     return np.array(array.flatten(), dtype=np.float32).reshape(len(array), array.type.list_size)
+
+
+def rows_of(items: pa.Table, ids: list[str]) -> pa.Table:
+    """The rows of these ids, in their order."""
+    row_of = {id: row for row, id in enumerate(items["id"].to_pylist())}
+    return items.take(pa.array([row_of[id] for id in ids], pa.int64()))

@@ -152,8 +152,8 @@ def compare_vectors(
     from fromage_model.bundle import bundle_config
     from jobs.common.embeddings.items import VECTOR_KINDS, item_vectors, texts_of
     from jobs.common.embeddings.texts import read_texts
+    from jobs.common.tables import rows_of
     from jobs.evaluate import recall
-    from jobs.index.changes import rows_of
 
     asked = {row: query for row in rows if (query := recall.tags_query(catalogue.item(pictures.ids[row])))}
     if not asked:

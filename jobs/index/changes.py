@@ -42,12 +42,6 @@ def changes_of(held: pa.Table, wanted: pa.Table, *, vectors: VectorKind, words: 
     return Changes(embed, keep, [id for id in embedded if id not in embedded_now])
 
 
-def rows_of(items: pa.Table, ids: list[str]) -> pa.Table:
-    """The rows of these ids, in their order."""
-    row_of = {id: row for row, id in enumerate(items["id"].to_pylist())}
-    return items.take(pa.array([row_of[id] for id in ids], pa.int64()))
-
-
 def _embedded(items: pa.Table, vectors: VectorKind, words: int) -> dict[str, tuple[Any, ...]]:
     """Each id's picture and texts; where these are the same, so is the vector."""
     texts = [[]] * items.num_rows if vectors == "image" else texts_of(items, prompt="", words=words)

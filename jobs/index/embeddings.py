@@ -26,9 +26,8 @@ from jobs.common.embeddings.pictures import image_embeddings
 from jobs.common.embeddings.texts import TEXTS, ReadTexts
 from jobs.common.progress import Progress
 from jobs.common.report import ray_session
-from jobs.common.tables import matrix_of
+from jobs.common.tables import matrix_of, rows_of
 from jobs.common.workers import name_for_workers, threads_each
-from jobs.index.changes import rows_of
 
 ROWS_PER_TABLE = 4096
 WORK = pa.schema([*TEXTS, ("id", pa.string()), ("image", pa.string())])

@@ -34,7 +34,8 @@ from jobs.common.embeddings.items import VectorKind
 from jobs.common.options import check_options
 from jobs.common.report import Progress, Report, Stopwatch
 from jobs.common.report_page import samples_of, spread, write_page
-from jobs.index.changes import changes_of, rows_of
+from jobs.common.tables import rows_of
+from jobs.index.changes import changes_of
 from jobs.index.embeddings import READ_STAGE, Embedded, Reading, embed_items
 
 log = logging.getLogger(__name__)

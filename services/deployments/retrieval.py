@@ -12,8 +12,8 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import image_format
-from services.http.errors import NotFound
-from services.http.schemas import ImageFile, Product, ShelfInfo
+from services.errors import NotFound
+from services.products import ImageFile, Product, ShelfInfo
 
 IMAGE_PATH = "/v1/items/{id}/image"
 

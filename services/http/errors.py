@@ -7,7 +7,8 @@ import logging
 from dataclasses import dataclass
 from typing import Any
 
-from fromage_model.errors import FromageError, ImageError, InvalidInput, PromptTooLong
+from fromage_model.errors import ImageError, InvalidInput, PromptTooLong
+from services.errors import NotFound, Overloaded, TimedOut, Unavailable
 
 log = logging.getLogger("ray.serve")
 
@@ -16,28 +17,12 @@ class UnknownModel(InvalidInput):
     """A request for a model that is not the one being served."""
 
 
-class NotFound(InvalidInput):
-    """A path, or an item, that does not exist."""
-
-
 class MethodNotAllowed(InvalidInput):
     """A path that is known, asked with the wrong method."""
 
 
 class BodyTooLarge(InvalidInput):
     """A request whose body is over the limit."""
-
-
-class Overloaded(FromageError):
-    """The queue before the LM is full."""
-
-
-class Unavailable(FromageError):
-    """A deployment can't answer just now."""
-
-
-class TimedOut(FromageError):
-    """A reply that was not complete in time."""
 
 
 @dataclass(frozen=True)

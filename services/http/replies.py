@@ -2,26 +2,12 @@
 
 import json
 import time
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from dataclasses import asdict, dataclass
 from typing import Any
 
 from fromage_model.prompts.messages import Finished, TextDelta
-from services.http.schemas import Product
-
-
-@dataclass(frozen=True)
-class Products:
-    """Products shown at a position of the reply's text, in characters."""
-
-    products: Sequence[Product]
-    offset: int
-
-    def as_json(self) -> list[dict[str, Any]]:
-        return [{**asdict(product), "offset": self.offset} for product in self.products]
-
-
-ReplyEvent = TextDelta | Products | Finished
+from services.products import Products, ReplyEvent
 
 
 @dataclass(frozen=True)
@@ -50,7 +36,7 @@ async def completion(events: AsyncIterator[ReplyEvent], header: ReplyHeader) -> 
             case TextDelta():
                 text.append(event.text)
             case Products():
-                products += event.as_json()
+                products += _products(event)
             case Finished():
                 finished = event
     assert finished is not None, "a reply ends with Finished"
@@ -75,7 +61,7 @@ async def chunks(
             case TextDelta():
                 yield chunk({"content": event.text})
             case Products():
-                yield chunk({"products": event.as_json()})
+                yield chunk({"products": _products(event)})
             case Finished():
                 yield chunk({}, event.reason)
                 if include_usage:
@@ -85,6 +71,10 @@ async def chunks(
 def server_sent(data: dict[str, Any] | str) -> str:
     """One event of a `text/event-stream`."""
     return f"data: {data if isinstance(data, str) else json.dumps(data, ensure_ascii=False)}\n\n"
+
+
+def _products(shown: Products) -> list[dict[str, Any]]:
+    return [{**asdict(product), "offset": shown.offset} for product in shown.products]
 
 
 def _usage(finished: Finished) -> dict[str, int]:

@@ -13,13 +13,16 @@ from starlette.staticfiles import StaticFiles
 from starlette.types import Receive, Scope, Send
 
 from fromage_model.errors import InvalidInput
-from services.conversation import ChatDefaults, ChatLimits, read_conversation
+from services.conversation import ChatDefaults, ChatLimits
 from services.engine import ChatEngine
+from services.errors import NotFound
 from services.http.boundary import Boundary, error_response, read_body
-from services.http.errors import MethodNotAllowed, NotFound, UnknownModel, error_object, log_error
+from services.http.errors import MethodNotAllowed, UnknownModel, error_object, log_error
+from services.http.interpret import read_conversation
 from services.http.reading import read_request
-from services.http.replies import ReplyEvent, ReplyHeader, chunks, completion, server_sent
+from services.http.replies import ReplyHeader, chunks, completion, server_sent
 from services.http.schemas import ChatRequest
+from services.products import ReplyEvent
 
 WEB = Path(__file__).parent / "web"
 IMAGE_CACHE_S = 3600

@@ -4,7 +4,6 @@
 products belong. A JavaScript client counts `Array.from(text).length`, not `text.length`.
 """
 
-from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, field_validator
@@ -87,31 +86,3 @@ class ChatRequest(_Form):
     response_format: dict[str, Any] | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
-
-
-@dataclass(frozen=True)
-class Product:
-    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's."""
-
-    id: str
-    caption: str
-    item_url: str | None
-    image_url: str
-    score: float
-
-
-@dataclass(frozen=True)
-class ImageFile:
-    """The picture of an item as it is served: its file, the file's type, and the sha256 of its bytes."""
-
-    data: bytes
-    media_type: str
-    sha256: str
-
-
-@dataclass(frozen=True)
-class ShelfInfo:
-    """How many items can be found, and whom the catalogue's licence wants named beside its pictures."""
-
-    items: int
-    attribution: str | None

@@ -10,9 +10,9 @@ import numpy as np
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.vision.images import ImageLimits, decode_image
 from services.engine import ChatEngine
-from services.http.errors import NotFound
+from services.errors import NotFound
 from services.http.routes import ServedModel
-from services.http.schemas import ImageFile, Product, ShelfInfo
+from services.products import ImageFile, Product, ShelfInfo
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
 ITEMS = tuple(f"item-{number}" for number in range(8))

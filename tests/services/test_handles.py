@@ -14,8 +14,8 @@ from ray.serve.exceptions import BackPressureError
 from fromage_model.errors import ImageError, InvalidInput
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
 from services.deployments.chat import ChatDeployment
+from services.errors import Overloaded, Unavailable
 from services.handles import translated
-from services.http.errors import Overloaded, Unavailable
 from services.http.routes import HttpOptions
 from tests.services.peers import MODEL, PictureReader, ScriptedLlm, Shelf
 

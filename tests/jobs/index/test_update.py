@@ -11,7 +11,8 @@ from fromage_model.catalogue.table import write_catalogue
 from fromage_model.errors import ConfigError, MissingArtefact
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
-from jobs.index.changes import Changes, changes_of, rows_of
+from jobs.common.tables import rows_of
+from jobs.index.changes import Changes, changes_of
 from jobs.index.job import IndexArgs, main
 from tests.jobs import tiny
 

@@ -15,7 +15,7 @@ from fromage_model.catalogue.table import write_catalogue
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
 from services.deployments.retrieval import ProductShelf
-from services.http.errors import NotFound
+from services.errors import NotFound
 
 COLOURS = ("red", "green", "blue")
 LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": "http://[shop].example/blue"}

@@ -14,7 +14,7 @@ from fromage_model.errors import PromptTooLong
 from fromage_model.prompts.messages import Finished, TextDelta
 from fromage_model.vision.images import ImageLimits
 from services.conversation import ChatLimits
-from services.http.errors import Overloaded, Unavailable
+from services.errors import Overloaded, Unavailable
 from services.http.routes import HttpOptions, create_http_app
 from tests.services.peers import MODEL, WITH_PRODUCTS, ScriptedLlm, asks_for_products, engine
 
