@@ -1,4 +1,4 @@
-"""Few-shot prompts: text and pictures in order -> the interleaved prompt of `fromage_model.prompts`.
+"""Few-shot prompts: text and pictures in order -> the interleaved prompt of `prompts.segments`.
 
 A FROZEN prompt's pictures are pixels, (3, H, W): its encoder is trained, so features can't be kept. Knows no model.
 """

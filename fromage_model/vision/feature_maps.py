@@ -1,4 +1,4 @@
-"""Vision encoders that are trained: pictures -> feature maps. `vision.py` has the frozen ones, which give one vector.
+"""Vision encoders that are trained: pictures -> feature maps. `encoders.py` has the frozen ones, which give one vector.
 
 What is trained and what is not is chosen by stages, counted from the picture. Knows nothing of the LM.
 

@@ -13,7 +13,7 @@ from services.settings import Settings
 
 
 def test_replicas_without_a_model_do_without_torch():
-    imports = "import sys, services.chat, services.retrieval; sys.exit('torch' in sys.modules)"
+    imports = "import sys, services.deployments.chat, services.deployments.retrieval; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
 
 

@@ -1,6 +1,6 @@
 """Feeds: where rows come from before their pictures are fetched, and what one row of any feed means.
 
-`delimited.py` reads TSV and CSV, `feed_tables.py` parquet and arrow; a folder of pictures is read here.
+`delimited.py` reads TSV and CSV, `arrow.py` parquet and arrow; a folder of pictures is read here.
 Knows nothing of Ray or of fetching.
 """
 
