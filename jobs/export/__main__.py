@@ -1,7 +1,8 @@
 """`python -m jobs.export`; what it does is in `job.py`."""
 
 from jobs.common.report import run
-from jobs.export.job import ExportArgs, main
+from jobs.export.forms import ExportArgs
+from jobs.export.job import main
 
 if __name__ == "__main__":
     run(main, ExportArgs)  # type: ignore[arg-type]  # to tyro a union is subcommands

@@ -22,7 +22,7 @@ from fromage_model.index import RetrievalIndex
 from fromage_model.interop import read_embeddings
 from fromage_model.storage.artefacts import locate
 from jobs.common.durable.publish import placing, publishing, read_marker
-from jobs.export.job import Bundle, Dataset, Embeddings, Parquet, Prune, Tsv
+from jobs.export.forms import Bundle, Dataset, Embeddings, Parquet, Prune, Tsv
 from jobs.export.job import main as export
 from jobs.index.job import main as index_job
 from tests.jobs import tiny

@@ -8,7 +8,8 @@ import torch
 from fromage_model.index import RetrievalIndex
 from fromage_model.interop import load_original, read_embeddings
 from jobs.common.report import run
-from jobs.export.job import ExportArgs, main
+from jobs.export.forms import ExportArgs
+from jobs.export.job import main
 from tests.fromage_model import tiny
 from tests.fromage_model.interop.test_original import TEXTS, write_folder
 from tests.jobs import tiny as tiny_jobs
