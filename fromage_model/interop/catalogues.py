@@ -16,8 +16,7 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import HELD_OUT, TRAIN
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import RetrievalIndex
-from fromage_model.interop.files import replacing
-from fromage_model.storage.artefacts import writing
+from fromage_model.storage.artefacts import replacing, writing
 
 README = "README.md"
 ROWS_PER_GROUP = 10_000

@@ -20,9 +20,9 @@ from torch import Tensor
 
 from fromage_model.errors import CheckpointError
 from fromage_model.interop import original_keys as keys
-from fromage_model.interop.files import replacing
-from fromage_model.interop.restricted_pickle import TensorRecord
-from fromage_model.interop.torch_archive import TorchArchive
+from fromage_model.interop.pickles.restricted import TensorRecord
+from fromage_model.interop.pickles.torch_archive import TorchArchive
+from fromage_model.storage.artefacts import replacing
 
 MODEL_ARGS = "model_args.json"
 _LM_TABLES = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "lm_head.weight")

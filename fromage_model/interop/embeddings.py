@@ -24,9 +24,9 @@ from fromage_model.catalogue import SCHEMA
 from fromage_model.catalogue.schema import TRAIN, item_id
 from fromage_model.errors import CheckpointError
 from fromage_model.index import RetrievalIndex
-from fromage_model.interop.files import replacing
-from fromage_model.interop.pickled_arrays import ArrayRecord
-from fromage_model.interop.restricted_pickle import TensorRecord, load
+from fromage_model.interop.pickles.arrays import ArrayRecord
+from fromage_model.interop.pickles.restricted import TensorRecord, load
+from fromage_model.storage.artefacts import replacing
 
 
 @dataclass(frozen=True)

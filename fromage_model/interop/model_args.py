@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from fromage_model.errors import ConfigError
-from fromage_model.interop.files import replacing
+from fromage_model.storage.artefacts import replacing
 
 
 @dataclass(frozen=True)

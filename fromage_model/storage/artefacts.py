@@ -97,6 +97,17 @@ def writing(path: Path | str, *, marker: str | None = None) -> Iterator[Path]:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
+@contextmanager
+def replacing(path: Path | str) -> Iterator[Path]:
+    """Where to write beside `path`: put in its place when the block ends well, and removed when it does not."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=f".{path.name}.", dir=path.parent) as folder:
+        scratch = Path(folder) / path.name
+        yield scratch
+        scratch.replace(path)
+
+
 def check_replaceable(path: Path | str, *, marker: str) -> None:
     """Raises ConfigError where `path` holds something, but not the file `marker`."""
     if not _replaceable(Path(path), marker):

@@ -19,8 +19,8 @@ from transformers import AutoModelForCausalLM, CLIPVisionModel
 
 from fromage_model.bundle import load_bundle, save_bundle
 from fromage_model.vision.encoders import load_vision_encoder
-from tests.benchmarks import shapes
-from tests.benchmarks.memory import peak_bytes, touch
+from tests.benchmarks.common import shapes
+from tests.benchmarks.common.memory import peak_bytes, touch
 
 FULL, OURS = "base and full checkpoint", "base and bundle"
 

@@ -16,7 +16,7 @@ import pyarrow as pa
 import tyro
 
 from jobs.caption.stages import WriteCaptions
-from tests.benchmarks.rounds import take_turns, times_as_fast
+from tests.benchmarks.common.rounds import take_turns, times_as_fast
 
 ONE, MANY = "one at a time", "in batches"
 SIDE_PX = 224

@@ -22,9 +22,9 @@ from torch import Tensor
 from fromage_model.fromage import Fromage
 from fromage_model.model import losses
 from fromage_model.prompts.segments import raw_prompt, token_ids
-from tests.benchmarks import shapes
-from tests.benchmarks.memory import peak_bytes, touch
-from tests.benchmarks.rounds import take_turns, times_as_fast
+from tests.benchmarks.common import shapes
+from tests.benchmarks.common.memory import peak_bytes, touch
+from tests.benchmarks.common.rounds import take_turns, times_as_fast
 
 PLAIN, OURS = "every position differentiated", "only [RET]'s"
 

@@ -25,8 +25,8 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.frozen_linear import PackedLinear
 from fromage_model.prompts.messages import Sampling
 from fromage_model.prompts.segments import Prompt, raw_prompt
-from tests.benchmarks import shapes
-from tests.benchmarks.rounds import take_turns, times_as_fast
+from tests.benchmarks.common import shapes
+from tests.benchmarks.common.rounds import take_turns, times_as_fast
 
 REFED, ONE, MANY, MANY_BF16 = "whole sequence again", "ours, 1 request", "ours, 8 requests", "ours, 8 requests, bf16"
 MATVECS = ("head times a vector, by torch", "head times a vector, packed")

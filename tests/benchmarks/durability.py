@@ -20,7 +20,7 @@ from pathlib import Path
 import psutil
 import tyro
 
-from tests.benchmarks.killable import JOBS, Job
+from tests.benchmarks.common.killable import JOBS, Job
 
 WORKER = "ray::MapWorker"
 ATTEMPTS = 40

@@ -46,8 +46,8 @@ from fromage_model.vision.images import DECODED_AT_PX, decode_image
 from jobs.common.report import Stopwatch, ray_session
 from jobs.embed.job import EmbedArgs, fastest_compute
 from jobs.embed.job import main as embed
-from tests.benchmarks import shapes
-from tests.benchmarks.memory import tree_bytes
+from tests.benchmarks.common import shapes
+from tests.benchmarks.common.memory import tree_bytes
 from tests.pictures import encoded
 
 LOOP, FORWARD, DECODE = "one at a time, as the original", "forward alone, batches", "decoding alone"
@@ -61,7 +61,7 @@ class Args:
     """Compare ways of making features."""
 
     shape: str = "opt-125m"
-    """Whose encoder, one of tests.benchmarks.shapes; that of opt-125m is CLIP ViT-B/32."""
+    """Whose encoder, one of tests.benchmarks.common.shapes; that of opt-125m is CLIP ViT-B/32."""
     pictures: int = 4000
     """Pictures that the job embeds against the clock."""
     distinct: int = 48

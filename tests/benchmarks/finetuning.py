@@ -23,7 +23,7 @@ from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
 from fromage_model.vision.encoders import VisionEncoder, load_vision_encoder
 from fromage_model.vision.images import decode_image
-from tests.benchmarks.original_recipe import OriginalRecipe
+from tests.benchmarks.common.original_recipe import OriginalRecipe
 
 PROMPT = "A picture of"
 ORIGINAL, CACHED, OURS = "the original's recipe", "the same with cached features", "our step"

@@ -24,8 +24,8 @@ import numpy as np
 import tyro
 
 from fromage_model.index import RetrievalIndex, plan_index
-from tests.benchmarks.memory import status_bytes
-from tests.benchmarks.resampled import Resampled, numbered_items, real_embeddings
+from tests.benchmarks.common.memory import status_bytes
+from tests.benchmarks.common.resampled import Resampled, numbered_items, real_embeddings
 
 log = logging.getLogger(__name__)
 

@@ -1,6 +1,6 @@
 """numpy's arrays and dtypes as a pickle has them -> arrays of numbers, made by us and not by numpy's own way.
 
-Knows only what numpy says of an array; which names in a pickle stand for these is `restricted_pickle.py`'s.
+Knows only what numpy says of an array; which names in a pickle stand for these is `restricted.py`'s.
 """
 
 import math

@@ -13,7 +13,7 @@ import torch
 from torch import Tensor
 
 from fromage_model.errors import CheckpointError
-from fromage_model.interop.pickled_arrays import ArrayRecord, DtypeRecord, array_from_bytes
+from fromage_model.interop.pickles.arrays import ArrayRecord, DtypeRecord, array_from_bytes
 
 _STORAGES = {
     "DoubleStorage": torch.float64,

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from fromage_model.errors import CheckpointError
-from fromage_model.interop.restricted_pickle import Storage, TensorRecord, load, parse_storage_id
+from fromage_model.interop.pickles.restricted import Storage, TensorRecord, load, parse_storage_id
 
 _LOCAL_HEADER, _CENTRAL_ENTRY, _DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
 _HAS_DESCRIPTOR = 0x08

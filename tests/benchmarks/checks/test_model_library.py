@@ -8,7 +8,8 @@ from fromage_model.chat.decode import decode
 from fromage_model.model import losses
 from fromage_model.prompts.messages import Sampling, TextDelta
 from fromage_model.prompts.segments import raw_prompt
-from tests.benchmarks import bundle_loading, contrastive_step, decoding, shapes
+from tests.benchmarks import bundle_loading, contrastive_step, decoding
+from tests.benchmarks.common import shapes
 
 
 @pytest.fixture

@@ -3,8 +3,8 @@
 import pytest
 import torch
 
+from tests.benchmarks.common.original_recipe import OriginalRecipe
 from tests.benchmarks.finetuning import PROMPT, OurStep
-from tests.benchmarks.original_recipe import OriginalRecipe
 from tests.fromage_model import tiny
 
 NAMES = ["red dress", "shoes", "something warm for the long winter"]

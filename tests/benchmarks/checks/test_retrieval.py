@@ -3,7 +3,7 @@
 import numpy as np
 
 from tests.benchmarks import retrieval
-from tests.benchmarks.resampled import Resampled
+from tests.benchmarks.common.resampled import Resampled
 
 
 def test_drawn_vectors_keep_the_mean_and_the_spectrum_of_the_real_ones():

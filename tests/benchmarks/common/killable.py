@@ -19,7 +19,7 @@ from fromage_model.catalogue.table import DOUBLES_FILE, FAILURES_FILE
 from fromage_model.index import RetrievalIndex
 from jobs.caption.failures import CAPTIONS_FOLDER
 from jobs.common.durable import work_folder
-from tests.benchmarks import shapes
+from tests.benchmarks.common import shapes
 from tests.jobs import tiny
 from tests.pictures import encoded
 

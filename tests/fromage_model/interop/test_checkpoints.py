@@ -9,7 +9,7 @@ import torch
 from fromage_model.errors import CheckpointError
 from fromage_model.interop import prune, read_full_checkpoint, read_pruned, unprune
 from fromage_model.interop.original_keys import looks_like
-from fromage_model.interop.restricted_pickle import Record, TensorRecord
+from fromage_model.interop.pickles.restricted import Record, TensorRecord
 from tests.fromage_model.interop import originals
 from tests.fromage_model.interop.originals import full_tensors, trained, write_full, write_pruned
 

@@ -13,8 +13,8 @@ import torch
 
 from fromage_model.errors import CheckpointError
 from fromage_model.interop import read_embeddings, read_full_checkpoint, read_pruned
-from fromage_model.interop.pickled_arrays import ArrayRecord
-from fromage_model.interop.restricted_pickle import Record, TensorRecord, load
+from fromage_model.interop.pickles.arrays import ArrayRecord
+from fromage_model.interop.pickles.restricted import Record, TensorRecord, load
 from tests.fromage_model.interop import originals
 
 
