@@ -29,7 +29,7 @@ from jobs.common.durable import DurableRun, Stage, work_folder
 from jobs.common.options import check_options
 from jobs.common.picture_stages import limits_of
 from jobs.common.report import Progress, Report, ray_session
-from jobs.common.workers import name_for_workers
+from jobs.common.workers import device_for, name_for_workers
 
 log = logging.getLogger(__name__)
 
@@ -189,8 +189,7 @@ def rows_of(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
 
 
 def _stages(args: CaptionArgs, catalogue: Catalogue) -> list[Stage]:
-    device = "cuda" if args.num_gpus > 0 else "cpu"
-    common = {"device": device, "threads": args.threads, "batch_size": args.batch_size}
+    common = {"device": device_for(args.num_gpus), "threads": args.threads, "batch_size": args.batch_size}
     gate = args.gate_bundle
     write = common | {
         "captioner": str(Path(args.captioner).resolve()) if Path(args.captioner).is_dir() else args.captioner,

@@ -1,4 +1,4 @@
-"""What a Ray worker is told: where artefacts are, and how many threads are its own. Knows nothing of Ray itself."""
+"""What a Ray worker is told: where artefacts are, its device, and its threads. Knows nothing of Ray itself."""
 
 import os
 
@@ -16,3 +16,8 @@ def name_for_workers(kind: Kind, name: str) -> str:
 def threads_each(workers: int, *, threads: int = 0) -> int:
     """Torch threads of each worker: `threads`, or for 0 an equal share of this machine's CPUs."""
     return threads or max(1, (os.cpu_count() or 1) // workers)
+
+
+def device_for(num_gpus: float) -> str:
+    """Where a worker that reserves so many GPUs, or such a share of one, computes."""
+    return "cuda" if num_gpus > 0 else "cpu"

@@ -32,6 +32,7 @@ from jobs.common.options import check_options
 from jobs.common.picture_stages import DecodePictures, EncodePictures, limits_of, views_of
 from jobs.common.report import Progress, Report, ray_session
 from jobs.common.report_page import samples_of, spread, write_page
+from jobs.common.workers import device_for
 from jobs.embed.earlier import Earlier, computed_in, up_to_date
 
 log = logging.getLogger(__name__)
@@ -240,7 +241,7 @@ def _settings(args: EmbedArgs, folder: Path | str) -> dict[str, Any]:
     for module in CODE:
         spec = find_spec(module)
         code.update(file_sha256(spec.origin).encode() if spec and spec.origin else b"")
-    device = "cuda" if args.num_gpus > 0 else "cpu"
+    device = device_for(args.num_gpus)
     compute: str = args.compute
     if compute == "auto":
         compute = (None if args.force else computed_in(folder)) or fastest_compute(args.encoder, device)

@@ -27,7 +27,7 @@ from jobs.common.embeddings.texts import TEXTS, ReadTexts
 from jobs.common.progress import Progress
 from jobs.common.report import ray_session
 from jobs.common.tables import matrix_of, rows_of
-from jobs.common.workers import name_for_workers, threads_each
+from jobs.common.workers import device_for, name_for_workers, threads_each
 
 ROWS_PER_TABLE = 4096
 WORK = pa.schema([*TEXTS, ("id", pa.string()), ("image", pa.string())])
@@ -137,7 +137,7 @@ def _run(texts: pa.Table, reading: Reading, *, fingerprint: str) -> DurableRun:
     return DurableRun.open(
         reading.work,
         job="index",
-        settings={"bundle": fingerprint, "words": reading.words, "device": _device(reading)},
+        settings={"bundle": fingerprint, "words": reading.words, "device": device_for(reading.num_gpus)},
         source=digest.hexdigest(),
         rows=(texts.slice(start, ROWS_PER_TABLE) for start in range(0, len(texts), ROWS_PER_TABLE)),
         shard_rows=reading.shard_rows,
@@ -150,7 +150,7 @@ def _stage(reading: Reading) -> Stage:
     options: dict[str, Any] = {
         "bundle": name_for_workers("bundle", reading.bundle),
         "threads": threads_each(reading.workers, threads=reading.threads),
-        "device": _device(reading),
+        "device": device_for(reading.num_gpus),
     }
     return Stage(ReadTexts, options, READ_STAGE, reading.cpus_per_worker, reading.num_gpus, (1, reading.workers))
 
@@ -175,7 +175,3 @@ def _without_features(catalogue: Catalogue, missing: Sequence[str]) -> list[Fail
         Failure(number_of[id], id, image, FEATURES_STAGE, NoFeatures.__name__, message, 0, now)
         for id, image in zip(missing, images, strict=True)
     ]
-
-
-def _device(reading: Reading) -> str:
-    return "cuda" if reading.num_gpus > 0 else "cpu"
