@@ -115,7 +115,3 @@ class FromageConfig:
         if unknown:
             raise ConfigError(f"unknown fields {', '.join(unknown)}; known are {', '.join(sorted(known))}")
         return cls(**values)
-
-    @classmethod
-    def from_json(cls, text: str) -> Self:
-        return cls.from_dict(json.loads(text))

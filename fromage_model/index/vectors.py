@@ -26,10 +26,6 @@ class VectorRows:
     def __len__(self) -> int:
         return int(self._starts[-1])
 
-    def appended(self, segment: np.ndarray) -> "VectorRows":
-        """These rows and those of a further segment (N', S) after them."""
-        return VectorRows([*self.segments, segment])
-
     def take(self, rows: np.ndarray) -> np.ndarray:
         """(R,) row numbers -> (R, S) float32, a copy."""
         if len(self.segments) == 1:

@@ -37,10 +37,6 @@ class Shown:
     caption: str | None = None
     messages: tuple[Message, ...] = ()
 
-    @property
-    def has_picture(self) -> bool:
-        return any(not isinstance(part, str) for message in self.messages for part in message.parts)
-
 
 @dataclass(frozen=True)
 class Talk:

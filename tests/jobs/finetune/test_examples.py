@@ -124,7 +124,6 @@ def test_an_item_without_tags_is_asked_for_by_name():
 def test_a_picture_wish_shows_the_item_s_own_features():
     some = sampler(mix=Mix(captions=0.0, wishes=0.0))
     for shown in some.draw(0).shown:
-        assert shown.has_picture
         (picture,) = [part for part in shown.messages[-1].parts if not isinstance(part, str)]
         assert picture[0] == shown.item
 
@@ -155,7 +154,7 @@ def test_earlier_turns_with_products_have_ret_where_it_stood():
 def test_phrasings_hold_each_item_as_often_as_asked_and_no_picture():
     shown = sampler().phrasings(3, further=1)
     assert [one.item for one in shown] == [number for number in range(ITEMS) for _ in range(3)]
-    assert not any(one.has_picture for one in shown)
+    assert all(isinstance(part, str) for one in shown for message in one.messages for part in message.parts)
     assert {one.caption is None for one in shown} == {True, False}
 
 
