@@ -1,6 +1,7 @@
 """Bytes -> RGB pictures, limits held before anything is decoded. Knows nothing of models or where bytes come from.
 
-Every picture that leaves this module is a PIL image of mode RGB, upright, 8 bits a channel, first frame, without alpha.
+Every picture that leaves this module is a PIL image of mode RGB, upright, 8 bits a channel, without alpha, and of an
+animation its first frame, or the still picture that the file has for those who show no animations.
 """
 
 import base64
@@ -8,17 +9,29 @@ import binascii
 import io
 import re
 from dataclasses import dataclass
+from functools import cache
 
-import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image, ImageFile
 
 from fromage_model.errors import ImageError
+from fromage_model.storage.image_kinds import FORMATS, HEIF, PICTURES, kind_of
+from fromage_model.vision.metadata import UPRIGHT, orientation_of, without_metadata
+from fromage_model.vision.pixels import needs_another_look, rgb_of
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF")
 DATA_URL = re.compile(
     r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<parameters>(;[\w.+-]+=[^;,]*)*)(?P<base64>;base64)?,", re.IGNORECASE
 )
 ORIENTATION_TAG = 0x0112
+TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+JPEG_END = b"\xff\xd9"
 
 DECODED_AT_PX = 448
 """Encoders see squares of 224 to 384 pixels; for them a large JPEG is decoded at no less than twice the smaller."""
@@ -43,13 +56,15 @@ def decode_image(data: bytes, *, limits: ImageLimits = ImageLimits(), target_px:
     With `target_px`, a JPEG much larger than that is decoded at a half, a quarter or an eighth of its size; the result
     is never smaller than `target_px` on either side unless the picture is. Raises ImageError with the reason.
     """
-    image = _open(data, limits)
+    kind = _checked_kind(data, limits)
+    bare, orientation = without_metadata(data, kind)
     try:
-        if target_px is not None:
-            image.draft("RGB", (target_px, target_px))
-        image.load()
-        return _to_rgb(_upright(image))
+        return _decoded(bare, kind, orientation, limits, target_px)
+    except ImageError:
+        raise
     except Exception as error:  # Pillow's decoders answer damaged bytes with nearly any type, RuntimeError among them
+        if kind == "JPEG" and (image := _of_jpeg_without_end(bare, orientation, limits, target_px)) is not None:
+            return image
         raise ImageError(f"the picture is damaged: {error}") from error
 
 
@@ -76,27 +91,83 @@ def data_url_bytes(url: str, *, limits: ImageLimits = ImageLimits()) -> bytes:
         raise ImageError(f"the base64 of the data: URL does not decode: {error}") from error
 
 
-def image_format(data: bytes, *, limits: ImageLimits = ImageLimits()) -> str:
-    """The file format of `data`, one of FORMATS, read from its header. Raises ImageError."""
-    found = _open(data, limits).format or ""
-    return "JPEG" if found == "MPO" else found
+def image_format(data: bytes) -> str:
+    """The file format of `data`, one of FORMATS or HEIF, by its first bytes. Raises ImageError."""
+    kind = kind_of(data)
+    if kind in FORMATS:
+        return kind
+    if kind == HEIF and _reads_heif():
+        return kind
+    if kind == HEIF:
+        raise ImageError("HEIC is read once pillow-heif is there: pip install pillow-heif; or make it a JPEG")
+    known = ", ".join(FORMATS)
+    if kind in PICTURES:
+        raise ImageError(f"{kind} can't be read; make it one of {known}")
+    raise ImageError(f"{kind + ', ' if kind else ''}not an image that can be read; known formats are {known}")
 
 
-def _open(data: bytes, limits: ImageLimits) -> Image.Image:
-    """Read the header alone and hold the limits."""
+def _checked_kind(data: bytes, limits: ImageLimits) -> str:
     if not data:
         raise ImageError("the picture is empty: 0 bytes")
     if len(data) > limits.max_bytes:
         raise _too_many_bytes(len(data), limits)
+    return image_format(data)
+
+
+@cache
+def _reads_heif() -> bool:
+    """Whether pillow-heif is there, which brings libraries under the GPL and is not installed unasked."""
+    try:
+        from pillow_heif import register_heif_opener
+    except ImportError:
+        return False
+    register_heif_opener(thumbnails=False, depth_images=False, aux_images=False)
+    return True
+
+
+def _decoded(data: bytes, kind: str, orientation: int, limits: ImageLimits, target_px: int | None) -> Image.Image:
+    image = _open(data, kind, limits)
+    if target_px is not None and kind == "JPEG":
+        image.draft("RGB", (target_px, target_px))
+    if kind == "TIFF":
+        orientation = _forget_exif(image)
+    elif orientation == UPRIGHT and kind != HEIF:
+        orientation = orientation_of(image.info.get("exif", b""))
+    again = _open(data, kind, limits) if needs_another_look(image) else None
+    rgb = rgb_of(image, again=again)
+    return rgb if orientation not in TURNS else rgb.transpose(TURNS[orientation])
+
+
+def _of_jpeg_without_end(
+    data: bytes, orientation: int, limits: ImageLimits, target_px: int | None
+) -> Image.Image | None:
+    """The picture of a JPEG of which only the mark of its end is missing, as is frequent; None where pixels are.
+
+    No decoder says whether the data went as far as the last pixel: where it did, what follows makes no difference.
+    """
+    if data.endswith(JPEG_END):
+        return None
+    data = data.removesuffix(JPEG_END[:1])
+    try:
+        some, other = (
+            _decoded(data + more + JPEG_END, "JPEG", orientation, limits, target_px) for more in (b"", b"\x55" * 64)
+        )
+    except Exception:  # it is damaged in another way too
+        return None
+    return some if some.tobytes() == other.tobytes() else None
+
+
+def _open(data: bytes, kind: str, limits: ImageLimits) -> ImageFile.ImageFile:
+    """Read the header alone and hold the limits."""
     # Pillow has a cap of its own, for those who have none: where ours is higher, ours counts.
     if Image.MAX_IMAGE_PIXELS is not None and limits.max_pixels > Image.MAX_IMAGE_PIXELS:
         Image.MAX_IMAGE_PIXELS = limits.max_pixels
     try:
-        image = Image.open(io.BytesIO(data), formats=FORMATS)
+        image = Image.open(io.BytesIO(data), formats=(kind,))
     except Image.DecompressionBombError as error:
         raise ImageError(f"the picture has too many pixels: at most {limits.max_pixels:,} are read") from error
-    except Exception as error:  # as above: the header is damaged, or no plugin knows it
-        raise ImageError(f"not an image that can be read; known formats are {', '.join(FORMATS)}") from error
+    except Exception as error:  # as above: the header is damaged
+        raise ImageError(f"the picture is damaged: its {kind} header can't be read") from error
     width, height = image.size
     if width * height > limits.max_pixels:
         raise ImageError(f"the picture has too many pixels: {width} x {height}, at most {limits.max_pixels:,} are read")
@@ -111,34 +182,8 @@ def _too_many_bytes(size_bytes: int, limits: ImageLimits) -> ImageError:
     return ImageError(f"the picture is too large: {size_bytes:,} bytes, at most {limits.max_bytes:,} are read")
 
 
-def _upright(image: Image.Image) -> Image.Image:
-    """Apply the EXIF orientation; a picture with broken EXIF is taken as it stands."""
-    try:
-        orientation = image.getexif().get(ORIENTATION_TAG, 1)
-    except Exception:  # a tag's bytes are damaged: the picture itself may be whole
-        return image
-    return ImageOps.exif_transpose(image) if orientation in range(2, 9) else image
-
-
-def _to_rgb(image: Image.Image) -> Image.Image:
-    if image.mode == "RGB" and "transparency" not in image.info:
-        return image
-    if image.mode.startswith("I") or image.mode == "F":
-        return _from_deep_grey(image)
-    if "A" in image.getbands() or "a" in image.getbands() or "transparency" in image.info:
-        colour = image.convert("RGBA")
-        white = Image.new("RGBA", colour.size, "white")
-        return Image.alpha_composite(white, colour).convert("RGB")
-    return image.convert("RGB")
-
-
-def _from_deep_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey -> 8 bits by dropping the low byte; 32-bit and float grey are spread over their own range."""
-    values = np.asarray(image).astype(np.float32)
-    if image.mode.startswith("I;16") or (image.mode == "I" and 255 < values.max(initial=0) <= 65535):
-        values /= 257
-    else:
-        low, high = float(np.nanmin(values)), float(np.nanmax(values))
-        if low < 0 or high > 255 or high <= 1:
-            values = (values - low) * np.float32(255 / max(high - low, 1e-12))
-    return Image.fromarray(np.nan_to_num(values).clip(0, 255).round().astype(np.uint8)).convert("RGB")
+def _forget_exif(image: Image.Image) -> int:
+    """The orientation of a TIFF, which Pillow now no longer turns by itself: for that it would rewrite all tags."""
+    orientation = image.tag_v2.get(ORIENTATION_TAG, UPRIGHT)  # type: ignore[attr-defined]
+    image.getexif().load(b"")
+    return orientation if isinstance(orientation, int) else UPRIGHT

@@ -109,7 +109,7 @@ class FetchPictures:
             data = fetched.data if fetched and fetched.data is not None else self._own(row)
             stage = "decode" if stage == "read" else stage
             picture = decode_image(data, limits=self.image_limits, target_px=CHECKED_AT_PX)
-            found = image_format(data, limits=self.image_limits)
+            found = image_format(data)
         except (InvalidInput, ValueError) as error:
             return result | failed(stage, error)
         if fetched is not None:

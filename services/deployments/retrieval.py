@@ -1,21 +1,23 @@
 """The retrieval deployment: a retrieval embedding -> products, an id -> its picture. Knows nothing of chats."""
 
 import asyncio
+import io
 from collections.abc import Collection
 from urllib.parse import quote, urlsplit
 
 import numpy as np
-from PIL import Image
 from ray import serve
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
-from fromage_model.vision.images import image_format
+from fromage_model.vision.images import decode_image, image_format
 from services.errors import NotFound
 from services.products import ImageFile, Product, ShelfInfo
 
 IMAGE_PATH = "/v1/items/{id}/image"
+# What browsers show as it is. Anything else, a TIFF or HEIC, is sent as JPEG.
+SHOWN = frozenset(("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"))
 
 
 class ProductShelf:
@@ -35,8 +37,7 @@ class ProductShelf:
             raise NotFound(f"there is no item {id!r}", field="id")
         item = self.index.item(id)
         try:
-            data = self.catalogue.image_bytes(id)
-            media_type = Image.MIME[image_format(data)]
+            data, media_type = _for_browsers(self.catalogue.image_bytes(id))
         except (CatalogueError, InvalidInput) as error:
             raise NotFound(f"item {id!r} has no picture that can be shown", field="id") from error
         return ImageFile(data, media_type, item.image_sha256)
@@ -62,6 +63,15 @@ class RetrievalDeployment:
 
     async def describe(self) -> ShelfInfo:
         return self.shelf.describe()
+
+
+def _for_browsers(data: bytes) -> tuple[bytes, str]:
+    """A picture's file, or one that browsers show, and its media type. Raises ImageError."""
+    if (found := image_format(data)) in SHOWN:
+        return data, f"image/{found.lower()}"
+    file = io.BytesIO()
+    decode_image(data).save(file, "JPEG", quality=90)
+    return file.getvalue(), "image/jpeg"
 
 
 def _product(hit: Hit) -> Product:

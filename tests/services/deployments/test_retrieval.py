@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import numpy as np
+import pillow_heif
 import pyarrow as pa
 import pytest
 from PIL import Image
@@ -79,6 +80,14 @@ def test_picture_comes_as_the_feed_gave_it(shelf: ProductShelf):
     image = shelf.image("red")
     assert (image.data, image.media_type) == (picture("red"), "image/png")
     assert image.sha256 == hashlib.sha256(image.data).hexdigest()
+
+
+@pytest.mark.parametrize("file_format", ["TIFF", "HEIF"])
+def test_a_picture_that_browsers_do_not_show_comes_as_a_jpeg(shelf: ProductShelf, file_format: str):
+    pillow_heif.register_heif_opener()
+    Image.new("RGB", (8, 8), "red").save(shelf.catalogue.folder / "images" / "red.png", file_format)
+    image = shelf.image("red")
+    assert (image.media_type, Image.open(io.BytesIO(image.data)).format) == ("image/jpeg", "JPEG")
 
 
 @pytest.mark.parametrize("id", ["blue", "green", "nobody", "../catalogue.json"])
