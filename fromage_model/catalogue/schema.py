@@ -54,6 +54,12 @@ DOUBLES_SCHEMA = pa.schema(
         pa.field("same", pa.string(), nullable=False),
     ]
 )
+LEFT_OUT_SCHEMA = pa.schema(
+    [
+        pa.field("file", pa.string(), nullable=False),
+        pa.field("reason", pa.string(), nullable=False),
+    ]
+)
 NEAR_SCHEMA = pa.schema(
     [
         pa.field("row", pa.int64(), nullable=False),
@@ -98,6 +104,14 @@ class Failure:
     message: str
     attempts: int
     failed_at: datetime
+
+
+@dataclass(frozen=True)
+class LeftOut:
+    """A file of a folder, by its path below it, that is no row, and why: nobody said that it is a picture."""
+
+    file: str
+    reason: str
 
 
 @dataclass(frozen=True)

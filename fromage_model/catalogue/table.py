@@ -17,11 +17,13 @@ import pyarrow.parquet as pq
 from fromage_model.catalogue.schema import (
     DOUBLES_SCHEMA,
     FAILURES_SCHEMA,
+    LEFT_OUT_SCHEMA,
     NEAR_SCHEMA,
     SCHEMA,
     Double,
     Failure,
     Item,
+    LeftOut,
     NearPair,
 )
 from fromage_model.errors import CatalogueError, InvalidInput
@@ -33,6 +35,7 @@ INFO_FILE = "catalogue.json"
 FAILURES_FILE = "failures.parquet"
 DOUBLES_FILE = "doubles.parquet"
 NEAR_FILE = "near_duplicates.parquet"
+LEFT_OUT_FILE = "left_out.parquet"
 IMAGES_FOLDER = "images"
 SHARD_PATTERN = "items-*.parquet"
 ROWS_PER_SHARD = 10_000
@@ -174,6 +177,12 @@ def write_doubles(folder: Path, doubles: Sequence[Double], near: Sequence[NearPa
     """Rows that came to items which are there, and pairs of items with pictures that are the same or nearly."""
     pq.write_table(pa.Table.from_pylist([vars(double) for double in doubles], DOUBLES_SCHEMA), folder / DOUBLES_FILE)
     pq.write_table(pa.Table.from_pylist([vars(pair) for pair in near], NEAR_SCHEMA), folder / NEAR_FILE)
+
+
+def write_left_out(folder: Path, left_out: Sequence[LeftOut]) -> None:
+    """Files of a source that are no rows; the file is there, empty, when there are none."""
+    rows = [vars(one) for one in left_out]
+    pq.write_table(pa.Table.from_pylist(rows, schema=LEFT_OUT_SCHEMA), folder / LEFT_OUT_FILE)
 
 
 def _read_shard(path: Path) -> pa.Table:

@@ -23,7 +23,7 @@ from jobs.ingest.outcome import Outcome, readable
 def info_of(
     feed: Feed, folder: Path | str, settings: dict[str, Any], outcome: Outcome, assembled: Assembled, upserted: Upserted
 ) -> dict[str, Any]:
-    """What catalogue.json says. `rows` are `items`, `doubles` and `failed` together."""
+    """What catalogue.json says. `rows` are `items`, `doubles` and `failed` together; files `left_out` are no rows."""
     table, failures = upserted.table, outcome.failures + assembled.failures
     return {
         "name": PurePosixPath(folder).name,
@@ -39,6 +39,8 @@ def info_of(
             "doubles": len(assembled.doubles),
             "failed": len(failures),
             "failed_by_reason": dict(Counter(failure.error for failure in failures)),
+            "left_out": len(outcome.left_out),
+            "left_out_by_reason": dict(Counter(one.reason for one in outcome.left_out)),
             "near_duplicates": len(assembled.near),
             "groups": len(set(table["group"].to_pylist())),
             "held_out": table["split"].to_pylist().count(HELD_OUT),
@@ -51,6 +53,13 @@ def info_of(
         },
         "made_at": datetime.now(UTC).isoformat(timespec="seconds"),
     }
+
+
+def reasons(info: dict[str, Any]) -> dict[str, int]:
+    """How often rows failed, and files were left out, for which reason."""
+    counts = info["counts"]
+    left_out = {f"left out: {reason}": count for reason, count in counts["left_out_by_reason"].items()}
+    return counts["failed_by_reason"] | left_out
 
 
 def standing(folder: Path | str, *, settings: dict[str, Any], retry_dead_after_days: float) -> dict[str, Any] | None:

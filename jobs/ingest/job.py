@@ -3,8 +3,9 @@
 In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `group` (of items that must be trained on
 or held out together) are known; other columns become attributes. Workers fetch, render, check and write pictures; what
 is fetched is kept if the job is killed, and the same command goes on with it. A row that can't be read goes to
-failures.parquet with its reason. Over a catalogue that is there, only what changed is changed, and what the feed no
-longer names is deleted. On a cluster, paths must mean the same on every node, or be URIs. Knows nothing of models.
+failures.parquet with its reason; a file of a folder that is neither a picture nor called like one, to left_out.parquet.
+Over a catalogue that is there, only what changed is changed, and what the feed no longer names is deleted. On a
+cluster, paths must mean the same on every node, or be URIs. Knows nothing of models.
 
     python -m jobs.ingest --source openmoji --out openmoji
 """
@@ -18,6 +19,7 @@ from typing import Any
 from fromage_model.catalogue.assemble import assemble
 from fromage_model.catalogue.feeds import openmoji
 from fromage_model.catalogue.feeds.feed import Feed
+from fromage_model.catalogue.feeds.folders import told_of
 from fromage_model.catalogue.pictures.fetch import FetchLimits
 from fromage_model.catalogue.pictures.hosts import Patience
 from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE
@@ -28,14 +30,14 @@ from jobs.common.durable import DurableRun, Files, Stage, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.report import Progress, Report, Stopwatch, ray_session
 from jobs.ingest.fetching import FetchPictures
-from jobs.ingest.info import info_of, standing
+from jobs.ingest.info import info_of, reasons, standing
 from jobs.ingest.outcome import Known, collect, remove_pictures, wanted, write, write_report
 from jobs.ingest.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
 
 log = logging.getLogger(__name__)
 
 # Raised whenever the same source and settings would give another catalogue.
-FORMAT = 2
+FORMAT = 3
 # What decides the content of a catalogue, beside the source.
 SETTINGS = (
     "held_out",
@@ -121,6 +123,8 @@ def main(args: IngestArgs) -> Report:
     feed = read_source(args.source, args.folder, encoding=args.encoding)
     refuse_inside(folder, args.source, args.folder)
     check_target(folder, marker=INFO_FILE)
+    if feed.left_out:
+        log.info("%s: %d rows%s", args.source, len(feed.rows), told_of(feed.left_out))
     report = ingest(feed, folder, args, watch)
     if report.rows_failed:
         log.warning("%d of %d rows failed; %s/%s tells why", report.rows_failed, report.rows_in, folder, FAILURES_FILE)
@@ -158,7 +162,7 @@ def ingest(feed: Feed, folder: Path | str, args: IngestArgs, watch: Stopwatch) -
     report = _report(info, folder, args, watch, skipped=False, peak_rss_mb=progress.peak_rss_mb)
     with publishing(folder, marker=INFO_FILE) as scratch:
         write(scratch, outcome, assembled, upserted, known=known, work=work_folder(folder), info=info)
-        write_report(scratch, report, progress, upserted.table, folder, reasons=info["counts"]["failed_by_reason"])
+        write_report(scratch, report, progress, upserted.table, folder, reasons=reasons(info))
     remove_pictures(known, set(upserted.table["image"].to_pylist()))
     work.remove()
     return report
@@ -259,6 +263,7 @@ def _report(
         seconds=watch.seconds,
         output=folder,
         max_failed=args.max_failed,
+        left_out=counts["left_out"],
         **{name: counts[name] for name in told},
         fingerprint=info["fingerprint"],
         skipped=skipped,

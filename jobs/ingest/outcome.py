@@ -28,7 +28,7 @@ from fromage_model.catalogue.pictures.links import (
     read_links,
     write_links,
 )
-from fromage_model.catalogue.schema import Failure
+from fromage_model.catalogue.schema import Failure, LeftOut
 from fromage_model.catalogue.table import (
     IMAGES_FOLDER,
     INFO_FILE,
@@ -36,6 +36,7 @@ from fromage_model.catalogue.table import (
     is_catalogue,
     write_catalogue,
     write_doubles,
+    write_left_out,
 )
 from fromage_model.catalogue.upsert import Before, Upserted, read_origins, write_origins
 from fromage_model.errors import CatalogueError, WriteError
@@ -101,12 +102,13 @@ class Known:
 
 @dataclass
 class Outcome:
-    """What came of every row of a feed: a picture or a failure, and what is remembered of links."""
+    """What came of every row of a feed: a picture or a failure, what is remembered of links, and what was no row."""
 
     pictures: list[Picture] = field(default_factory=list)
     failures: list[Failure] = field(default_factory=list)
     links: dict[str, Link] = field(default_factory=dict)
     dead: dict[str, DeadLink] = field(default_factory=dict)
+    left_out: list[LeftOut] = field(default_factory=list)
     unchanged: int = 0
     stale: int = 0
 
@@ -144,7 +146,7 @@ def wanted(
 
 def collect(feed: Feed, known: Known, run: DurableRun) -> Outcome:
     """What a finished run, and what is known, say of every row of the feed."""
-    outcome = Outcome()
+    outcome = Outcome(left_out=feed.left_out)
     by_number = {row.row: row for row in feed.rows}
     for table in run.tables():
         for came in table.to_pylist():
@@ -177,6 +179,7 @@ def write(
             _link(fetched if fetched.is_file() else known.folder / file, scratch / file)
     write_catalogue(scratch, table=upserted.table, failures=outcome.failures + assembled.failures, info=info)
     write_doubles(scratch, assembled.doubles, assembled.near)
+    write_left_out(scratch, outcome.left_out)
     write_origins(scratch, upserted.origins)
     write_links(scratch, links, outcome.dead.values())
 

@@ -12,7 +12,8 @@ from pathlib import Path
 from fromage_model.catalogue.feeds import openclipart, openmoji
 from fromage_model.catalogue.feeds.arrow import TABLE_SUFFIXES, read_tables
 from fromage_model.catalogue.feeds.delimited import read_delimited
-from fromage_model.catalogue.feeds.feed import IMAGE_SUFFIXES, Feed, read_folder, row_from
+from fromage_model.catalogue.feeds.feed import Feed, row_from
+from fromage_model.catalogue.feeds.folders import claims_to_be_picture, is_picture, read_folder
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.storage.artefacts import is_uri
 from fromage_model.storage.files import (
@@ -110,9 +111,16 @@ def _folder(source: str) -> list[str] | None:
         if not files.isdir(path):
             return None
         inside = [name for name in sorted(files.ls(path, detail=False)) if not Path(name).name.startswith((".", "_"))]
-    pictures = any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in inside)
-    tables = [] if pictures else [name for name in inside if name.lower().endswith(TABLE_SUFFIXES)]
-    return [files.unstrip_protocol(name) if is_uri(source) else name for name in tables]
+    places = [files.unstrip_protocol(name) if is_uri(source) else name for name in inside]
+    tables = [place for place in places if place.lower().endswith(TABLE_SUFFIXES)]
+    return [] if tables and _holds_pictures(set(places).difference(tables)) else tables
+
+
+def _holds_pictures(places: set[str]) -> bool:
+    """Whether one of several files or folders is a picture. Raises CatalogueError."""
+    if any(map(claims_to_be_picture, places)):
+        return True
+    return any(is_picture(place) for place in places if filesystem(place)[0].isfile(filesystem(place)[1]))
 
 
 def _files(source: str) -> list[str]:

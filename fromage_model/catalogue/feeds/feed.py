@@ -1,23 +1,19 @@
 """Feeds: where rows come from before their pictures are fetched, and what one row of any feed means.
 
-`delimited.py` reads TSV and CSV, `arrow.py` parquet and arrow; a folder of pictures is read here.
+`delimited.py` reads TSV and CSV, `arrow.py` parquet and arrow, `folders.py` a folder of pictures.
 Knows nothing of Ray or of fetching.
 """
 
-import hashlib
 import json
-import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
-from pathlib import Path
 from typing import Any
 
+from fromage_model.catalogue.schema import LeftOut
 from fromage_model.errors import CatalogueError
-from fromage_model.storage.artefacts import is_uri
-from fromage_model.storage.files import beside, explained, filesystem, is_local, stamp_of, stem_of
+from fromage_model.storage.files import beside, is_local
 
-IMAGE_SUFFIXES = frozenset((".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", ".avif"))
 KNOWN_COLUMNS = ("image", "caption", "item_url", "brand", "group")
 # What the fashion project writes where there is no caption yet.
 NO_CAPTION = "0"
@@ -57,28 +53,14 @@ class FeedRow:
 
 @dataclass(frozen=True)
 class Feed:
-    """All rows of a source, and a hash that changes when the source does."""
+    """All rows of a source, and a hash that changes when the source does; of a folder also what is `left_out`."""
 
     source: str
     rows: list[FeedRow]
     sha256: str
     licence: str | None = None
     attribution: str | None = None
-
-
-def read_folder(folder: Path | str) -> Feed:
-    """Every picture below `folder`, by file name ending, in the order of their paths; hidden folders are left out.
-
-    The hash is over paths, sizes and times of change, not over bytes. Raises CatalogueError where there is no picture.
-    """
-    digest = hashlib.sha256()
-    rows: list[FeedRow] = []
-    for image, below, stamp in _stored(str(folder)) if is_uri(folder) else _local(Path(folder)):
-        digest.update(f"{below}\0{stamp}\n".encode("utf-8", "replace"))
-        rows.append(_folder_row(len(rows) + 1, image))
-    if not rows:
-        raise CatalogueError(f"{folder} holds no pictures; looked for {', '.join(sorted(IMAGE_SUFFIXES))}")
-    return Feed(source=stem_of(str(folder)), rows=rows, sha256=digest.hexdigest())
+    left_out: list[LeftOut] = field(default_factory=list)
 
 
 def row_from(
@@ -141,30 +123,3 @@ def check_columns(names: list[str], where: str, *, hint: str = "") -> None:
 def _captions(value: Any) -> list[str]:
     found = [text_of(one) for one in value] if isinstance(value, list | tuple) else [text_of(value)]
     return [text for text in dict.fromkeys(found) if text and text != NO_CAPTION]
-
-
-def _local(folder: Path) -> Iterator[tuple[str, str, str]]:
-    """(whole path, path below the folder, stamp) of each picture."""
-    for parent, children, names in os.walk(folder):
-        children[:] = sorted(child for child in children if not child.startswith("."))
-        for name in sorted(names):
-            path = Path(parent, name)
-            if path.suffix.lower() in IMAGE_SUFFIXES and not name.startswith(".") and path.is_file():
-                stat = path.stat()
-                yield str(path.resolve()), str(path.relative_to(folder)), f"{stat.st_size}\0{stat.st_mtime_ns}"
-
-
-def _stored(folder: str) -> Iterator[tuple[str, str, str]]:
-    """The same of a folder of an object store."""
-    files, root = filesystem(folder)
-    with explained(folder):
-        found = files.find(root, detail=True)
-    for path in sorted(found):
-        below = path.removeprefix(root.rstrip("/")).lstrip("/")
-        if Path(path).suffix.lower() in IMAGE_SUFFIXES and not any(part.startswith(".") for part in below.split("/")):
-            yield files.unstrip_protocol(path), below, stamp_of(found[path])
-
-
-def _folder_row(number: int, name: str) -> FeedRow:
-    readable = name.encode("utf-8", "backslashreplace").decode()
-    return FeedRow(row=number, image=readable, problem=None if readable == name else "the file's name is not UTF-8")

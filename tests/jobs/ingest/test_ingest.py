@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
+import pillow_heif
 import pyarrow.parquet as pq
 import pytest
 from PIL import Image
@@ -76,6 +77,38 @@ def test_a_folder_becomes_a_catalogue_of_its_own_bytes(tmp_path):
     assert [(Path(row["image"]).name, row["stage"], row["error"]) for row in failures] == [
         ("no.png", "decode", "ImageError"),
     ]
+
+
+def test_what_is_no_picture_in_a_folder_is_counted_and_makes_no_job_fail(tmp_path, caplog):
+    (tmp_path / "shop").mkdir()
+    for name, data in {
+        "a.jfif": encoded(Image.new("RGB", (8, 8), "red"), "JPEG"),
+        "b": encoded(Image.new("RGB", (8, 8), "blue"), "WEBP"),
+        "README.md": b"# Shop",
+        ".DS_Store": b"",
+    }.items():
+        (tmp_path / "shop" / name).write_bytes(data)
+    with caplog.at_level("INFO", logger="jobs.ingest"):
+        report = ingest(tmp_path / "shop", max_failed=0.0)
+    assert (report.rows_in, report.rows_out, report.rows_failed, report.extra["left_out"]) == (2, 2, 0, 2)
+    assert report.verdict is None
+    assert "2 rows; 2 files are left out: .DS_Store (hidden), README.md (no picture" in caplog.text
+    folder = home() / "catalogues" / "shop"
+    table = pq.read_table(folder / "left_out.parquet").to_pylist()
+    assert [(row["file"], row["reason"][:10]) for row in table] == [
+        (".DS_Store", "hidden"),
+        ("README.md", "no picture"),
+    ]
+    assert "left out: hidden" in (folder / "report.html").read_text()
+    assert ingest(tmp_path / "shop").extra["skipped"] is True
+
+
+def test_a_heic_picture_becomes_an_item(tmp_path):
+    pillow_heif.register_heif_opener()
+    (tmp_path / "shop").mkdir()
+    (tmp_path / "shop" / "IMG_1.HEIC").write_bytes(encoded(Image.new("RGB", (64, 64), "red"), "HEIF"))
+    assert ingest(tmp_path / "shop").rows_out == 1
+    assert [path.suffix for path in (home() / "catalogues" / "shop" / "images").iterdir()] == [".heif"]
 
 
 def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path, shop_url, caplog):

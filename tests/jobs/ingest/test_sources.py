@@ -118,8 +118,12 @@ def test_a_folder_of_tables_is_read_as_tables_and_one_with_pictures_as_pictures(
         pq.write_table(pa.table({"image": [f"{name}.png"]}), tmp_path / name)
     rows = read_source(str(tmp_path)).rows
     assert [row.image for row in rows] == [str(tmp_path / f"part-{part}.parquet.png") for part in (0, 1)]
-    write_png(tmp_path / "a.png")
-    assert [row.image for row in read_source(str(tmp_path)).rows] == [str(tmp_path / "a.png")]
+    (tmp_path / "README").write_text("no picture")
+    assert len(read_source(str(tmp_path)).rows) == 2
+    for name in ("a.png", "a"):
+        write_png(tmp_path / name)
+        assert [row.image for row in read_source(str(tmp_path)).rows] == [str(tmp_path / name)]
+        (tmp_path / name).unlink()
 
 
 def test_a_feed_and_its_pictures_may_lie_in_an_object_store():
