@@ -4,21 +4,30 @@ EXIF, colour profiles, texts and previews are often damaged or huge, and no pixe
 by its segments; nothing is unpacked, and nothing is copied but what is kept. Knows nothing of pixels.
 """
 
+import re
+
+from fromage_model.errors import ImageError
+
 UPRIGHT = 1
 ORIENTATION_TAG = 0x0112
 SHORT = 3
 
 # JPEG: the JFIF and Adobe segments say how colours are stored; those of other applications, and comments, don't.
+JPEG_MARKER = re.compile(rb"\xff[^\xff\0]")
 JPEG_SCAN, JPEG_APP1 = 0xDA, 0xE1
 JPEG_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
+
+# A PNG with a chunk for each of its rows has some ten thousand. With more, to walk them alone would take seconds.
+MOST_SEGMENTS = 100_000
+TOO_MANY = f"the picture is in too many pieces: at most {MOST_SEGMENTS:,} are read"
 
 
 def without_metadata(data: bytes, kind: str) -> tuple[bytes, int]:
     """A file of that kind -> one that shows the same pixels, and its orientation, 1 to 8 as EXIF counts them.
 
-    The orientation of a kind other than JPEG and PNG is for its decoder to find: here it is 1. Never raises: what is
-    not as it should be is left for the decoder to judge.
+    The orientation of a kind other than JPEG and PNG is for its decoder to find: here it is 1. What is not as it should
+    be is left for the decoder to judge. Raises ImageError where the file has too many segments.
     """
     if kind == "JPEG":
         return _jpeg(data)
@@ -52,26 +61,26 @@ def orientation_of(exif: bytes) -> int:
 
 def _jpeg(data: bytes) -> tuple[bytes, int]:
     kept, at, exif = [data[:2]], 2, b""
-    # Decoders skip what stands between segments, and so do we.
-    while (at := data.find(b"\xff", at)) >= 0 and at + 4 <= len(data):
-        marker, length = data[at + 1], int.from_bytes(data[at + 2 : at + 4], "big")
-        if marker in (0xFF, 0x00):
-            at += 1
-            continue
+    for _ in range(MOST_SEGMENTS):
+        # Decoders skip what stands between segments, and so do we.
+        found = JPEG_MARKER.search(data, at)
+        if found is None:
+            return b"".join(kept), orientation_of(exif)
+        at, marker = found.end() - 2, data[found.end() - 1]
+        length = int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == JPEG_SCAN or marker in JPEG_WITHOUT_LENGTH or length < 2:
-            break
+            return b"".join((*kept, data[at:])), orientation_of(exif)
         if marker not in JPEG_METADATA:
             kept.append(data[at : at + 2 + length])
         elif marker == JPEG_APP1 and not exif and data.startswith(b"Exif\0", at + 4):
             exif = data[at + 4 : at + 2 + length]
         at += 2 + length
-    kept.append(data[at:] if at >= 0 else b"")
-    return b"".join(kept), orientation_of(exif)
+    raise ImageError(TOO_MANY)
 
 
 def _png(data: bytes) -> tuple[bytes, int]:
     kept, at, exif = [data[:8]], 8, b""
-    while at + 8 <= len(data):
+    for _ in range(MOST_SEGMENTS):
         name, end = data[at + 4 : at + 8], at + 12 + int.from_bytes(data[at : at + 4], "big")
         if name == b"eXIf":
             exif = data[at + 8 : end - 4]
@@ -79,9 +88,9 @@ def _png(data: bytes) -> tuple[bytes, int]:
         if name[:1].isupper() or name == b"tRNS":
             kept.append(data[at:end])
         at = end
-        if name == b"IEND":
-            break
-    return b"".join(kept), orientation_of(exif)
+        if name == b"IEND" or at + 8 > len(data):
+            return b"".join(kept), orientation_of(exif)
+    raise ImageError(TOO_MANY)
 
 
 def _boxes(data: bytes) -> bytes:

@@ -110,6 +110,25 @@ def test_a_cut_off_picture_is_refused_and_never_grey(file_format):
         decode_image(data[: len(data) // 2])
 
 
+@pytest.mark.parametrize("progressive", [False, True])
+@pytest.mark.parametrize("target_px", [None, 64])
+def test_a_jpeg_that_lacks_only_the_mark_of_its_end_is_whole_and_one_that_lacks_pixels_is_not(progressive, target_px):
+    noise = np.random.default_rng(0).integers(0, 255, (160, 160, 3), dtype=np.uint8)
+    data = encoded(Image.fromarray(noise), "JPEG", progressive=progressive)
+    whole = decode_image(data, target_px=target_px).tobytes()
+    for cut in (1, 2):
+        assert decode_image(data[:-cut], target_px=target_px).tobytes() == whole
+    for cut in (8, 100, 1000, len(data) // 2):
+        with pytest.raises(ImageError, match="truncated"):
+            decode_image(data[:-cut], target_px=target_px)
+
+
+@pytest.mark.parametrize("file_format", ["PNG", "GIF"])
+def test_a_picture_that_lacks_only_the_mark_of_its_end_is_whole(file_format):
+    data = encoded(Image.effect_noise((64, 64), 80), file_format)
+    assert decode_image(data[:-1]).tobytes() == decode_image(data).tobytes()
+
+
 @pytest.mark.filterwarnings("ignore::UserWarning")
 def test_random_damage_is_an_image_error_or_a_picture_and_nothing_else():
     rng = np.random.default_rng(1)

@@ -164,6 +164,17 @@ def test_a_png_with_texts_still_may_not_exceed_the_limits():
         decode_image(data, limits=ImageLimits(max_pixels=511))
 
 
+@pytest.mark.parametrize("said", [chunk(b"tEXt", b""), chunk(b"IDAT", b"")])
+def test_a_picture_in_too_many_pieces_is_refused(said):
+    with pytest.raises(ImageError, match="too many pieces: at most 100,000"):
+        decode_image(png_file(SAMPLES, colour=RGB, depth=8, before=said * 100_000))
+    plain = encoded(PICTURE, "JPEG")
+    with pytest.raises(ImageError, match="too many pieces"):
+        decode_image(plain[:2] + b"\xff\xfe\0\2" * 100_000 + plain[2:])
+    for filled in (b"\xff" * (1 << 20), b"\xff\0" * (1 << 20)):
+        assert decode_image(plain[:2] + filled + plain[2:]).tobytes() == decode_image(plain).tobytes()
+
+
 def test_an_avif_is_turned_as_its_box_says_even_where_its_exif_can_not_be_written_anew():
     block = exif(6, [(X_RESOLUTION, SRATIONAL, 1, struct.pack("<I", 38))], rest=struct.pack("<ii", 1234567, 7654321))
     data = encoded(PICTURE, "AVIF", exif=block, quality=95, subsampling="4:4:4")
