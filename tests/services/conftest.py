@@ -1,4 +1,4 @@
-"""A browser for the tests of the page: Debian's Chromium, held to the page's own promises while a test looks on."""
+"""A browser for the tests of the page: a Chromium, held to the page's own promises while a test looks on."""
 
 import shutil
 from collections.abc import Callable, Iterator
@@ -9,6 +9,8 @@ from playwright.sync_api import Browser, ConsoleMessage, Route, expect, sync_pla
 from tests.services.page.steps import DESKTOP, Watched
 from tests.services.scripted_chat import ScriptedChat
 
+# By whatever name the machine has it; the first is Debian's.
+CHROMIUMS = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM_ARGUMENTS = (
     "--headless",
     "--no-sandbox",
@@ -27,8 +29,8 @@ OpenPage = Callable[..., "Watched"]
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
     """One browser for each module: Playwright keeps the thread's event loop, which other modules need."""
-    executable = shutil.which("chromium")
-    assert executable, "the page's tests need Debian's chromium: apt-get install chromium"
+    executable = next(filter(None, map(shutil.which, CHROMIUMS)), None)
+    assert executable, f"the page's tests need one of {', '.join(CHROMIUMS)}. Debian: apt-get install chromium"
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=executable, args=CHROMIUM_ARGUMENTS)
