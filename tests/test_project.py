@@ -1,49 +1,22 @@
-"""What holds for the project as a whole: its rooms, its commands, its cluster file, and what its README promises."""
+"""What holds for the project as a whole: rooms, pins, cluster file, scripts. Pages are `test_documents.py`'s."""
 
 import ast
-import json
 import os
 import re
-import shlex
 import subprocess
 import sys
 import tomllib
-from functools import cache
 from pathlib import Path
 
-import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text()
-CONTRIBUTING = (ROOT / "CONTRIBUTING.md").read_text()
 PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 ROOMS = ("fromage_model", "jobs", "services")
 
 
 def run(*command: str, timeout_s: float = 240) -> subprocess.CompletedProcess[str]:
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=timeout_s)
-
-
-def blocks(text: str, language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", text, flags=re.MULTILINE | re.DOTALL)
-
-
-def commands(text: str) -> list[list[str]]:
-    """Every command of the bash blocks as words, a quoted argument that spans lines being one word."""
-    found = []
-    for block in blocks(text, "bash"):
-        words = shlex.shlex(block, posix=True, punctuation_chars=False)
-        words.whitespace_split, words.whitespace, words.commenters = True, " \t", "#"
-        line: list[str] = []
-        for word in words:
-            head, *rest = word.split("\n") if not word.lstrip().startswith("{") else [word]
-            line += [head] if head else []
-            for start in rest:
-                found.append(line)
-                line = [start] if start else []
-        found.append(line)
-    return [line for line in found if line]
 
 
 def sources() -> list[Path]:
@@ -58,13 +31,6 @@ def imported(path: Path) -> set[str]:
         elif isinstance(node, ast.ImportFrom) and not node.level:
             names.add(node.module or "")
     return {name.partition(".")[0] for name in names}
-
-
-@cache
-def help_of(module: str) -> str:
-    result = run(sys.executable, "-m", module, "--help")
-    assert result.returncode == 0, result.stderr
-    return result.stdout
 
 
 def test_the_rooms_import_one_way_only():
@@ -124,48 +90,31 @@ def test_the_cluster_file_sends_all_that_an_install_needs():
     assert [path for path in local if not (ROOT / path).exists()] == []
 
 
-@pytest.mark.parametrize("text", [README, CONTRIBUTING], ids=["README", "CONTRIBUTING"])
-def test_every_make_target_that_we_name_is_there(text):
-    targets = set(re.findall(r"^([a-z]+):", (ROOT / "Makefile").read_text(), flags=re.MULTILINE))
-    named = set(re.findall(r"\bmake ([a-z]+)\b(?=[ `\n])", "\n".join(re.findall(r"`+[^`]*`+", text))))
-    assert named
-    assert named <= targets
+def test_the_workflow_of_a_fork_runs_what_ci_runs():
+    text = (ROOT / ".github" / "workflows" / "ci.yml").read_text()
+    workflow = yaml.safe_load(text)
+    # YAML 1.1 reads the key `on` as true.
+    assert set(workflow[True]) == {"push", "pull_request"}
+    assert workflow["permissions"] == {"contents": "read"}
+    assert workflow["concurrency"]["cancel-in-progress"] is True
+    for job in workflow["jobs"].values():
+        assert 0 < job["timeout-minutes"] <= 120
+        assert ".ci/run" in [step.get("run") for step in job["steps"]]
+        used = [step["uses"] for step in job["steps"] if "uses" in step]
+        assert [action for action in used if not re.fullmatch(r"[\w./-]+@(v\d+|[0-9a-f]{40})", action)] == []
+        assert job["env"]["PIP_EXTRA_INDEX_URL"] in (ROOT / "README.md").read_text()
+    keyed = re.findall(r"[\w/]+\.(?:py|toml|txt)\b", text)
+    assert [name for name in keyed if not (ROOT / name).is_file()] == []
 
 
-@pytest.mark.parametrize("line", [line for line in commands(README) if "-m" in line], ids=" ".join)
-def test_a_command_of_the_readme_takes_the_options_it_is_shown_with(line):
-    line = line[line.index("--") + 1 :] if "--" in line else line
-    module = line[line.index("-m") + 1]
-    for option in (word for word in line if word.startswith("--")):
-        assert option in help_of(module), f"{module} knows no {option}"
-
-
-def test_every_job_is_in_the_readme_and_explains_itself():
-    jobs = {f"jobs.{path.parent.name}" for path in (ROOT / "jobs").glob("*/__main__.py")}
-    assert jobs == set(re.findall(r"\| `python -m (jobs\.\w+)`", README))
-    for job in jobs:
-        assert f"python -m {job}" in help_of(job), f"the docstring of {job} does not end with its command"
-
-
-@pytest.mark.parametrize("code", blocks(README, "python"))
-def test_the_python_of_the_readme_compiles_and_its_imports_exist(code):
-    tree = ast.parse(code)
-    imports = [node for node in tree.body if isinstance(node, ast.Import | ast.ImportFrom)]
-    exec(compile(ast.Module(body=imports, type_ignores=[]), "<README>", "exec"), {})
-
-
-def test_the_requests_of_the_readme_are_ones_that_the_chat_understands():
-    from services.http.schemas import ChatRequest
-
-    bodies = [line[line.index("-d") + 1] for line in commands(README) if line[0] == "curl" and "-d" in line]
-    assert bodies
-    for body in bodies:
-        ChatRequest.model_validate(json.loads(body))
-
-
-def test_every_file_that_the_documents_link_to_is_there():
-    links = re.findall(r"\]\((?!https?://)([^)#]+)\)", README + CONTRIBUTING)
-    assert [link for link in links if not (ROOT / link).exists()] == []
+def test_the_browsers_that_the_scripts_look_for_are_those_that_the_tests_drive():
+    named = [
+        set(re.findall(r"command -v ([\w-]*chrom[\w-]*)", (ROOT / script).read_text()))
+        for script in (".ci/run", "scripts/preflight.sh")
+    ]
+    driven = re.search(r"CHROMIUMS = (\(.*?\))", (ROOT / "tests" / "services" / "conftest.py").read_text())
+    assert driven is not None
+    assert named == [set(ast.literal_eval(driven[1]))] * 2
 
 
 def test_ci_and_scripts_can_be_executed_and_are_sound_bash():

@@ -1,4 +1,4 @@
-"""The form of what crosses HTTP: OpenAI's chat completions, with `products`. What it means is in `conversation`.
+"""The form of what crosses HTTP: OpenAI's chat completions, with `products`. What it means is in `interpret`.
 
 `offset`, here and in replies, counts characters (Unicode code points) of a message's text: the position at which the
 products belong. A JavaScript client counts `Array.from(text).length`, not `text.length`.
