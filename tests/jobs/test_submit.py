@@ -126,7 +126,7 @@ def test_a_pipeline_that_is_submitted_accounts_for_every_row_and_sends_little(he
     assert sorted(index.ids) == sorted(item.id for item in items)
     (sent,) = head.folder.glob("session_2*/runtime_resources/working_dir_files/_ray_pkg_*/")
     files = {str(path.relative_to(sent)): path.stat().st_size for path in sent.rglob("*") if path.is_file()}
-    assert "jobs/pipeline.py" in files
+    assert "jobs/pipeline/job.py" in files
     assert not [name for name in files if name.startswith(("tests/", ".git/", ".venv/"))]
     assert sum(files.values()) < LARGEST_UPLOAD_BYTES
 
