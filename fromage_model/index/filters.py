@@ -2,7 +2,11 @@
 
 A filter is a dict such as `{"brand": ["A", "B"], "attributes.colour": "red"}`: an item passes where every column named
 holds one of the values given; None stands for an empty cell. For more there is any boolean pyarrow expression over the
-catalogue's columns, such as `pc.field("brand") != "A"`.
+catalogue's columns, such as `pc.field("brand").is_valid()`.
+
+An expression means here what it means to pyarrow itself, where a comparison with an empty cell is neither true nor
+false: `pc.field("brand") != "A"` leaves out the items without a brand. All but those of brand A are
+`(pc.field("brand") != "A") | pc.field("brand").is_null()`.
 """
 
 import json
@@ -43,7 +47,7 @@ class Filters:
             return self._by_expression(filter)
         if not isinstance(filter, Mapping):
             raise InvalidInput(f"expected a filter of columns and values, got {type(filter).__name__}", field="filter")
-        wanted = {name: _values(name, values) for name, values in filter.items()}
+        wanted = {_checked_name(name): _values(name, values) for name, values in filter.items()}
         key = json.dumps(wanted, sort_keys=True)
         with self._lock:
             if key in self._masks:
@@ -91,6 +95,21 @@ def _among(column: pa.ChunkedArray, values: list[Value]) -> np.ndarray:
     return np.asarray(found.to_numpy(), dtype=bool)
 
 
+def _checked_name(name: object) -> str:
+    if not isinstance(name, str) or not _is_unicode(name):
+        raise InvalidInput(f"expected columns by name in a filter, got {name!r:.80}", field="filter")
+    return name
+
+
+def _is_unicode(text: str) -> bool:
+    """Half a surrogate pair, as JSON's "\\ud800", is in no column."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
 def _values(name: str, values: Value | Sequence[Value]) -> list[Value]:
     listed = [values] if values is None or isinstance(values, str) else values
     if not isinstance(listed, Sequence) or not listed:
@@ -98,7 +117,12 @@ def _values(name: str, values: Value | Sequence[Value]) -> list[Value]:
     for value in listed:
         if value is not None and not isinstance(value, str):
             raise InvalidInput(
-                f"the filter on {name} must give texts, got {type(value).__name__} {value!r}", field=f"filter.{name}"
+                f"the filter on {name} must give texts, got {type(value).__name__} {value!r:.80}",
+                field=f"filter.{name}",
+            )
+        if value is not None and not _is_unicode(value):
+            raise InvalidInput(
+                f"the filter on {name} must give texts of whole characters, got {value!r:.80}", field=f"filter.{name}"
             )
     return sorted(set(listed), key=lambda value: (value is not None, value))
 

@@ -1,11 +1,12 @@
 """What an index says about itself in `index.json`. Knows nothing of the vectors and items beside it."""
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from fromage_model.errors import RetrievalIndexError
+from fromage_model.errors import ConfigError, RetrievalIndexError
 from fromage_model.index.plan import KINDS, Kind
 
 FORMAT = 2
@@ -13,6 +14,8 @@ FORMAT = 2
 KNOWN_FORMATS = (1, FORMAT)
 INFO_FILE = "index.json"
 DTYPES = ("float32", "float16")
+MADE_OF = ("image", "caption", "both")
+TEXTS = ("fingerprint", "catalogue", "created_by", "reason")
 
 
 @dataclass(frozen=True)
@@ -40,6 +43,7 @@ class IndexInfo:
     `picture_share` is the picture's; `words`: how many of an item's words were read beside its caption.
 
     `rows` counts the items, `segments` the stored vectors file by file; `tombstones` of these are deleted or replaced.
+    Raises ConfigError, naming the field, for a value that can't be.
     """
 
     fingerprint: str
@@ -59,6 +63,24 @@ class IndexInfo:
     picture_share: float = 0.5
     words: int = 0
 
+    def __post_init__(self):
+        checks = [(name, isinstance(getattr(self, name), str), "a text") for name in TEXTS]
+        known = self.catalogue_fingerprint is None or isinstance(self.catalogue_fingerprint, str)
+        checks += [
+            ("catalogue_fingerprint", known, "a text or None"),
+            ("vectors", _is_among(MADE_OF, self.vectors), " or ".join(MADE_OF)),
+            ("kind", _is_among(KINDS, self.kind), " or ".join(KINDS)),
+            ("dtype", _is_among(DTYPES, self.dtype), " or ".join(DTYPES)),
+            ("picture_share", _is_share(self.picture_share), "a number from 0 to 1"),
+            ("segments", bool(self.segments) and all(map(_is_count, self.segments)), "counts, at least one"),
+        ]
+        checks += [
+            (name, _is_count(getattr(self, name)), "a count") for name in ("rows", "width", "tombstones", "words")
+        ]
+        for name, holds, expected in checks:
+            if not holds:
+                raise ConfigError(f"{name} is {getattr(self, name)!r:.80}; expected {expected}")
+
     @property
     def stored(self) -> int:
         """Vectors on disk, tombstones among them."""
@@ -71,23 +93,31 @@ class IndexInfo:
 def read_info(folder: Path) -> IndexInfo:
     """What an index's folder says about itself. Raises RetrievalIndexError for a missing file or another form."""
     try:
-        fields = json.loads((folder / INFO_FILE).read_text(encoding="utf-8"))
+        fields = json.loads((folder / INFO_FILE).read_bytes())
         if fields["format"] not in KNOWN_FORMATS:
             raise RetrievalIndexError(f"{folder}: expected index format 1 or {FORMAT}, got {fields['format']}")
         measured = fields.pop("measured", None)
         segments = tuple(fields.pop("segments", None) or (fields["rows"],))
         info = IndexInfo(**fields, segments=segments, measured=Measured(**measured) if measured else None)
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
         raise RetrievalIndexError(
             f"{folder}: index.json can't be read ({error!r}). `python -m jobs.index` makes it again"
         ) from error
-    if info.kind not in KINDS or info.dtype not in DTYPES:
-        raise RetrievalIndexError(
-            f"{folder}: index.json tells of an unknown kind {info.kind!r} or dtype {info.dtype!r}"
-        )
     if sum(info.segments) != info.stored:
         raise RetrievalIndexError(
             f"{folder}: index.json tells of {info.rows} items and {info.tombstones} tombstones, but of segments of "
             f"{sum(info.segments)} rows"
         )
     return info
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 0
+
+
+def _is_share(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and 0 <= value <= 1
+
+
+def _is_among(texts: Sequence[str], value: Any) -> bool:
+    return isinstance(value, str) and value in texts

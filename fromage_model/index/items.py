@@ -17,10 +17,7 @@ class ItemRows:
 
     def __init__(self, table: pa.Table, tombstones: np.ndarray):
         """Raises RetrievalIndexError for a missing column, a null id, or an id of two living rows."""
-        missing = [name for name in SCHEMA.names if name not in table.column_names]
-        if missing:
-            raise RetrievalIndexError(f"expected the catalogue's columns among the items, missing {', '.join(missing)}")
-        self.table = table.select(SCHEMA.names)
+        self.table = _columns_of(table)
         self.tombstones = tombstones
         _check_ids(self.living().column("id"))
 
@@ -41,8 +38,10 @@ class ItemRows:
     def id(self, row: int) -> str:
         return self.table.column("id")[row].as_py()
 
-    def row_of(self, id: str) -> int | None:
-        """The living row of an id, by binary search."""
+    def row_of(self, id: object) -> int | None:
+        """The living row of an id, by binary search; None for what is no text."""
+        if not isinstance(id, str):
+            return None
         order = self._order
         low, high = 0, len(order)
         while low < high:
@@ -64,12 +63,33 @@ class ItemRows:
 
 
 def checked_items(table: pa.Table, *, vectors: int) -> pa.Table:
-    """The catalogue's columns, in one chunk, of as many items as there are vectors. Raises RetrievalIndexError."""
+    """The catalogue's columns, in one chunk and of its types, of as many items as there are vectors.
+
+    Raises RetrievalIndexError.
+    """
+    if not isinstance(table, pa.Table):
+        raise RetrievalIndexError(
+            f"expected items as a pyarrow Table with the catalogue's columns, got {type(table).__name__}"
+        )
     if table.num_rows != vectors:
         raise RetrievalIndexError(f"expected {vectors} items for {vectors} vectors, got {table.num_rows}")
     if not vectors:
         raise RetrievalIndexError("expected at least one item, got none")
-    return ItemRows(table, np.zeros(vectors, dtype=bool)).table.combine_chunks()
+    try:
+        items = _columns_of(table).cast(SCHEMA).combine_chunks()
+    except (pa.ArrowException, ValueError) as error:
+        raise RetrievalIndexError(f"expected the items' columns to be of the catalogue's types: {error}") from error
+    return ItemRows(items, np.zeros(vectors, dtype=bool)).table
+
+
+def _columns_of(table: pa.Table) -> pa.Table:
+    missing = [name for name in SCHEMA.names if name not in table.column_names]
+    if missing:
+        raise RetrievalIndexError(f"expected the catalogue's columns among the items, missing {', '.join(missing)}")
+    twice = [name for name in SCHEMA.names if table.column_names.count(name) > 1]
+    if twice:
+        raise RetrievalIndexError(f"expected every column once, got {', '.join(twice)} more than once")
+    return table.select(SCHEMA.names)
 
 
 def _check_ids(ids: pa.ChunkedArray) -> None:

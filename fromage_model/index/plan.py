@@ -24,10 +24,33 @@ IVFPQ_ID_BYTES = 8
 
 @dataclass(frozen=True)
 class Plan:
-    """A kind of index, and in words why it was chosen."""
+    """A kind of index, and in words why it was chosen. Raises ConfigError for a kind that there is none of."""
 
     kind: Kind
     reason: str
+
+    def __post_init__(self):
+        if not isinstance(self.kind, str) or self.kind not in KINDS:
+            raise ConfigError(f"kind is {self.kind!r}; expected exact, hnsw or ivfpq")
+
+
+def checked_plan(plan: Plan, rows: int) -> Plan:
+    """The plan. Raises ConfigError where N vectors can't be searched by it."""
+    if not isinstance(plan, Plan):
+        raise ConfigError(f'plan is {plan!r:.80}; expected a Plan, for example Plan("exact", "it is small")')
+    if plan.kind == "ivfpq" and rows < IVFPQ_MIN_ROWS:
+        raise ConfigError(
+            f"kind is ivfpq; it needs at least {IVFPQ_MIN_ROWS:,} items to learn from, got {rows:,}; exact and hnsw "
+            "take any number"
+        )
+    return plan
+
+
+def kept_plan(kind: Kind, reason: str, rows: int) -> Plan:
+    """The plan that an index has for the N vectors that it came to hold: another kind where these are too few."""
+    if kind == "ivfpq" and rows < IVFPQ_MIN_ROWS:
+        return Plan("exact", f"{rows:,} vectors are too few for quantized lists")
+    return Plan(kind, reason)
 
 
 def plan_index(rows: int, width: int, *, kind: str = "auto", memory_gib: float) -> Plan:
@@ -42,7 +65,8 @@ def plan_index(rows: int, width: int, *, kind: str = "auto", memory_gib: float) 
         raise ConfigError(f"memory_gib is {memory_gib}; expected more than 0, for example 4")
     size = f"{rows:,} vectors of width {width}"
     if kind != "auto":
-        return Plan(_possible(kind, rows), f"{kind} was asked for, over {size}")
+        wanted = next(known for known in KINDS if known == kind)
+        return checked_plan(Plan(wanted, f"{kind} was asked for, over {size}"), rows)
     if rows * width <= EXACT_NUMBERS:
         return Plan("exact", f"{size} are searched exactly in a few milliseconds")
     needed_gib = hnsw_bytes(rows, width) / GIB
@@ -76,9 +100,3 @@ def code_bytes(width: int) -> int:
 def list_count(rows: int) -> int:
     """Lists of IVF: 4 sqrt(N), as faiss advises below a million vectors, with 39 training points for each."""
     return max(1, min(int(4 * rows**0.5), rows // 39))
-
-
-def _possible(kind: str, rows: int) -> Kind:
-    if kind == "ivfpq" and rows < IVFPQ_MIN_ROWS:
-        raise ConfigError(f"kind is ivfpq; it needs at least {IVFPQ_MIN_ROWS:,} items to learn from, got {rows:,}")
-    return next(known for known in KINDS if known == kind)

@@ -20,12 +20,13 @@ import pyarrow as pa
 from fromage_model.catalogue import SCHEMA, Item
 from fromage_model.errors import FingerprintMismatch, InvalidInput, RetrievalIndexError
 from fromage_model.index.approximate import Approximate
+from fromage_model.index.checks import checked_ids, checked_queries, checked_sample, checked_top_k
 from fromage_model.index.exact import Ranked, search_exactly
 from fromage_model.index.filters import Filter, Filters
 from fromage_model.index.info import FORMAT, IndexInfo, read_info
 from fromage_model.index.items import ItemRows, checked_items
 from fromage_model.index.measure import measure, search
-from fromage_model.index.plan import Plan
+from fromage_model.index.plan import Plan, checked_plan, kept_plan
 from fromage_model.index.storage import Segment, Stored, read_index, write_files, write_index
 from fromage_model.index.vectors import VectorRows, check_lengths, checked_vectors
 from fromage_model.storage.artefacts import locate, place
@@ -83,14 +84,16 @@ class RetrievalIndex:
         `plan` says by what it is searched; recall of another kind than exact is measured with `queries` (Q, S), unit
         vectors that are not among the indexed ones, or without them by leaving one out. `dtype` is how vectors are
         stored. Raises RetrievalIndexError where the two don't fit together, an id occurs twice, or a vector is not of
-        length 1.
+        length 1; ConfigError for a plan that so many items can't be searched by, and other settings that can't be.
         """
-        vectors = checked_vectors(vectors, dtype)
-        items = checked_items(items, vectors=len(vectors))
-        rows, width = vectors.shape
+        found = checked_vectors(vectors)
+        items = checked_items(items, vectors=len(found))
+        rows, width = found.shape
         info = IndexInfo(fingerprint, catalogue, catalogue_fingerprint, rows, width, created_by, segments=(rows,))
         info = replace(info, vectors=vectors_of, picture_share=picture_share, words=words, dtype=dtype)
-        index = cls(Stored([Segment(vectors, items)], np.zeros(rows, dtype=bool), None), info)
+        plan, queries = checked_plan(plan, rows), checked_sample(queries, width=width)
+        segment = Segment(np.ascontiguousarray(found, dtype=dtype), items)
+        index = cls(Stored([segment], np.zeros(rows, dtype=bool), None), info)
         index._make_searchable(plan, queries=queries)
         return index
 
@@ -103,8 +106,8 @@ class RetrievalIndex:
         """
         folder = locate("index", name)
         info = read_info(folder)
-        if fingerprint is not None and info.fingerprint != fingerprint:
-            raise FingerprintMismatch(f"index {name}", expected=fingerprint, found=info.fingerprint)
+        if fingerprint is not None and info.fingerprint != str(fingerprint):
+            raise FingerprintMismatch(f"index {name}", expected=str(fingerprint), found=info.fingerprint)
         index = cls(read_index(folder, info), info)
         sample = np.unique(np.linspace(0, info.stored - 1, CHECKED_ROWS).astype(np.int64))
         check_lengths(index._vectors.take(sample))
@@ -130,7 +133,7 @@ class RetrievalIndex:
 
         The vectors become a further segment, and the last in the index's order. Raises RetrievalIndexError as `build`.
         """
-        vectors = checked_vectors(vectors, self.info.dtype)
+        vectors = np.ascontiguousarray(checked_vectors(vectors), dtype=self.info.dtype)
         if vectors.shape[1] != self.info.width:
             raise RetrievalIndexError(f"expected vectors of width {self.info.width}, got {vectors.shape[1]}")
         items = checked_items(items, vectors=len(vectors))
@@ -144,8 +147,8 @@ class RetrievalIndex:
         self._set(Stored([*self._stored.segments, Segment(vectors, items)], tombstones, approximate))
 
     def delete(self, ids: Collection[str]) -> int:
-        """Take items out; returns how many of these there were. Raises RetrievalIndexError where none would stay."""
-        rows = [row for id in set(ids) if (row := self._items.row_of(id)) is not None]
+        """Take items out; returns how many were there. Raises RetrievalIndexError where none stays, InvalidInput."""
+        rows = [row for id in set(checked_ids(ids, field="ids")) if (row := self._items.row_of(id)) is not None]
         if len(rows) == len(self):
             raise RetrievalIndexError("an index must keep at least one item; delete its folder instead")
         tombstones = self._stored.tombstones.copy()
@@ -156,8 +159,12 @@ class RetrievalIndex:
         return len(rows)
 
     def compact(self, plan: Plan | None = None, *, queries: np.ndarray | None = None) -> None:
-        """Make the index anew of its items alone, in one segment, by another `plan` if one is given; measures again."""
-        plan = plan or Plan(self.kind, self.info.reason)
+        """Make the index anew of its items alone, in one segment, by another `plan` if one is given; measures again.
+
+        Raises ConfigError for a plan that so many items can't be searched by; without one these are searched exactly.
+        """
+        plan = kept_plan(self.kind, self.info.reason, len(self)) if plan is None else checked_plan(plan, len(self))
+        queries = checked_sample(queries, width=self.info.width)
         rows = np.flatnonzero(~self._stored.tombstones)
         vectors = self._vectors.take(rows).astype(self.info.dtype, copy=False)
         segment = Segment(vectors, self._items.living().combine_chunks())
@@ -203,7 +210,7 @@ class RetrievalIndex:
     def __len__(self) -> int:
         return self.info.rows
 
-    def __contains__(self, id: str) -> bool:
+    def __contains__(self, id: object) -> bool:
         return self._items.row_of(id) is not None
 
     def item(self, id: str) -> Item:
@@ -215,6 +222,7 @@ class RetrievalIndex:
 
     def vectors_for(self, ids: Sequence[str]) -> np.ndarray:
         """(len(ids), S) float32, the vectors of these items in their order. Raises InvalidInput for an unknown id."""
+        ids = checked_ids(ids, field="ids")
         rows = [self._items.row_of(id) for id in ids]
         unknown = [id for id, row in zip(ids, rows, strict=True) if row is None]
         if unknown:
@@ -227,12 +235,12 @@ class RetrievalIndex:
         """The `top_k` nearest items of each unit query (Q, S) or (S,), best first; equal scores in the index's order.
 
         Items in `exclude`, and those that `filter` does not let pass, are left out inside the search, so `top_k` others
-        come back while there are that many; an id that the index does not hold excludes nothing. Raises ValueError for
-        a wrong width, a query that is not finite, or top_k below 1, and InvalidInput for a filter that can't be used.
+        come back while there are that many; an id that the index does not hold excludes nothing. Raises InvalidInput,
+        whose `field` names the argument: a wrong width, a query that is not finite, top_k below 1, no ids to exclude,
+        or a filter that can't be used.
         """
-        queries = self._checked_queries(queries)
-        if top_k < 1:
-            raise ValueError(f"expected top_k of at least 1, got {top_k}")
+        queries = checked_queries(queries, width=self.info.width)
+        top_k = checked_top_k(top_k)
         allowed = self._allowed(exclude, filter)
         return [
             [
@@ -257,7 +265,7 @@ class RetrievalIndex:
 
     def _allowed(self, exclude: Collection[str], filter: Filter | None) -> np.ndarray | None:
         """(N,) bool over stored rows, or None where every one may be found."""
-        excluded = [row for id in exclude if (row := self._items.row_of(id)) is not None]
+        excluded = [row for id in checked_ids(exclude, field="exclude") if (row := self._items.row_of(id)) is not None]
         if filter is None and not excluded and not self.info.tombstones:
             return None
         allowed = ~self._stored.tombstones
@@ -282,18 +290,10 @@ class RetrievalIndex:
             self.info = replace(self.info, rows=rows, segments=segments, tombstones=dead, catalogue_fingerprint=None)
 
     def _make_searchable(self, plan: Plan, *, queries: np.ndarray | None) -> None:
-        """Build what the plan asks for over the stored rows, and measure it."""
+        """Build what the plan asks for over the stored rows, and measure it. The plan is a checked one."""
         self.info = replace(self.info, kind=plan.kind, reason=plan.reason, measured=None)
         if plan.kind == "exact":
             return
         approximate = Approximate.build(self._vectors, plan.kind)
         self._stored = replace(self._stored, approximate=approximate)
         self.info = replace(self.info, measured=measure(approximate, self._vectors, queries=queries))
-
-    def _checked_queries(self, queries: np.ndarray) -> np.ndarray:
-        queries = np.atleast_2d(np.asarray(queries, dtype=np.float32))
-        if queries.ndim != 2 or queries.shape[1] != self.info.width:
-            raise ValueError(f"expected queries of width {self.info.width}, got shape {queries.shape}")
-        if not np.isfinite(queries).all():
-            raise ValueError("expected finite queries, got NaN or infinity")
-        return queries

@@ -4,6 +4,7 @@ Shapes: N rows, S width.
 """
 
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -50,18 +51,26 @@ class VectorRows:
         return np.concatenate([np.asarray(segment, dtype=np.float32) for segment in self.segments])
 
 
-def checked_vectors(vectors: np.ndarray, dtype: str) -> np.ndarray:
-    """(N, S) of length 1 as `dtype`, in one piece. Raises RetrievalIndexError for another shape or length."""
-    if vectors.ndim != 2:
-        raise RetrievalIndexError(f"expected vectors of shape (items, width), got {vectors.shape}")
-    check_lengths(vectors)
-    return np.ascontiguousarray(vectors, dtype=dtype)
+def checked_vectors(vectors: Any) -> np.ndarray:
+    """What numpy makes an array (N, S) of real numbers, of length 1 each. Raises RetrievalIndexError."""
+    try:
+        found = np.asarray(vectors)
+        numbers = found.dtype.kind in "fiu"
+    except (TypeError, ValueError, RuntimeError) as error:
+        raise RetrievalIndexError(f"expected vectors as an array, got {type(vectors).__name__}: {error}") from error
+    if found.ndim != 2:
+        raise RetrievalIndexError(f"expected vectors of shape (items, width), got {found.shape}")
+    if not numbers:
+        raise RetrievalIndexError(f"expected vectors of floating-point numbers, got {found.dtype}")
+    check_lengths(found)
+    return found
 
 
 def check_lengths(vectors: np.ndarray) -> None:
     """Raises RetrievalIndexError unless every vector is of length 1; one that is not finite has no length."""
-    off = np.abs(np.linalg.norm(vectors, axis=1) - 1.0)
+    with np.errstate(over="ignore"):  # one that is too long is of infinite length, which is not 1
+        lengths = np.linalg.norm(vectors, axis=1)
+    off = np.abs(lengths - 1.0)
     if not (off <= NORM_TOLERANCE).all():
         worst = int(np.argmax(np.nan_to_num(off, nan=np.inf)))
-        length = np.linalg.norm(vectors[worst])
-        raise RetrievalIndexError(f"expected vectors of length 1, got one of length {length:.4g}")
+        raise RetrievalIndexError(f"expected vectors of length 1, got one of length {lengths[worst]:.4g}")

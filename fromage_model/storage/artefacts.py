@@ -52,6 +52,7 @@ def is_uri(name: str | Path) -> bool:
 
 def place(kind: Kind, name: str | Path) -> Path:
     """The folder that a job writes for `name`: a bare name goes under `home()`, anything else is a path."""
+    _check_name(kind, name)
     if is_uri(name):
         raise MissingArtefact(f"{name}: a {kind} is written here to a local folder or under a name, not to a URI")
     return Path(name).expanduser() if _is_path(name) else home() / FOLDERS[kind] / str(name)
@@ -62,18 +63,24 @@ def locate(kind: Kind, name: str | Path) -> Path:
 
     A name is looked for among the shipped bundles, then under `home()`, then as a folder of the working directory. The
     pictures of a catalogue in a store stay there.
-    Raises MissingArtefact, which says what was looked for, where, and the command that makes it.
+    Raises MissingArtefact, which says what was looked for, where, and the command that makes it, and ConfigError for
+    what is no name.
     """
+    _check_name(kind, name)
     if is_uri(name):
         return _download(kind, str(name))
-    if _is_path(name):
-        candidates = [Path(name).expanduser()]
-    else:
-        shipped = [SHIPPED_BUNDLES / str(name)] if kind == "bundle" else []
-        candidates = [*shipped, place(kind, name), Path(name)]
-    for folder in candidates:
-        if folder.is_dir():
-            return folder
+    candidates: list[Path] = []
+    try:
+        if _is_path(name):
+            candidates = [Path(name).expanduser()]
+        else:
+            shipped = [SHIPPED_BUNDLES / str(name)] if kind == "bundle" else []
+            candidates = [*shipped, place(kind, name), Path(name)]
+        for folder in candidates:
+            if folder.is_dir():
+                return folder
+    except (OSError, RuntimeError) as error:  # a folder that may not be looked into, a name too long, no such user
+        raise MissingArtefact(f"no {kind} {str(name)!r:.200}: {getattr(error, 'strerror', None) or error}") from error
     raise _missing(kind, name, candidates)
 
 
@@ -121,6 +128,13 @@ def file_sha256(path: Path | str) -> str:
         while block := file.read(READ_SIZE_BYTES):
             digest.update(block)
     return digest.hexdigest()
+
+
+def _check_name(kind: Kind, name: Any) -> None:
+    if not isinstance(name, str | Path):
+        raise ConfigError(f"expected the name, folder or URI of a {kind}, got {type(name).__name__} {name!r:.80}")
+    if not str(name).strip():
+        raise ConfigError(f"the name of a {kind} is empty; expected a name, a folder or a URI")
 
 
 def _is_path(name: str | Path) -> bool:

@@ -147,6 +147,33 @@ def test_a_kind_that_can_not_be_had_is_refused():
         plan_index(100, 8, memory_gib=0)
 
 
+@pytest.mark.parametrize("count", [200, 2186])
+def test_a_plan_that_so_few_items_can_not_be_searched_by_is_refused_before_faiss_says_a_word(count, capfd):
+    with pytest.raises(ConfigError, match=f"at least 9,984 items to learn from, got {count:,}; exact and hnsw"):
+        RetrievalIndex.build(
+            unit_vectors(count, 240), items(count), fingerprint="abc", catalogue="test", plan=Plan("ivfpq", "mine")
+        )
+    index = RetrievalIndex.build(unit_vectors(20), items(20), fingerprint="abc", catalogue="test")
+    with pytest.raises(ConfigError, match="at least 9,984 items"):
+        index.compact(Plan("ivfpq", "mine"))
+    assert index.kind == index.info.kind == "exact"
+    with pytest.raises(ConfigError, match="kind is 'annoy'; expected exact, hnsw or ivfpq"):
+        Plan("annoy", "mine")
+    assert capfd.readouterr() == ("", "")
+
+
+def test_quantized_lists_of_too_few_items_left_become_an_exact_index_when_compacted(capfd):
+    count = IVFPQ_MIN_ROWS
+    index = RetrievalIndex.build(
+        clustered(count), items(count), fingerprint="abc", catalogue="test", plan=Plan("ivfpq", "mine")
+    )
+    index.delete(["id0"])
+    index.compact()
+    assert (index.kind, len(index)) == ("exact", count - 1)
+    assert index.info.reason == "9,983 vectors are too few for quantized lists"
+    assert capfd.readouterr() == ("", "")
+
+
 def test_the_plan_counts_the_bytes_that_faiss_holds(built, tmp_path):
     size = (built.save(tmp_path / "saved") / "faiss.index").stat().st_size
     planned = {"hnsw": hnsw_bytes, "ivfpq": ivfpq_bytes}[built.kind](len(built), 16)
@@ -202,6 +229,13 @@ class TestFilters:
         expected = {row for row in range(200) if brands[row] not in (None, BRANDS[0])} - {1}
         assert self.found(index, filter) == expected
 
+    def test_an_unlike_expression_leaves_out_empty_cells_unless_it_names_them(self, index):
+        brands = index.items.column("brand").to_pylist()
+        unlike = pc.field("brand") != BRANDS[0]
+        assert self.found(index, unlike) == {row for row in range(200) if brands[row] not in (None, BRANDS[0])}
+        everything_else = unlike | pc.field("brand").is_null()
+        assert self.found(index, everything_else) == {row for row in range(200) if brands[row] != BRANDS[0]}
+
     def test_a_filter_that_nothing_passes_finds_nothing(self, index):
         assert self.found(index, {"brand": "nobody's"}) == set()
 
@@ -213,6 +247,9 @@ class TestFilters:
             ({"brand": 3}, "filter.brand", "a text or a list of texts"),
             ({"brand": []}, "filter.brand", "a text or a list of texts"),
             ({"brand": [3]}, "filter.brand", "got int 3"),
+            ({"brand": "\ud800"}, "filter.brand", r"whole characters, got '\\ud800'"),
+            ({"\ud800": "A"}, "filter", r"columns by name in a filter, got '\\ud800'"),
+            ({3: "A"}, "filter", "columns by name in a filter, got 3"),
             (["brand"], "filter", "got list"),
             (pc.field("colour") == "red", "filter", "colour.*Columns are id"),
             (pc.field("brand"), "filter", "can't be used"),

@@ -137,14 +137,40 @@ def changed_info(folder, **changes):
     (folder / "index.json").write_text(json.dumps(info | changes))
 
 
-def test_a_query_of_another_width_or_not_finite_is_an_error():
+@pytest.mark.parametrize(
+    ("changed", "field", "message"),
+    [
+        ({"queries": np.ones((2, 9), np.float32)}, "queries", r"width 8, got shape \(2, 9\)"),
+        ({"queries": np.full(8, np.nan, np.float32)}, "queries", "finite"),
+        ({"queries": np.full(8, 1e300)}, "queries", "finite"),
+        ({"queries": "a hat"}, "queries", r"numbers, \(Q, 8\), got str"),
+        ({"top_k": 0}, "top_k", "at least 1, got 0"),
+        ({"top_k": 1.5}, "top_k", "a whole number, for example 5, got 1.5"),
+        ({"top_k": True}, "top_k", "at least 1, got True"),
+        ({"exclude": "id1"}, "exclude", "a collection of ids, for example a list, got str 'id1'"),
+        ({"exclude": [7]}, "exclude", "ids as texts, got int 7"),
+    ],
+)
+def test_an_argument_of_a_search_that_can_not_be_is_named(changed, field, message):
+    with pytest.raises(InvalidInput, match=message) as refused:
+        small_index().search(**({"queries": unit_vectors(1), "top_k": 1} | changed))
+    assert refused.value.field == field
+
+
+def test_queries_may_be_lists_and_top_k_of_numpy():
     index = small_index()
-    with pytest.raises(ValueError, match="width 8"):
-        index.search(np.ones((2, 9), np.float32), top_k=1)
-    with pytest.raises(ValueError, match="finite"):
-        index.search(np.full(8, np.nan, np.float32), top_k=1)
-    with pytest.raises(ValueError, match="top_k"):
-        index.search(unit_vectors(1), top_k=0)
+    found = index.search(unit_vectors(20)[3].tolist(), top_k=np.int64(2))
+    assert [len(hits) for hits in found] == [2]
+    assert found[0][0].id == "id3"
+
+
+def test_what_is_no_text_is_no_item():
+    index = small_index()
+    assert [id in index for id in (None, 3, b"id3", "id3")] == [False, False, False, True]
+    with pytest.raises(InvalidInput, match="no item None"):
+        index.item(None)
+    with pytest.raises(InvalidInput, match="a collection of ids"):
+        index.vectors_for("id3")
 
 
 def test_an_unknown_id_is_the_callers_mistake():
