@@ -28,6 +28,7 @@ from fromage_model.language.lora import LoraSettings, add_lora, merge_into
 from fromage_model.language.precision import Precision, default_device
 from fromage_model.model.projections import ImageHead, Standardise
 from fromage_model.storage.artefacts import file_sha256, locate, writing
+from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
 from fromage_model.storage.weights import lay_over, read_tensors
 from fromage_model.vision.encoders import load_vision_encoder
@@ -172,7 +173,7 @@ def bundle_config(name: str) -> FromageConfig:
 def bundle_metrics(name: str) -> dict[str, Any]:
     """What was measured of a bundle, by name; empty where nothing was."""
     path = locate("bundle", name) / METRICS
-    return json.loads(path.read_text()) if path.is_file() else {}
+    return read_json(path) if path.is_file() else {}
 
 
 def record_metrics(name: str, metrics: dict[str, Any]) -> None:
@@ -187,7 +188,7 @@ def record_metrics(name: str, metrics: dict[str, Any]) -> None:
 def read_header(folder: Path) -> tuple[Header, str]:
     """A bundle's header and its fingerprint. Raises BundleError when the folder is no bundle that we read."""
     try:
-        values = json.loads((folder / HEADER).read_text())
+        values = read_json(folder / HEADER)
         found = values.pop("format", None)
         if found != FORMAT:
             raise BundleError(f"{folder / HEADER}: expected format {FORMAT}, found {found}")

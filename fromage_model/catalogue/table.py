@@ -28,6 +28,7 @@ from fromage_model.catalogue.schema import (
 )
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.storage.artefacts import is_uri, locate
+from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.files import read_bytes
 from fromage_model.storage.remote import is_store
 
@@ -145,9 +146,9 @@ def read_info(folder: Path) -> dict[str, Any] | None:
     if not path.is_file():
         return None
     try:
-        info = json.loads(path.read_text())
+        info = read_json(path)
     except ValueError as error:
-        raise CatalogueError(f"{path} is not JSON: {error}") from error
+        raise CatalogueError(str(error)) from error
     if not isinstance(info, dict):
         raise CatalogueError(f"{path}: expected a JSON object, got {type(info).__name__}")
     return info

@@ -22,6 +22,7 @@ from fromage_model.frozen.build import FrozenParts, build_parts
 from fromage_model.frozen.config import FrozenConfig
 from fromage_model.frozen.core import FrozenCore
 from fromage_model.storage.artefacts import locate, writing
+from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
 from fromage_model.storage.weights import lay_over, read_tensors
 from fromage_model.vision.feature_maps import (
@@ -104,7 +105,7 @@ def _read_header(folder: Path) -> Header:
     if not (folder / HEADER).is_file() and (folder / bundle.HEADER).is_file():
         raise BundleError(f"{folder} has a {bundle.HEADER}: it is a FROMAGe bundle, which load_bundle opens")
     try:
-        values = json.loads((folder / HEADER).read_text())
+        values = read_json(folder / HEADER)
         found = values.pop("format", None)
         if found != FORMAT:
             raise BundleError(f"{folder / HEADER}: expected format {FORMAT}, found {found}")

@@ -1,6 +1,5 @@
 """What an index says about itself in `index.json`. Knows nothing of the vectors and items beside it."""
 
-import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -8,6 +7,7 @@ from typing import Any
 
 from fromage_model.errors import ConfigError, RetrievalIndexError
 from fromage_model.index.plan import KINDS, Kind
+from fromage_model.storage.file_kinds import read_json
 
 FORMAT = 2
 # 1: one `vectors.npy` and one `items.parquet`, always exact. Opened as before, and written as 2.
@@ -93,7 +93,7 @@ class IndexInfo:
 def read_info(folder: Path) -> IndexInfo:
     """What an index's folder says about itself. Raises RetrievalIndexError for a missing file or another form."""
     try:
-        fields = json.loads((folder / INFO_FILE).read_bytes())
+        fields = read_json(folder / INFO_FILE)
         if fields["format"] not in KNOWN_FORMATS:
             raise RetrievalIndexError(f"{folder}: expected index format 1 or {FORMAT}, got {fields['format']}")
         measured = fields.pop("measured", None)

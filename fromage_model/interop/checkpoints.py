@@ -8,7 +8,6 @@ Source: `main.py` (what is saved), `fromage/prune_model_ckpt.py` and `fromage/mo
 kohjingyu/fromage; `test_weight.py` of seungu1108/fromage_fashion (un-pruning).
 """
 
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -23,6 +22,7 @@ from fromage_model.interop import original_keys as keys
 from fromage_model.interop.pickles.restricted import TensorRecord
 from fromage_model.interop.pickles.torch_archive import TorchArchive
 from fromage_model.storage.artefacts import replacing
+from fromage_model.storage.file_kinds import read_json
 
 MODEL_ARGS = "model_args.json"
 _LM_TABLES = ("embed_tokens.weight", "wte.weight", "embed_in.weight", "lm_head.weight")
@@ -215,7 +215,7 @@ def _row_of(table: Tensor, index: int | None, *, where: Path | str) -> int:
 def _index_beside(path: Path) -> int | None:
     """What the `model_args.json` in a checkpoint's folder says of [RET], as the original's prune script asks it."""
     try:
-        index = json.loads((path.parent / MODEL_ARGS).read_text(encoding="utf-8")).get("retrieval_token_idx")
+        index = read_json(path.parent / MODEL_ARGS).get("retrieval_token_idx")
     except FileNotFoundError:
         return None
     except (OSError, ValueError, AttributeError) as error:

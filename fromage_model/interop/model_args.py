@@ -14,6 +14,7 @@ from typing import Any, Self
 
 from fromage_model.errors import ConfigError
 from fromage_model.storage.artefacts import replacing
+from fromage_model.storage.file_kinds import read_json
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class ModelArgs:
 def load_model_args(path: Path | str) -> ModelArgs:
     """Raises ConfigError where the file can't be read or a field can't work."""
     try:
-        values = json.loads(Path(path).read_text(encoding="utf-8"))
+        values = read_json(path)
     except (OSError, ValueError) as error:
         raise ConfigError(f"{path} can't be read as model_args.json: {error}") from error
     if not isinstance(values, dict):

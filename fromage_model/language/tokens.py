@@ -5,7 +5,6 @@ special tokens that a user types (`<|im_start|>`, `</s>`) are encoded as the ord
 """
 
 import copy
-import json
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from jinja2 import TemplateError
 from tokenizers.decoders import DecodeStream
 
 from fromage_model.errors import ConfigError, InvalidInput
+from fromage_model.storage.file_kinds import read_json
 
 
 class Tokens:
@@ -98,7 +98,7 @@ def _generation_stop_ids(path: Path) -> list[int]:
     if not path.is_file():
         return []
     try:
-        stops = json.loads(path.read_text(encoding="utf-8")).get("eos_token_id")
+        stops = read_json(path).get("eos_token_id")
     except (ValueError, AttributeError) as error:
         raise ConfigError(f"{path} can't be read as generation_config.json: {error}") from error
     return [stop for stop in (stops if isinstance(stops, list) else [stops]) if isinstance(stop, int)]

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from fromage_model.errors import CheckpointError, MissingArtefact
 from fromage_model.llama_adapter.visual import QUERIES
+from fromage_model.storage.file_kinds import PICKLE, ZIP, is_instead
 
 _LAYER = re.compile(r"(?<=layers\.)\d+(?=\.)|(?<=visual_blocks\.)\d+(?=\.)")
 _LIKENESS = (
@@ -60,6 +61,8 @@ def read_checkpoint(path: Path) -> dict[str, Any]:
     try:
         found = torch.load(path, map_location="cpu", weights_only=True, mmap=True)
     except (pickle.UnpicklingError, RuntimeError, ValueError, EOFError) as error:
+        if instead := is_instead(path, expected="a checkpoint as torch.save writes it", other_than=(ZIP, PICKLE)):
+            raise CheckpointError(instead) from error
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
             f"{path} can't be read as plain tensors, and nothing else is read, since it could run code: {reason}"

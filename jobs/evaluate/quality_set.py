@@ -10,13 +10,13 @@ A set is a JSON file; names of items are captions of the catalogue, compared wit
 `picture_messages` is optional: what a user may write under a picture. Knows nothing of models or Ray.
 """
 
-import json
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from fromage_model.errors import InvalidInput, MissingArtefact
+from fromage_model.storage.file_kinds import read_json
 
 SHIPPED = Path(__file__).parent / "queries"
 PICTURE_MESSAGES = ("Have you got anything like this?",)
@@ -66,9 +66,9 @@ def read_quality_set(name_or_file: str | Path) -> QualitySet:
             f"no query set {str(name_or_file)!r}: neither a file nor one of the shipped sets ({shipped})"
         )
     try:
-        content = json.loads(file.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise InvalidInput(f"{file} is not JSON in UTF-8: {error}") from error
+        content = read_json(file)
+    except (OSError, ValueError) as error:
+        raise InvalidInput(f"the query set {file} can't be read: {error}") from error
     return _parse(content, default_name=file.stem)
 
 

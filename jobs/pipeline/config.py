@@ -46,7 +46,7 @@ class Pipeline:
 def read_pipeline(path: Path) -> Pipeline:
     """Raises ConfigError, which names the file, the place in it, and what would work."""
     try:
-        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        content = yaml.safe_load(path.read_bytes())
     except OSError as error:
         raise ConfigError(f"{path} can't be read: {error.strerror}") from error
     except (yaml.YAMLError, UnicodeDecodeError) as error:

@@ -14,6 +14,7 @@ from torch import Tensor
 
 from fromage_model.errors import CheckpointError
 from fromage_model.interop.pickles.arrays import ArrayRecord, DtypeRecord, array_from_bytes
+from fromage_model.storage.file_kinds import HEAD_BYTES, PICKLE, kind_of, told
 
 _STORAGES = {
     "DoubleStorage": torch.float64,
@@ -116,7 +117,8 @@ class RestrictedUnpickler(pickle.Unpickler):
 def load(file: IO[bytes], *, where: str, storage: Callable[[Any], Storage] | None = None) -> Any:
     """One pickle -> dicts, lists, numbers, texts; tensors and arrays as TensorRecord and ArrayRecord, all else inert.
 
-    Raises CheckpointError where the bytes are no pickle, or one whose values contradict each other.
+    Raises CheckpointError where the bytes are no pickle, saying what they are if they tell, or one whose values
+    contradict each other.
     """
     try:
         return RestrictedUnpickler(file, storage=storage).load()
@@ -125,6 +127,10 @@ def load(file: IO[bytes], *, where: str, storage: Callable[[Any], Storage] | Non
     except (MemoryError, RecursionError) as error:
         raise CheckpointError(f"{where} is a pickle of a size or depth that can't be read") from error
     except Exception as error:  # A broken or hostile pickle may raise anything.
+        file.seek(0)
+        kind = kind_of(file.read(HEAD_BYTES))
+        if kind is not None and kind != PICKLE:
+            raise CheckpointError(told(where, kind, expected="a pickle")) from error
         raise CheckpointError(f"{where} can't be read as a pickle: {type(error).__name__}: {error}") from error
 
 

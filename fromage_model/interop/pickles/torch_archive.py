@@ -18,6 +18,7 @@ from torch import Tensor
 
 from fromage_model.errors import CheckpointError
 from fromage_model.interop.pickles.restricted import Storage, TensorRecord, load, parse_storage_id
+from fromage_model.storage.file_kinds import AGAIN, ZIP, is_instead
 
 _LOCAL_HEADER, _CENTRAL_ENTRY, _DESCRIPTOR = b"PK\x03\x04", b"PK\x01\x02", b"PK\x07\x08"
 _HAS_DESCRIPTOR = 0x08
@@ -28,7 +29,10 @@ class TorchArchive:
     """One file. `value` is what was saved; `patch` and `seal` need `writable=True`."""
 
     def __init__(self, path: Path | str, *, writable: bool = False):
-        """Raises CheckpointError where the file is missing, is no archive of torch 1.6 or newer, or is broken."""
+        """Raises CheckpointError where the file is missing, is no archive of torch 1.6 or newer, or is broken.
+
+        It says what the file is instead, where its first bytes tell.
+        """
         self.path = Path(path)
         self._storages: dict[str, Storage] = {}
         self._patched: set[str] = set()
@@ -38,7 +42,7 @@ class TorchArchive:
                 self._map = mmap.mmap(file.fileno(), 0, access=access)
             directory = zipfile.ZipFile(self.path)
         except (OSError, ValueError, zipfile.BadZipFile) as error:
-            raise CheckpointError(f"{self.path} can't be opened: {error}. {_how_saved(self.path)}") from error
+            raise CheckpointError(_why_not(self.path, error)) from error
         with directory:
             self._directory_offset = directory.start_dir
             self._entries = {entry.filename: entry for entry in directory.infolist()}
@@ -137,10 +141,8 @@ class TorchArchive:
         return places
 
 
-def _how_saved(path: Path) -> str:
+def _why_not(path: Path, error: Exception) -> str:
     if not path.is_file():
-        return "Expected a checkpoint file"
-    return (
-        "Expected a file that torch.save of torch 1.6 or newer wrote; an older one becomes one by "
-        "torch.save(torch.load(path, weights_only=True), path)"
-    )
+        return f"{path} can't be opened: {error}. Expected a checkpoint file"
+    instead = is_instead(path, expected="a file that torch.save of torch 1.6 or newer wrote", other_than=(ZIP,))
+    return instead or f"{path} can't be opened: {error}; it is damaged, or its end is missing: {AGAIN}"

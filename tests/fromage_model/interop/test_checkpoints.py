@@ -224,11 +224,24 @@ def test_unprune_of_another_model_s_weights_writes_nothing(tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir()) == ["full", "pruned"]
 
 
-@pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 and no more"])
-def test_a_file_that_is_no_archive_says_what_would_work(content, tmp_path):
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"", r"it is empty; expected a file that torch\.save of torch 1\.6 or newer wrote; download it again"),
+        (b"Entry not found", "it is a text that begins with 'Entry not found'; expected a file that"),
+        (b"<!DOCTYPE html>\n<html>", "it is an HTML page, not the file itself; .* /resolve/"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 5\n", "Git LFS pointer.*`git lfs pull`"),
+        (b"\x10\0\0\0\0\0\0\0{}              ", r"a safetensors file; .*safetensors\.torch\.load_file"),
+        (b"\x1f\x8b\x08", "packed with gzip; .*unpack it first"),
+        (b"GGUF\x03\0\0\0", "a GGUF file; .*take the model's safetensors"),
+        (b"PK\x03\x04 and no more", "it is damaged, or its end is missing: download it again"),
+    ],
+)
+def test_a_file_that_is_no_archive_is_told_for_what_it_is_and_what_would_work(content, message, tmp_path):
     (tmp_path / "p").write_bytes(content)
-    with pytest.raises(CheckpointError, match=r"torch 1\.6 or newer"):
+    with pytest.raises(CheckpointError, match=message) as refused:
         read_pruned(tmp_path / "p")
+    assert "torch.load(path" not in str(refused.value)
 
 
 def test_a_checkpoint_that_is_not_there_is_named(tmp_path):

@@ -7,11 +7,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as st_numpy
 
-from fromage_model.artefacts import is_uri
 from fromage_model.catalogue import SCHEMA
 from fromage_model.errors import FromageError
 from fromage_model.index import Plan, RetrievalIndex
-from tests.fromage_model.index_items import items, unit_vectors
+from fromage_model.storage.artefacts import is_uri
+from tests.fromage_model.index.items import items, unit_vectors
 
 FUZZ = settings(
     max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow]
