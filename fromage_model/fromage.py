@@ -48,9 +48,9 @@ class Fromage(FromageCore):
         self.fingerprint = fingerprint
         self.lineage = lineage or {}
 
-    def check_text(self, text: str) -> None:
-        """Raises InvalidInput, PromptTooLong for a text that can't be embedded; see `asking.check_text`."""
-        asking.check_text(self, text)
+    def readable(self, text: str) -> str:
+        """The text, or as much of its beginning as is read before [RET]; see `asking.readable`."""
+        return asking.readable(self, text)
 
     def text_embeddings(self, texts: Sequence[str], *, batch_size: int = 64) -> Tensor:
         """Each text followed by [RET] -> (B, S) float32 on the CPU; see `asking.text_embeddings`."""

@@ -37,6 +37,21 @@ class Tokens:
         """Ordinary text -> ids, among which no special token can be."""
         return _ids(self._ordinary, text, split_special_tokens=True)
 
+    def beginning(self, text: str, most: int) -> str:
+        """The text, or as much of its beginning as `most` ids hold."""
+        ids = self.encode(text)
+        kept = most
+        while len(ids) > most:
+            # A beginning may take an id more than it takes within the whole.
+            text, kept = text[: self._end_of(text, kept)], kept - 1
+            ids = self.encode(text)
+        return text
+
+    def _end_of(self, text: str, count: int) -> int:
+        """Where in a text the character begins that its first `count` ids leave out or hold in part."""
+        encoded = self._ordinary(text, add_special_tokens=False, split_special_tokens=True, return_offsets_mapping=True)
+        return encoded["offset_mapping"][count][0] if count > 0 else 0
+
     def encode_template(self, text: str) -> list[int]:
         """Our own template's text -> ids, special tokens recognised. Never for a user's words."""
         return _ids(self._tokenizer, text, split_special_tokens=False)

@@ -15,6 +15,9 @@ from fromage_model.model.core import FromageCore
 from fromage_model.model.reading import consume_ret, read_prompts, states_after
 from fromage_model.prompts.segments import Prompt, raw_prompt, token_count, token_ids
 
+LONGEST_TEXT = 512
+"""Tokens of an item's text that are read: heads learn from captions a tenth as long, and thousands take minutes."""
+
 
 @dataclass(frozen=True)
 class Asked:
@@ -58,12 +61,10 @@ def _ask_through_lm(model: FromageCore, prompts: Sequence[Prompt]) -> Asked:
     return Asked(embeddings=model.trained.text_head(at_ret), at_ret=at_ret, last=states.last[:, :-1], batch=before)
 
 
-def check_text(model: FromageCore, text: str) -> None:
-    """Raises what `text_embeddings` raises for a text that can't be embedded: InvalidInput, PromptTooLong."""
-    ids = token_ids(raw_prompt([text], model.tokens))
-    if not ids:
-        raise InvalidInput("the text is empty; expected at least one character")
-    model.check_room(len(ids), more=1)
+def readable(model: FromageCore, text: str) -> str:
+    """The text, or as much of its beginning as is worth reading before [RET] and as the LM has positions for."""
+    room = model.lm.max_positions - len(model.tokens.start_ids) - 1
+    return model.tokens.beginning(text, min(room, LONGEST_TEXT))
 
 
 @torch.inference_mode()
@@ -71,7 +72,7 @@ def text_embeddings(model: FromageCore, texts: Sequence[str], *, batch_size: int
     """Each text followed by [RET] -> retrieval embeddings (B, S) float32 on the CPU.
 
     Texts of like length share a batch; the order of the result is the order of `texts`. Raises InvalidInput on an empty
-    text where the tokenizer puts no start token before it.
+    text where the tokenizer puts no start token before it, PromptTooLong on one that the LM has no positions for.
     """
     result = torch.empty(len(texts), model.shared_width)
     ids = [token_ids(raw_prompt([text], model.tokens)) for text in texts]

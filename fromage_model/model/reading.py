@@ -20,6 +20,8 @@ from fromage_model.prompts.segments import Prompt, after_opening
 
 WORTH_SHARING = 64
 """Tokens that must not be read again for a common beginning to be read by itself."""
+POSITIONS_AT_ONCE = 1 << 15
+"""Most positions of a batch of texts, padding among them: a few texts of thousands of tokens fill the memory."""
 
 
 def opening_of(model: FromageCore, prompt: Prompt) -> Opening | None:
@@ -107,9 +109,7 @@ def states_after(model: FromageCore, texts: Sequence[list[int]], *, batch_size: 
     beginning = None
     if shared * (len(texts) - 1) >= WORTH_SHARING:
         beginning = Opening(texts[0][:shared], lm=model.lm, ret=model.trained.ret)
-    order = sorted(range(len(texts)), key=lambda row: len(texts[row]))
-    for start in range(0, len(order), batch_size):
-        rows = order[start : start + batch_size]
+    for rows in _like_lengths(texts, batch_size=batch_size):
         own = [[*texts[row], model.tokens.ret_id] for row in rows]
         opened = len(beginning.ids) if beginning else 0
         batch = model.embed_prompts([[ids[opened:]] for ids in own], more=opened)
@@ -117,6 +117,18 @@ def states_after(model: FromageCore, texts: Sequence[list[int]], *, batch_size: 
         states = model.lm(batch.embeddings, attention_mask=opened_mask(batch.mask, opened), cache=cache)
         every = torch.arange(len(rows), device=batch.mask.device)
         yield AtRet(rows, states.at(every, batch.lengths - 1))
+
+
+def _like_lengths(texts: Sequence[list[int]], *, batch_size: int) -> Iterator[list[int]]:
+    """Rows in batches of like length, the shortest first, of at most POSITIONS_AT_ONCE where it is more than one."""
+    rows: list[int] = []
+    for row in sorted(range(len(texts)), key=lambda row: len(texts[row])):
+        if len(rows) == batch_size or (rows and (len(rows) + 1) * len(texts[row]) > POSITIONS_AT_ONCE):
+            yield rows
+            rows = []
+        rows.append(row)
+    if rows:
+        yield rows
 
 
 def _alike(texts: Sequence[list[int]]) -> int:

@@ -129,12 +129,15 @@ class WeighCaptions:
 
 
 def similarities(model: Any, pictures: list[Image.Image], captions: list[str]) -> np.ndarray:
-    """Cosines (B,) float32 of pictures and captions in a Fromage's shared space."""
+    """Cosines (B,) float32 of pictures and captions in a Fromage's shared space.
+
+    Of a caption that is longer than the LM reads, the beginning counts.
+    """
     import torch
 
     from fromage_model.prompts.segments import caption_text
 
-    texts = [caption_text(caption, prompt=model.config.caption_prompt) for caption in captions]
+    texts = [model.readable(caption_text(caption, prompt=model.config.caption_prompt)) for caption in captions]
     with torch.inference_mode():
         images = model.image_embeddings(model.encode(pictures)).float().cpu()
         return (images * model.text_embeddings(texts)).sum(dim=-1).numpy()

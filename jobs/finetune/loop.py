@@ -31,6 +31,8 @@ from jobs.finetune.warm_start.heads import WarmStart, warm_start
 
 log = logging.getLogger(__name__)
 STATE_FILE, BUNDLE_FOLDER = "state.pt", "bundle"
+# A conversation names items and tags up to six times, beside its opening, its templates and definitions.
+NAME_TOKENS, NAMES_THAT_FIT = 128, 32
 
 
 def train_loop(settings: dict[str, Any]) -> None:
@@ -136,7 +138,7 @@ class Worker:
             return {}
         self.model.eval()
         names = [f"{self.model.config.caption_prompt} {item.caption}.".lstrip() for item in self.data.validation_items]
-        texts = self.model.text_embeddings(names).numpy()
+        texts = self.model.text_embeddings([self.model.readable(name) for name in names]).numpy()
         images = self.model.image_embeddings(torch.from_numpy(self.data.validation_features)).cpu().numpy()
         recall = metrics.text_to_image(texts, images).to_json()
         return {f"validation_{name}": value for name, value in recall.items()}
@@ -218,7 +220,7 @@ class Worker:
 
     def _sampler(self) -> Sampler:
         args = self.args
-        phrases = Phrases(self.data.items, self.glosses)
+        phrases = Phrases(self.data.items, self.glosses, shortened=self._shortened)
         exchanges = write_replies(self.model, wording.small_talk(), max_new_tokens=args.reply_tokens)
         return Sampler(
             self.data.items,
@@ -233,6 +235,14 @@ class Worker:
             concatenate_share=args.concat_captions_prob,
             seed=args.seed,
         )
+
+    def _shortened(self, name: str) -> str:
+        """As much of a name or tag as every conversation has room for."""
+        most = min(NAME_TOKENS, self.model.lm.max_positions // NAMES_THAT_FIT)
+        kept = self.model.tokens.beginning(name, most)
+        if kept != name and self.rank == 0:
+            log.warning("%.60r... has %d characters; training reads the first %d", name, len(name), len(kept))
+        return kept
 
     def _distributed(self, step: FinetuneStep) -> nn.Module:
         if self.world_size == 1:

@@ -20,6 +20,7 @@ import pyarrow as pa
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import Failure
 from fromage_model.errors import CatalogueError
+from jobs.common.cut_texts import CutText, cut_in, tell
 from jobs.common.durable import DurableRun, Stage
 from jobs.common.embeddings.items import VectorKind, item_vectors, texts_of
 from jobs.common.embeddings.pictures import image_embeddings
@@ -60,7 +61,7 @@ class Reading:
 
 @dataclass(frozen=True)
 class Embedded:
-    """Unit vectors (N, S) of items by id, and the items that have none.
+    """Unit vectors (N, S) of items by id, and the items that have none; `cut` are those whose texts were cut.
 
     `queries` (T, S) are like what the index will be asked, and not among the vectors; None where there are no such.
     """
@@ -71,6 +72,7 @@ class Embedded:
     failures: list[Failure]
     fingerprint: str
     progress: Progress
+    cut: list[CutText]
 
 
 def embed_items(catalogue: Catalogue, reading: Reading, *, ids: Sequence[str] | None = None) -> Embedded:
@@ -87,7 +89,7 @@ def embed_items(catalogue: Catalogue, reading: Reading, *, ids: Sequence[str] | 
     progress = Progress("index", total=len(pictures.ids) + len(failures), failed=len(failures))
     progress.add(len(pictures.ids) + len(failures) - len(texts))
     if not len(texts):
-        return Embedded(pictures.ids, pictures.vectors, None, failures, pictures.fingerprint, progress)
+        return Embedded(pictures.ids, pictures.vectors, None, failures, pictures.fingerprint, progress, [])
     run = _run(texts, reading, fingerprint=pictures.fingerprint)
     progress.add(run.rows_done, failed=run.rows_failed)
     if run.rows_done < run.rows:
@@ -98,7 +100,8 @@ def embed_items(catalogue: Catalogue, reading: Reading, *, ids: Sequence[str] | 
         reasons = Counter(failure.message for failure in unread).most_common(3)
         run.remove()
         raise CatalogueError(f"no text of the {len(unread)} items of {catalogue.name} could be read: {reasons}")
-    told = _told(catalogue, run, pictures.ids, width=pictures.vectors.shape[1])
+    told, cut = _told(catalogue, run, pictures.ids, width=pictures.vectors.shape[1])
+    tell(cut)
     vectors = item_vectors(pictures.vectors, told, kind=reading.vectors, picture_share=reading.picture_share)
     apart = told[told.any(axis=1)] if reading.vectors == "both" else told[:0]
     gone = {failure.id for failure in unread}
@@ -110,6 +113,7 @@ def embed_items(catalogue: Catalogue, reading: Reading, *, ids: Sequence[str] | 
         failures=failures + unread,
         fingerprint=pictures.fingerprint,
         progress=progress,
+        cut=cut,
     )
 
 
@@ -155,15 +159,17 @@ def _stage(reading: Reading) -> Stage:
     return Stage(ReadTexts, options, READ_STAGE, reading.cpus_per_worker, reading.num_gpus, (1, reading.workers))
 
 
-def _told(catalogue: Catalogue, run: DurableRun, ids: Sequence[str], *, width: int) -> np.ndarray:
-    """(N, S) in the order of `ids`; zero for an item without texts."""
+def _told(catalogue: Catalogue, run: DurableRun, ids: Sequence[str], *, width: int) -> tuple[np.ndarray, list[CutText]]:
+    """(N, S) in the order of `ids`, zero for an item without texts; and the items whose texts were cut."""
     in_catalogue = catalogue.table["id"].to_pylist()
     row_of = {id: row for row, id in enumerate(ids)}
     told = np.zeros((len(ids), width), dtype=np.float32)
+    cut: list[CutText] = []
     for table in run.tables():
-        rows = [row_of[in_catalogue[number - 1]] for number in table["row"].to_pylist()]
-        told[rows] = matrix_of(table["told"])
-    return told
+        read = [in_catalogue[number - 1] for number in table["row"].to_pylist()]
+        told[[row_of[id] for id in read]] = matrix_of(table["told"])
+        cut += cut_in(table, read)
+    return told, cut
 
 
 def _without_features(catalogue: Catalogue, missing: Sequence[str]) -> list[Failure]:

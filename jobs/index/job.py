@@ -2,8 +2,9 @@
 
 An item is found by its picture, by its caption (the embedding at [RET] after it), or by both, their weighted sum; an
 item without a caption by its picture alone. A caption is read alone and with the item's tags, and the mean counts:
-people wish for what a thing is good for as often as for its name. The features must come from the vision encoder that
-the bundle was trained with, and from this state of the catalogue; where one does not fit, the job says which and writes
+people wish for what a thing is good for as often as for its name. Of a text that is longer than the LM reads, only the
+beginning counts; the log and cut_texts.parquet tell whose. The features must come from the vision encoder that the
+bundle was trained with, and from this state of the catalogue; where one does not fit, the job says which and writes
 nothing.
 
 An index that the same bundle made is brought up to date: only items that are new, or whose picture or texts changed,
@@ -28,6 +29,7 @@ from fromage_model.catalogue.table import FAILURES_FILE, write_failures
 from fromage_model.errors import ConfigError, FromageError
 from fromage_model.index import INFO_FILE, IndexInfo, Plan, RetrievalIndex, plan_index
 from fromage_model.storage.artefacts import locate
+from jobs.common.cut_texts import CutText, read_cut, write_cut
 from jobs.common.durable import DurableRun, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.embeddings.items import VectorKind
@@ -109,11 +111,12 @@ class IndexArgs:
 
 @dataclass(frozen=True)
 class Done:
-    """An index that is to be written: what was done to it, and the items of the catalogue that are not in it."""
+    """An index that is to be written: what was done to it, the items that are not in it, and those with cut texts."""
 
     index: RetrievalIndex
     failures: list[Failure]
     progress: Progress
+    cut: list[CutText]
     added: int = 0
     changed: int = 0
     deleted: int = 0
@@ -186,7 +189,7 @@ def make_index(catalogue: Catalogue, folder: Path | str, args: IndexArgs) -> Don
         dtype=args.dtype,
         queries=embedded.queries,
     )
-    return Done(index, embedded.failures, embedded.progress, added=len(index))
+    return Done(index, embedded.failures, embedded.progress, embedded.cut, added=len(index))
 
 
 def update(
@@ -211,7 +214,10 @@ def update(
         changed += len(changes.keep)
     deleted = index.delete(gone) if gone else 0
     progress = embedded.progress if embedded else Progress("index", total=len(catalogue))
-    return Done(index, failures, progress, added, changed, deleted, compact(index, args))
+    again = set(embed)
+    cut = [one for one in read_cut(locate("index", folder)) if one.id in index and one.id not in again]
+    cut += embedded.cut if embedded else []
+    return Done(index, failures, progress, cut, added, changed, deleted, compact(index, args))
 
 
 def _upsert(index: RetrievalIndex, embedded: Embedded, catalogue: Catalogue) -> tuple[int, int]:
@@ -250,6 +256,7 @@ def write(done: Done, catalogue: Catalogue, folder: Path | str, report: Report) 
     with publishing(folder, marker=INFO_FILE) as scratch:
         done.index.write(scratch)
         write_failures(scratch, done.failures)
+        write_cut(scratch, done.cut)
         rows = catalogue.table.take(spread(len(catalogue))).select(["id", "caption"]).to_pylist()
         write_page(
             scratch,
@@ -280,6 +287,7 @@ def _report(
         output=folder,
         max_failed=args.max_failed,
         fingerprint=index.fingerprint,
+        texts_cut=len(done.cut),
         skipped=skipped,
         kind=index.kind,
         reason=index.info.reason,

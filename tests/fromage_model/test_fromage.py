@@ -121,10 +121,31 @@ def test_texts_that_begin_alike_are_read_as_if_each_were_alone(model):
     assert model.text_embeddings([]).shape == (0, model.shared_width)
 
 
-def test_a_text_that_does_not_fit_is_told_before_it_is_read(model):
-    model.check_text("shoes")
-    with pytest.raises(PromptTooLong, match="with 1 after it; together at most"):
-        model.check_text("shoes " * model.lm.max_positions)
+def test_a_text_that_does_not_fit_is_refused_and_its_readable_beginning_is_the_longest_that_is_not(model):
+    assert model.readable("shoes") == "shoes"
+    text = "shoes " * model.lm.max_positions
+    with pytest.raises(PromptTooLong, match="at most"):
+        model.text_embeddings([text])
+    beginning = model.readable(text)
+    assert text.startswith(beginning)
+    ids = [*model.tokens.start_ids, *model.tokens.encode(beginning), model.tokens.ret_id]
+    assert len(ids) == model.lm.max_positions
+    assert model.text_embeddings([beginning]).isfinite().all()
+
+
+def test_long_texts_are_read_few_at_once_and_as_if_each_were_alone(model, monkeypatch):
+    sizes = []
+    read = model.lm.forward
+    monkeypatch.setattr(
+        model.lm, "forward", lambda *args, **options: sizes.append(args[0].shape) or read(*args, **options)
+    )
+    monkeypatch.setattr("fromage_model.reading.POSITIONS_AT_ONCE", 40)
+    texts = ["hat", "a coat of wool", "x" * 60, "shoes", "shoe"]
+    found = model.text_embeddings(texts, batch_size=4)
+    assert all(rows == 1 or rows * positions <= 40 for rows, positions, _ in sizes)
+    assert max(rows for rows, _, _ in sizes) > 1
+    alone = torch.cat([model.text_embeddings([text]) for text in texts])
+    torch.testing.assert_close(found, alone, atol=1e-4, rtol=0)
 
 
 def test_a_picture_before_ret_moves_its_embedding(chat_model):

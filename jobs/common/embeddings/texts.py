@@ -3,27 +3,29 @@
 Shapes: N rows, S shared width.
 """
 
+import logging
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.errors import InvalidInput
 from jobs.common.progress import Progress
-from jobs.common.stages import failed, require_columns
+from jobs.common.stages import require_columns
 from jobs.common.tables import matrix_of, vectors_of
+
+log = logging.getLogger(__name__)
 
 BATCH_TEXTS = 256
 ROWS_PER_TABLE = 256
 TEXTS = pa.schema([("row", pa.int64()), ("texts", pa.list_(pa.string()))])
-WRONG = pa.schema([("row", pa.int64()), ("stage", pa.string()), ("error", pa.string()), ("message", pa.string())])
 
 
 class ReadTexts:
-    """(row, texts) -> row, told: the mean of a row's texts' embeddings at [RET], (S,) of length 1.
+    """(row, texts) -> row, told, chars, chars_read: the mean of a row's texts' embeddings at [RET], (S,) of length 1.
 
-    A row with a text that the LM can't take is a failed one.
+    A text that is longer than the LM reads is read from its beginning; the longest such one of a row has `chars`
+    characters, of which `chars_read` were read. Both are null where all was read.
     """
 
     columns = ("row", "texts")
@@ -39,13 +41,19 @@ class ReadTexts:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         require_columns(rows, self.columns, stage="ReadTexts")
-        numbers, texts = rows["row"].to_pylist(), rows["texts"].to_pylist()
-        problems = [self._problem(own) for own in texts]
-        well = [place for place, problem in enumerate(problems) if problem is None]
-        told = self._told([texts[place] for place in well])
-        table = pa.table({"row": pa.array([numbers[place] for place in well], pa.int64()), "told": vectors_of(told)})
-        ill = [{"row": row} | failed("read", error) for row, error in zip(numbers, problems, strict=True) if error]
-        return pa.concat_tables([table, pa.Table.from_pylist(ill, WRONG)], promote_options="default") if ill else table
+        texts = rows["texts"].to_pylist()
+        readable = {text: self.model.readable(text) for own in texts for text in own}
+        told = self._told([[readable[text] for text in own] for own in texts])
+        cut = [max((text for text in own if readable[text] != text), key=len, default=None) for own in texts]
+        chars = [(None, None) if text is None else (len(text), len(readable[text])) for text in cut]
+        return pa.table(
+            {
+                "row": rows["row"],
+                "told": vectors_of(told),
+                "chars": pa.array([whole for whole, _ in chars], pa.int64()),
+                "chars_read": pa.array([read for _, read in chars], pa.int64()),
+            }
+        )
 
     def _told(self, texts: Sequence[Sequence[str]]) -> np.ndarray:
         """(N, S). Texts of like length go through the LM together, and those that occur twice once."""
@@ -55,20 +63,11 @@ class ReadTexts:
         told = np.array(means, dtype=np.float32).reshape(len(texts), self.model.shared_width)
         return told / np.linalg.norm(told, axis=1, keepdims=True)
 
-    def _problem(self, texts: Sequence[str]) -> InvalidInput | None:
-        """Why a row can't be read."""
-        for text in texts:
-            try:
-                self.model.check_text(text)
-            except InvalidInput as error:
-                return error
-        return None
-
 
 def read_texts(texts: Sequence[Sequence[str]], *, bundle: str, workers: int, threads: int) -> np.ndarray:
-    """Lists of texts, none of them empty -> what ReadTexts tells of each, (N, S) in their order.
+    """Lists of texts, none of them empty -> what ReadTexts tells of each, (N, S) in their order; logs what is cut.
 
-    Needs a Ray that runs. Raises InvalidInput for a text that the LM can't take.
+    Needs a Ray that runs.
     """
     import ray
     from ray.data import ActorPoolStrategy
@@ -88,15 +87,18 @@ def read_texts(texts: Sequence[Sequence[str]], *, bundle: str, workers: int, thr
     progress = Progress("read texts", total=len(texts))
     told: dict[int, Any] = {}
     for batch in cast(Iterable[pa.Table], batches):
-        if "error" in batch.column_names and (ill := batch.filter(batch["error"].is_valid())).num_rows:
-            raise InvalidInput(f"text {ill['row'][0]}: {ill['message'][0]}")
+        for row, chars, read in zip(*(batch[name].to_pylist() for name in ("row", "chars", "chars_read")), strict=True):
+            if read is not None:
+                log.warning(
+                    "%.60r... has %d characters, of which the LM reads the first %d", texts[row][0], chars, read
+                )
         told |= zip(batch["row"].to_pylist(), matrix_of(batch["told"]), strict=True)
         progress.add(batch.num_rows)
     return np.stack([told[row] for row in range(len(texts))])
 
 
 def text_embeddings(texts: Sequence[str], *, bundle: str, workers: int, threads: int) -> np.ndarray:
-    """(N, S) in the order of `texts`. Needs a Ray that runs. Raises InvalidInput for a text that the LM can't take."""
+    """(N, S) in the order of `texts`, as `read_texts` reads them. Needs a Ray that runs."""
     return read_texts([[text] for text in texts], bundle=bundle, workers=workers, threads=threads)
 
 

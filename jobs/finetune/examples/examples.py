@@ -5,7 +5,7 @@ Every draw depends on (seed, step, rank) alone, so that a resumed run sees what 
 
 import hashlib
 import random
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,11 +85,13 @@ def defined(gloss: str, draw: random.Random) -> Shown:
 
 
 class Phrases:
-    """An item's name, tags and gloss -> sentences."""
+    """An item's name, tags and gloss -> sentences. `shortened` makes of a name or tag what a sentence has room for."""
 
-    def __init__(self, items: Sequence[Item], glosses: Glosses | None):
-        self._names = [item.caption or "" for item in items]
-        self._tags = [item_words(item.attributes) for item in items]
+    def __init__(
+        self, items: Sequence[Item], glosses: Glosses | None, *, shortened: Callable[[str], str] = lambda text: text
+    ):
+        self._names = [shortened(item.caption or "") for item in items]
+        self._tags = [[shortened(word) for word in item_words(item.attributes)] for item in items]
         self._glosses = [glosses.of(name) if glosses and name else None for name in self._names]
 
     def caption(self, item: int, draw: random.Random) -> str:

@@ -46,6 +46,15 @@ def test_any_text_survives_encoding_without_special_tokens(text, chat_tokens):
     assert chat_tokens.decode(ids) == text
 
 
+@settings(max_examples=100, deadline=None)
+@given(text=TEXTS, most=st.integers(0, 30))
+def test_a_beginning_is_of_the_text_and_holds_as_much_as_fits(text, most, chat_tokens):
+    beginning = chat_tokens.beginning(text, most)
+    assert text.startswith(beginning)
+    assert len(chat_tokens.encode(beginning)) <= most
+    assert (beginning == text) == (len(chat_tokens.encode(text)) <= most)
+
+
 def test_a_template_s_special_tokens_are_recognised(chat_tokens):
     ids = chat_tokens.encode_template("<|im_start|>user\nhi<|im_end|>\n")
     assert (ids[0], ids.count(0), ids.count(1)) == (0, 1, 1)

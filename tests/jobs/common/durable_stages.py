@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 import ray
 
 from fromage_model.errors import ConfigError, InvalidInput
+from jobs.common.embeddings.texts import ReadTexts
 
 
 class Double:
@@ -82,3 +83,14 @@ class WhoDidIt:
         time.sleep(self.slow_s)
         share = ray.get_runtime_context().get_assigned_resources().get("GPU", 0)
         return rows.append_column(self.name, pa.array([f"{os.getpid()}:{share}"] * rows.num_rows))
+
+
+class RefusingTexts(ReadTexts):
+    """Reads texts, but those about one thing."""
+
+    refused = "unreadable"
+
+    def __call__(self, rows: pa.Table) -> pa.Table:
+        if any(self.refused in text for own in rows["texts"].to_pylist() for text in own):
+            raise InvalidInput(f"nobody can read {self.refused}")
+        return super().__call__(rows)

@@ -18,11 +18,10 @@ from fromage_model.index import RetrievalIndex
 from jobs.common.durable import work_folder
 from jobs.index.job import main
 from tests.jobs import tiny
+from tests.jobs.common.durable_stages import RefusingTexts
 
 MANY = [f"#{number:06x}" for number in range(240)]
 SHARD_ROWS = 4
-# The tiny LM has 512 positions, and its tokenizer next to one token for each character.
-TOO_LONG = "a very long story " * 60
 
 
 @pytest.fixture
@@ -36,6 +35,13 @@ def captioned(tiny_world, tmp_path, index_args):
         return index_args(**(settings | {"shard_rows": SHARD_ROWS} | changes))
 
     return of
+
+
+@pytest.fixture
+def unreadable(monkeypatch) -> str:
+    """A caption that the reading stage refuses."""
+    monkeypatch.setattr("jobs.item_embeddings.ReadTexts", RefusingTexts)
+    return RefusingTexts.refused
 
 
 def command_of(args) -> list[str]:
@@ -77,28 +83,30 @@ def test_a_killed_driver_goes_on_and_ends_with_the_index_of_an_undisturbed_run(
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
 
 
-def test_a_text_too_long_for_the_lm_is_a_failure_and_the_others_are_found(ray_session, captioned, tmp_path):
-    args = captioned(captions={"green": TOO_LONG})
+def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(
+    ray_session, captioned, unreadable, tmp_path
+):
+    args = captioned(captions={"green": unreadable})
     catalogue = Catalogue.open(args.catalogue)
     report = main(args).as_dict()
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (12, 11, 1)
     (failure,) = pq.read_table(tmp_path / "index" / "failures.parquet").to_pylist()
     green = catalogue.items()[tiny.COLOURS.index("green")]
     assert (failure["row"], failure["id"], failure["image"]) == (2, green.id, green.image)
-    assert (failure["stage"], failure["error"]) == ("read", "PromptTooLong")
-    assert "together at most 512 fit" in failure["message"]
+    assert (failure["stage"], failure["error"]) == ("read", "InvalidInput")
+    assert failure["message"] == "nobody can read unreadable"
     assert green.id not in RetrievalIndex.load(args.out)
-    assert "PromptTooLong" in (tmp_path / "index" / "report.html").read_text()
+    assert "InvalidInput" in (tmp_path / "index" / "report.html").read_text()
 
 
 def test_what_can_not_be_read_is_read_again_when_that_is_asked_for_or_it_changed(
-    ray_session, captioned, tmp_path, monkeypatch
+    ray_session, captioned, unreadable, tmp_path
 ):
-    args = captioned(captions={"green": TOO_LONG})
+    args = captioned(captions={"green": unreadable})
     main(args)
     again = main(args).as_dict()
     assert (again["skipped"], again["rows_failed"]) == (True, 1)
-    asked = main(captioned(captions={"green": TOO_LONG}, retry_failed=True)).as_dict()
+    asked = main(captioned(captions={"green": unreadable}, retry_failed=True)).as_dict()
     assert (asked["skipped"], asked["rows_failed"]) == (True, 1)
     changed = main(captioned(captions={"green": "green square"})).as_dict()
     assert (changed["skipped"], changed["added"], changed["rows_out"], changed["rows_failed"]) == (False, 1, 12, 0)
@@ -112,8 +120,8 @@ def test_work_begun_with_other_settings_is_refused_by_name(ray_session, captione
     assert main(captioned(MANY[:8], words=0, force=True)).as_dict()["rows_out"] == 8
 
 
-def test_texts_none_of_which_can_be_read_make_no_index(ray_session, captioned, tmp_path):
-    args = captioned(tiny.COLOURS[:2], {"red": TOO_LONG, "green": TOO_LONG})
-    with pytest.raises(CatalogueError, match=r"no text of the 2 items of captioned could be read.*at most 512"):
+def test_texts_none_of_which_can_be_read_make_no_index(ray_session, captioned, unreadable, tmp_path):
+    args = captioned(tiny.COLOURS[:2], {"red": unreadable, "green": unreadable})
+    with pytest.raises(CatalogueError, match=r"no text of the 2 items of captioned could be read.*nobody can read"):
         main(args)
     assert not (tmp_path / "index").exists()
