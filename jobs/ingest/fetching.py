@@ -26,7 +26,7 @@ from jobs.common.stages import failed, require_columns
 CHECKED_AT_PX = 224
 EXTENSIONS = {"JPEG": "jpg", "TIFF": "tif"}
 
-CELL = pa.struct([("file", pa.string()), ("part", pa.int64()), ("row", pa.int64())])
+CELL = pa.struct([("file", pa.string()), ("part", pa.int64()), ("row", pa.int64()), ("column", pa.string())])
 # What is known of a picture that came before: where it lies in the catalogue, what it is, and its validators.
 BEFORE = pa.struct(
     [

@@ -1,11 +1,11 @@
 """A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl.
 
 In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `group` (of items that must be trained on
-or held out together) are known; other columns become attributes. Workers fetch, render, check and write pictures; what
-is fetched is kept if the job is killed, and the same command goes on with it. A row that can't be read goes to
-failures.parquet with its reason; a file of a folder that is neither a picture nor called like one, to left_out.parquet.
-Over a catalogue that is there, only what changed is changed, and what the feed no longer names is deleted. On a
-cluster, paths must mean the same on every node, or be URIs. Knows nothing of models.
+or held out together) are known, by these names or those of `--columns`; other columns become attributes. Workers fetch,
+render, check and write pictures; what is fetched is kept if the job is killed, and the same command goes on with it. A
+row that can't be read goes to failures.parquet with its reason; a file of a folder that is neither a picture nor called
+like one, to left_out.parquet. Over a catalogue that is there, only what changed is changed, and what the feed no longer
+names is deleted. On a cluster, paths must mean the same on every node, or be URIs. Knows nothing of models.
 
     python -m jobs.ingest --source openmoji --out openmoji
 """
@@ -18,6 +18,7 @@ from typing import Any
 
 from fromage_model.catalogue.assemble import assemble
 from fromage_model.catalogue.feeds import openmoji
+from fromage_model.catalogue.feeds.columns import parse_columns
 from fromage_model.catalogue.feeds.feed import Feed
 from fromage_model.catalogue.feeds.folders import told_of
 from fromage_model.catalogue.pictures.fetch import FetchLimits
@@ -59,6 +60,9 @@ class IngestArgs:
     TSV or CSV with an image column, parquet, arrow, or the original's embeddings .pkl; with a *, of several files."""
     encoding: str = "utf-8"
     """How a TSV or CSV is encoded, e.g. utf-8, cp1252 or utf-16."""
+    columns: str = ""
+    """What a TSV, CSV, parquet or arrow file calls image, caption, item_url, brand and group, where it has other names
+    for them: image=URL,caption=TEXT for LAION's. A column that such a name stands in the place of is left out."""
     folder: str | None = None
     """Where Open Clip Art's folders png and svg are. Without it, where Debian's packages put them."""
     out: str | None = None
@@ -110,6 +114,7 @@ class IngestArgs:
         for name in ("per_host", "at_once", "attempts", "shard_rows", "workers", "threads", "side_px"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
+        parse_columns(self.columns)
 
 
 def main(args: IngestArgs) -> Report:
@@ -120,7 +125,7 @@ def main(args: IngestArgs) -> Report:
         DurableRun.forget(work_folder(folder))
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, args, watch, skipped=True)
-    feed = read_source(args.source, args.folder, encoding=args.encoding)
+    feed = read_source(args.source, args.folder, encoding=args.encoding, columns=parse_columns(args.columns))
     refuse_inside(folder, args.source, args.folder)
     check_target(folder, marker=INFO_FILE)
     if feed.left_out:
@@ -238,7 +243,9 @@ def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
 
 
 def _settings(args: IngestArgs) -> dict[str, Any]:
-    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS}
+    # A catalogue that was made before columns could be named is like one without.
+    named = {"columns": parse_columns(args.columns)} if args.columns.strip() else {}
+    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS} | named
 
 
 def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
@@ -246,7 +253,7 @@ def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
     info = standing(folder, settings=_settings(args), retry_dead_after_days=args.retry_dead_after_days)
     if info is None:
         return None
-    found = source_sha256(args.source, args.folder, encoding=args.encoding)
+    found = source_sha256(args.source, args.folder, encoding=args.encoding, columns=parse_columns(args.columns))
     return info if info.get("source_sha256") == found else None
 
 

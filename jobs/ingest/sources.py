@@ -6,11 +6,13 @@ Paths are local or fsspec URIs. Knows no Ray.
 import hashlib
 import logging
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
 from fromage_model.catalogue.feeds import openclipart, openmoji
 from fromage_model.catalogue.feeds.arrow import TABLE_SUFFIXES, read_tables
+from fromage_model.catalogue.feeds.columns import OWN_NAMES
 from fromage_model.catalogue.feeds.delimited import read_delimited
 from fromage_model.catalogue.feeds.feed import Feed, row_from
 from fromage_model.catalogue.feeds.folders import claims_to_be_picture, is_picture, read_folder
@@ -36,12 +38,17 @@ EMBEDDINGS_SUFFIXES = (".pkl", ".pickle")
 EXPECTED = "expected openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
 
 
-def read_source(source: str, folder: str | None = None, *, encoding: str = "utf-8") -> Feed:
+def read_source(
+    source: str, folder: str | None = None, *, encoding: str = "utf-8", columns: Mapping[str, str] = OWN_NAMES
+) -> Feed:
     """The feed; `folder` is where Open Clip Art lies, if not where Debian puts it; `encoding` is that of a TSV or CSV.
 
+    `columns` says what a table calls our columns, where it has other names for them.
     Raises ConfigError, CatalogueError, CheckpointError or MissingArtefact.
     """
     _check_folder(source, folder)
+    if columns and source in NAMED:
+        raise ConfigError(f"columns is for a source with columns of its own; {source} has none")
     if source == OPENMOJI:
         log.info("fetching %s with npm, unless it is there", openmoji.PACKAGE)
         return openmoji.read_openmoji()
@@ -49,23 +56,29 @@ def read_source(source: str, folder: str | None = None, *, encoding: str = "utf-
         return openclipart.read_openclipart(_clipart_folder(folder))
     if (inside := _folder(source)) is not None:
         if inside:
-            return _with_pictures(read_tables(inside))
+            return _with_pictures(read_tables(inside, columns=columns))
+        if columns:
+            raise ConfigError(f"columns is for TSV, CSV, parquet and arrow; {source} is a folder of pictures")
         return read_folder(source if is_uri(source) else Path(source).expanduser())
-    return _with_pictures(_read_files(source, encoding))
+    return _with_pictures(_read_files(source, encoding, columns))
 
 
-def _read_files(source: str, encoding: str) -> Feed:
+def _read_files(source: str, encoding: str, columns: Mapping[str, str]) -> Feed:
     files = _files(source)
     if all(file.lower().endswith(EMBEDDINGS_SUFFIXES) for file in files):
+        if columns:
+            raise ConfigError(f"columns is for TSV, CSV, parquet and arrow; {source} holds embeddings")
         return _read_embeddings(files)
     if all(file.lower().endswith(TABLE_SUFFIXES) for file in files):
-        return read_tables(files)
+        return read_tables(files, columns=columns)
     if len(files) > 1:
         raise CatalogueError(f"source {source!r}: several files are read only where all are parquet, arrow or .pkl")
-    return read_delimited(files[0], encoding=encoding)
+    return read_delimited(files[0], encoding=encoding, columns=columns)
 
 
-def source_sha256(source: str, folder: str | None = None, *, encoding: str = "utf-8") -> str:
+def source_sha256(
+    source: str, folder: str | None = None, *, encoding: str = "utf-8", columns: Mapping[str, str] = OWN_NAMES
+) -> str:
     """The hash that `read_source` would give its feed, as cheaply as it can be had. Raises as that does."""
     _check_folder(source, folder)
     if source == OPENMOJI:
@@ -73,7 +86,7 @@ def source_sha256(source: str, folder: str | None = None, *, encoding: str = "ut
         return openmoji.ARCHIVE_SHA256
     if source == OPENCLIPART:
         return openclipart.source_sha256(_clipart_folder(folder))
-    return read_source(source, encoding=encoding).sha256
+    return read_source(source, encoding=encoding, columns=columns).sha256
 
 
 def default_name(source: str) -> str:

@@ -1,16 +1,19 @@
 """TSV and CSV files as feeds. A record that can't be read is a bad row with its line; the others are read.
 
-The header decides what separates fields: a tab, a comma or a semicolon. Knows nothing of where pictures are.
+The header decides what separates fields: a tab, a comma or a semicolon; and whether the fields of a TSV are quoted like
+those of a CSV. Knows nothing of where pictures are.
 """
 
 import csv
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
-from fromage_model.catalogue.feeds.feed import Feed, FeedRow, check_columns, row_from
+from fromage_model.catalogue.feeds.columns import OWN_NAMES, sources_of
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow, row_from
 from fromage_model.errors import CatalogueError
+from fromage_model.storage.file_kinds import HEAD_BYTES, kind_of, told
 from fromage_model.storage.files import read_bytes, stem_of
 
 TAB = "\t"
@@ -19,14 +22,18 @@ SEPARATORS = (TAB, ",", ";")
 CONCEPTUAL_CAPTIONS = ("caption", "image")
 # A quote that is never closed must not swallow the rest of the file.
 MAX_LINES_PER_RECORD = 100
+# Of a CSV, as much as csv can count everywhere; a picture may stand in its row as a data: URL.
+MAX_FIELD_CHARS = (1 << 31) - 1
 # More bad lines than this share, and the file as a whole is of another encoding.
 MAX_BAD_LINES = 0.01
 UNDECODED = re.compile("[\udc80-\udcff]")
 QUOTED = re.compile(r'"(?:[^"]|"")*""(?:[^"]|"")*"')
+WHOLLY_QUOTED = re.compile(r'"((?:[^"]|"")*)"')
 # A field of a TSV: quoted as pandas does it, over several lines maybe, but never with a tab in it; or as it stands.
 FIELD = re.compile(r'"(?:[^"\t]++|"")*+"(?![^\t\n])|[^\t\n]*')
 OPENED = re.compile(r'"(?:[^"]++|"")*+')
-NEVER_CLOSED = "a quote opens a field and is never closed; inside a quoted field a quote is written twice"
+WRITTEN_TWICE = "inside a quoted field a quote is written twice"
+NEVER_CLOSED = f"a quote opens a field and is never closed; {WRITTEN_TWICE}"
 
 
 @dataclass(frozen=True)
@@ -38,21 +45,25 @@ class Record:
     problem: str | None = None
 
 
-def read_delimited(path: str, *, encoding: str = "utf-8") -> Feed:
+def read_delimited(path: str, *, encoding: str = "utf-8", columns: Mapping[str, str] = OWN_NAMES) -> Feed:
     """A TSV or CSV with a header; only `image` is required, unknown columns become attributes, empty fields are null.
 
-    In a TSV quotes stand for themselves (as in Conceptual Captions), but for fields with quotes or line breaks that are
-    quoted as pandas does it. In a CSV a field that holds a separator, a quote or a line break stands in quotes, quotes
-    inside it doubled (RFC 4180).
+    `columns` says what the feed calls ours, where it has other names for them. In a TSV quotes stand for themselves (as
+    in Conceptual Captions), but for fields with quotes or line breaks that are quoted as pandas does it, and where all
+    of the header is quoted. There, and in a CSV, a field that holds a separator, a quote or a line break stands in
+    quotes, quotes inside it doubled (RFC 4180).
     Raises CatalogueError, which names the line and what would work.
     """
     data = read_bytes(path)
+    if (kind := kind_of(data[:HEAD_BYTES])) is not None and data:
+        raise CatalogueError(told(path, kind, expected="a TSV or CSV with a header"))
     lines = _lines(data, path, encoding)
-    columns, separator, first = _header(lines, path)
-    tabs = separator == TAB
-    records = _tab_records(lines, first, len(columns)) if tabs else _csv_records(lines, first, separator)
+    names, separator, first, quoted = _header(lines, path)
+    records = _csv_records(lines, first, separator) if quoted else _tab_records(lines, first, len(names))
+    hint = "; only a TSV of caption and URL may come without a header" if first and len(names) > 1 else ""
+    sources = sources_of(names, columns, path, hint=hint)
     rows = [
-        _row(number, record, columns, path)
+        _row(number, record, names, sources, path)
         for number, record in _numbered(records, first)
         if record.problem or any(field.strip() for field in record.fields)
     ]
@@ -69,7 +80,8 @@ def _lines(data: bytes, path: str, encoding: str) -> list[str]:
         raise CatalogueError(f"{path}: no encoding is called {encoding!r}; utf-8, latin-1 and cp1252 are") from error
     except UnicodeError as error:
         raise CatalogueError(f"{path} is not {encoding}: {error}") from error
-    lines = text.removeprefix("\ufeff").split("\n")
+    text = text.removeprefix("\ufeff")
+    lines = text.split("\n" if "\n" in text else "\r")
     bad = [number for number, line in enumerate(lines, start=1) if UNDECODED.search(line)]
     if bad and (bad[0] == 1 or len(bad) > MAX_BAD_LINES * len(lines)):
         raise CatalogueError(
@@ -89,18 +101,22 @@ def _bad_byte(line: str) -> str:
     return f"{ord(found[0]) - 0xDC00:#04x}" if found else ""
 
 
-def _header(lines: list[str], path: str) -> tuple[list[str], str, int]:
-    """The columns, what separates them, and the index of the first line of rows."""
+def _header(lines: list[str], path: str) -> tuple[list[str], str, int, bool]:
+    """The columns, what separates them, the index of the first line of rows, and whether fields are quoted."""
     first = lines[0].rstrip("\r")
-    pair = first.split(TAB)
-    if len(pair) == 2 and pair[1].strip().lower().startswith(("http://", "https://")):
-        return list(CONCEPTUAL_CAPTIONS), TAB, 0
     separator = max(SEPARATORS, key=first.count)
-    fields = first.split(TAB) if separator == TAB else next(_csv_records(lines, 0, separator)).fields
-    columns = [_unquoted(name).strip() for name in fields]
-    hint = "; only a TSV of caption and URL may come without a header" if len(columns) > 1 else ""
-    check_columns(columns, path, hint=hint)
-    return columns, separator, 1
+    fields = first.split(TAB)
+    quoted = separator != TAB or all(WHOLLY_QUOTED.fullmatch(field) for field in fields)
+    if quoted:
+        record = next(_csv_records(lines, 0, separator))
+        if record.problem:
+            raise CatalogueError(f"{path}: the header can't be read; {record.problem}")
+        fields = record.fields
+    if separator == TAB and len(fields) == 2 and fields[1].strip().lower().startswith(("http://", "https://")):
+        return list(CONCEPTUAL_CAPTIONS), TAB, 0, quoted
+    if not quoted:
+        fields = [field.strip('"') if WHOLLY_QUOTED.fullmatch(field) else field for field in fields]
+    return [field.strip() for field in fields], separator, 1, quoted
 
 
 def _tab_records(lines: list[str], start: int, width: int) -> Iterator[Record]:
@@ -148,6 +164,8 @@ def _line(lines: list[str], index: int) -> str:
 
 
 def _csv_records(lines: list[str], start: int, separator: str) -> Iterator[Record]:
+    # By itself csv takes longer fields for a quote that was never closed; here lines are counted for that.
+    csv.field_size_limit(MAX_FIELD_CHARS)
     index = start
     while index < len(lines):
         fed = _Fed(lines, index)
@@ -156,9 +174,15 @@ def _csv_records(lines: list[str], start: int, separator: str) -> Iterator[Recor
             yield Record(index + 1, fields)
             index += max(fed.count, 1)
         except csv.Error as error:
-            wrong = f"its quotes are wrong: {error}; inside a quoted field a quote is written twice"
-            yield Record(index + 1, [], f"line {index + 1}: {NEVER_CLOSED if fed.count > 1 else wrong}")
+            yield Record(index + 1, [], f"line {index + 1}: {_problem(error, fed.count)}")
             index += 1
+
+
+def _problem(error: csv.Error, lines: int) -> str:
+    """What csv found wrong with a record, in words of a feed."""
+    if "new-line" in str(error):
+        return "a carriage return stands in a field; such a field is quoted"
+    return NEVER_CLOSED if lines > 1 else f"its quotes are wrong: {error}; {WRITTEN_TWICE}"
 
 
 class _Fed:
@@ -190,12 +214,14 @@ def _numbered(records: Iterator[Record], first: int) -> Iterator[tuple[int, Reco
     return ((record.line - first, record) for record in records)
 
 
-def _row(number: int, record: Record, columns: list[str], path: str) -> FeedRow:
+def _row(number: int, record: Record, names: list[str], sources: Mapping[str, str], path: str) -> FeedRow:
     problem = record.problem
     text = " ".join(record.fields)
     if problem is None and UNDECODED.search(text):
         problem = f"line {record.line} holds {_bad_byte(text)}, which is not of the file's encoding"
-    elif problem is None and len(record.fields) > len(columns):
-        problem = f"line {record.line}: {len(record.fields)} fields, but the header names {len(columns)}"
+    elif problem is None and len(record.fields) > len(names):
+        problem = f"line {record.line}: {len(record.fields)} fields, but the header names {len(names)}"
     fields = [field.encode("utf-8", "replace").decode() for field in record.fields]
-    return row_from(number, dict(zip(columns, fields, strict=False)), base=path, problem=problem)
+    given = dict(zip(names, fields, strict=False))
+    values = {ours: given.get(theirs) for ours, theirs in sources.items()}
+    return row_from(number, values, base=path, problem=problem)

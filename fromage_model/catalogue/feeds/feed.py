@@ -10,22 +10,22 @@ from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Any
 
+from fromage_model.catalogue.feeds.columns import KNOWN_COLUMNS
 from fromage_model.catalogue.schema import LeftOut
-from fromage_model.errors import CatalogueError
 from fromage_model.storage.files import beside, is_local
 
-KNOWN_COLUMNS = ("image", "caption", "item_url", "brand", "group")
 # What the fashion project writes where there is no caption yet.
 NO_CAPTION = "0"
 
 
 @dataclass(frozen=True, slots=True)
 class Cell:
-    """Where in a table file a picture's bytes stand: row group or record batch `part`, and the row in it."""
+    """Where in a table file a picture's bytes stand: row group or record batch `part`, the row in it, the column."""
 
     file: str
     part: int
     row: int
+    column: str = "image"
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,15 +109,6 @@ def text_of(value: Any) -> str:
     if isinstance(value, list | tuple | dict):
         return json.dumps(value, ensure_ascii=False, default=str)
     return str(value)
-
-
-def check_columns(names: list[str], where: str, *, hint: str = "") -> None:
-    """Raises CatalogueError where `image` is missing, or a column stands there twice."""
-    if "image" not in names:
-        raise CatalogueError(f"{where}: missing column image; found columns: {', '.join(names) or 'none'}{hint}")
-    repeated = sorted({name for name in names if names.count(name) > 1})
-    if repeated:
-        raise CatalogueError(f"{where}: column {repeated[0] or '(without a name)'} stands in the header more than once")
 
 
 def _captions(value: Any) -> list[str]:

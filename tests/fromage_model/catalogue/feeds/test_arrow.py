@@ -108,6 +108,26 @@ def test_a_table_that_can_not_be_used_is_refused_with_the_reason(tmp_path, table
 
 
 @pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
+@pytest.mark.parametrize(
+    ("data", "message"),
+    [
+        (b"<html><body>Log in</body></html>", "an HTML page, not the file itself; expected parquet or Arrow"),
+        (b"version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "a Git LFS pointer.*git lfs pull"),
+    ],
+)
+def test_a_page_or_a_pointer_under_the_name_of_a_table_is_told_for_what_it_is(tmp_path, name, data, message):
+    (tmp_path / name).write_bytes(data)
+    with pytest.raises(CatalogueError, match=f"{name} can't be read: it is {message}"):
+        read_tables([str(tmp_path / name)])
+
+
+def test_a_table_is_read_by_its_bytes_whatever_its_name_ends_in(tmp_path):
+    write(str(tmp_path / "a.parquet"), COCO)
+    (tmp_path / "a.parquet").rename(tmp_path / "b.arrow")
+    assert len(read_tables([str(tmp_path / "b.arrow")]).rows) == 3
+
+
+@pytest.mark.parametrize("name", ["a.parquet", "a.arrow"])
 @pytest.mark.parametrize("data", [b"", b"no table at all"])
 def test_a_file_of_another_form_is_refused_by_name(tmp_path, name, data):
     (tmp_path / name).write_bytes(data)

@@ -1,5 +1,6 @@
 """TSV and CSV files become rows; what can't be read at all is refused by name, what can't be used says why."""
 
+import csv
 import gzip
 from collections.abc import Callable
 from pathlib import Path
@@ -75,6 +76,12 @@ def test_a_row_that_can_not_be_used_says_why(feed, line, problem):
             "found columns: picture, caption; only a TSV of caption and URL may come without",
         ),
         ("", "missing column image"),
+        ('"image,caption\na.png,A\n', "the header can't be read; line 1: a quote opens a field and is never closed"),
+        ("<!doctype html>\n<html><body>Log in", "it is an HTML page.*expected a TSV or CSV with a header"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "a Git LFS pointer.*git lfs pull"),
+        ('{"image": "a.png"}\n{"image": "b.png"}\n', "it is JSON; expected a TSV or CSV with a header"),
+        (b"PK\x03\x04\x14\0\x06\0", r"a zip file, as \.xlsx"),
+        (gzip.compress(b"image\na.png\n"), "packed with gzip; .*unpack it first"),
         ("image\tcaption\timage\na\tb\tc\n", "image stands in the header more than once"),
         ("image\tcaption\n\n", "no rows"),
         (
@@ -113,6 +120,47 @@ def test_quotes_that_are_not_doubled_cost_one_row_of_a_csv(feed):
     assert "line 2" in bad.problem
     assert "a quote is written twice" in bad.problem
     assert good.caption == "B"
+
+
+def test_a_field_of_any_length_is_read(feed):
+    picture = f"data:image/png;base64,{'A' * 300_000}"
+    for separator in ("\t", ","):
+        (row,) = read_delimited(feed(f"image{separator}caption\na.png{separator}{'x' * 200_000}\n")).rows
+        assert (row.problem, row.caption) == (None, "x" * 200_000)
+        (row,) = read_delimited(feed(f"image{separator}caption\n{picture.replace(',', ';')}{separator}A\n")).rows
+        assert row.problem is None
+
+
+def test_a_carriage_return_in_a_field_is_told_and_one_at_the_end_of_each_line_is_a_line_break(feed):
+    bad, good = read_delimited(feed("image,caption\na.png,one\rtwo\nb.png,B\n")).rows
+    assert bad.problem == "line 2: a carriage return stands in a field; such a field is quoted"
+    assert good.caption == "B"
+    rows = read_delimited(feed("image,caption\ra.png,A\rb.png,B\r")).rows
+    assert [(row.row, row.caption, row.problem) for row in rows] == [(1, "A", None), (2, "B", None)]
+
+
+@pytest.mark.parametrize("quoting", [csv.QUOTE_ALL, csv.QUOTE_NONNUMERIC])
+def test_a_tsv_with_all_of_its_header_in_quotes_is_read_by_the_rules_of_a_csv(tmp_path, quoting):
+    captions = ["plain", 'a "fit"', "a\ttab", "two\nlines", '"all" of it']
+    frame = pd.DataFrame(
+        {"image": [f"{place}.png" for place in range(5)], "caption": captions, "price": [1, 2, 3, 4, 5]}
+    )
+    frame.to_csv(tmp_path / "shop.tsv", sep="\t", index=False, quoting=quoting)
+    rows = read_delimited(str(tmp_path / "shop.tsv")).rows
+    assert [row.problem for row in rows] == [None] * 5
+    assert [row.caption for row in rows] == captions
+    assert [row.attributes for row in rows] == [{"price": str(price)} for price in range(1, 6)]
+    assert [Path(row.image).name for row in rows] == list(frame["image"])
+
+
+def test_a_single_column_name_in_quotes_leaves_quotes_in_rows_as_they_stand(feed):
+    (row,) = read_delimited(feed('image\t"caption"\na.png\t"Slim" fit\n')).rows
+    assert row.caption == '"Slim" fit'
+
+
+def test_conceptual_captions_in_quotes_are_read_without_a_header_too(feed):
+    (row,) = read_delimited(feed('"a ""red"" hat"\t"http://a.example/1.jpg"\n')).rows[:1]
+    assert (row.caption, row.image) == ('a "red" hat', "http://a.example/1.jpg")
 
 
 def test_a_field_that_pandas_quoted_in_a_tsv_is_unquoted(feed):
