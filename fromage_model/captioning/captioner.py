@@ -250,7 +250,7 @@ def _from_transformers(name: str, device: str | torch.device | None, dtype: torc
     from transformers.models.auto.modeling_auto import MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES
 
     device = device or default_device()
-    kind = AutoConfig.from_pretrained(name, trust_remote_code=False).model_type
+    kind = AutoConfig.from_pretrained(locate_folder(name), trust_remote_code=False).model_type
     if kind not in MODEL_FOR_IMAGE_TEXT_TO_TEXT_MAPPING_NAMES:
         raise ConfigError(f"{name} holds a {kind!r} model, which does not turn images and text to text")
     model = load_pretrained(AutoModelForImageTextToText, name, dtype=dtype or default_dtype(device))

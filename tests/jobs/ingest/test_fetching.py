@@ -98,8 +98,11 @@ def test_a_drawing_is_rasterised_and_one_that_is_none_is_a_failed_row(fetch):
 
 def test_a_picture_that_stands_in_a_table_is_read_from_there(tmp_path, fetch):
     path = str(tmp_path / "a.parquet")
-    pq.write_table(pa.table({"image": [png("red"), None, png("blue")]}), path, row_group_size=2)
-    cells = [{"image": "x", "cell": {"file": path, "part": part, "row": row}} for part, row in ((0, 0), (0, 1), (1, 0))]
+    pq.write_table(pa.table({"jpg": [png("red"), None, png("blue")]}), path, row_group_size=2)
+    cells = [
+        {"image": "x", "cell": {"file": path, "part": part, "row": row, "column": "jpg"}}
+        for part, row in ((0, 0), (0, 1), (1, 0))
+    ]
     red, none, blue = fetch(*cells)
     assert [red["sha256"], blue["sha256"]] == [hashlib.sha256(png(colour)).hexdigest() for colour in ("red", "blue")]
     assert (none["stage"], none["message"]) == ("decode", "the picture is empty: 0 bytes")
