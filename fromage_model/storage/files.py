@@ -6,6 +6,7 @@
 import io
 import os
 import posixpath
+import re
 import stat
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -19,6 +20,12 @@ from fromage_model.storage.remote import open_filesystem
 
 WEB_SCHEMES = frozenset(("http", "https"))
 LOCAL_SCHEMES = frozenset(("", "file", "local"))
+DATA_SCHEME = re.compile(r"\s*data:", re.IGNORECASE)
+
+
+def is_data_url(text: str) -> bool:
+    """Whether the picture itself stands in `text`, or is meant to."""
+    return DATA_SCHEME.match(text) is not None
 
 
 def scheme_of(name: str) -> str:

@@ -4,10 +4,7 @@ Every picture that leaves this module is a PIL image of mode RGB, upright, 8 bit
 animation its first frame, or the still picture that the file has for those who show no animations.
 """
 
-import base64
-import binascii
 import io
-import re
 from dataclasses import dataclass
 from functools import cache
 
@@ -18,9 +15,6 @@ from fromage_model.storage.image_kinds import FORMATS, HEIF, PICTURES, kind_of
 from fromage_model.vision.metadata import UPRIGHT, orientation_of, without_metadata
 from fromage_model.vision.pixels import needs_another_look, rgb_of
 
-DATA_URL = re.compile(
-    r"data:(?P<type>[\w.+-]+/[\w.+-]+)?(?P<parameters>(;[\w.+-]+=[^;,]*)*)(?P<base64>;base64)?,", re.IGNORECASE
-)
 ORIENTATION_TAG = 0x0112
 TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -68,29 +62,6 @@ def decode_image(data: bytes, *, limits: ImageLimits = ImageLimits(), target_px:
         raise ImageError(f"the picture is damaged: {error}") from error
 
 
-def decode_data_url(url: str, *, limits: ImageLimits = ImageLimits()) -> Image.Image:
-    """The picture in a `data:image/...;base64,...` URL, as `decode_image` gives it. Raises ImageError."""
-    return decode_image(data_url_bytes(url, limits=limits), limits=limits)
-
-
-def data_url_bytes(url: str, *, limits: ImageLimits = ImageLimits()) -> bytes:
-    """The file in a `data:image/...;base64,...` URL, at most `max_bytes` of it, not yet decoded. Raises ImageError."""
-    head = DATA_URL.match(url[:1000])
-    if head is None:
-        raise ImageError("expected a URL like data:image/png;base64,...")
-    if not (head["type"] or "").lower().startswith("image/"):
-        raise ImageError(f"expected an image, got a data: URL of type {head['type'] or 'text/plain'}")
-    if head["base64"] is None:
-        raise ImageError("expected ;base64 in the data: URL")
-    encoded = url[head.end() :]
-    if len(encoded) * 3 // 4 > limits.max_bytes + 3:
-        raise _too_many_bytes(len(encoded) * 3 // 4, limits)
-    try:
-        return base64.b64decode(encoded, validate=True)
-    except (binascii.Error, ValueError) as error:
-        raise ImageError(f"the base64 of the data: URL does not decode: {error}") from error
-
-
 def image_format(data: bytes) -> str:
     """The file format of `data`, one of FORMATS or HEIF, by its first bytes. Raises ImageError."""
     kind = kind_of(data)
@@ -110,7 +81,7 @@ def _checked_kind(data: bytes, limits: ImageLimits) -> str:
     if not data:
         raise ImageError("the picture is empty: 0 bytes")
     if len(data) > limits.max_bytes:
-        raise _too_many_bytes(len(data), limits)
+        raise too_many_bytes(len(data), limits)
     return image_format(data)
 
 
@@ -178,7 +149,8 @@ def _open(data: bytes, kind: str, limits: ImageLimits) -> ImageFile.ImageFile:
     return image
 
 
-def _too_many_bytes(size_bytes: int, limits: ImageLimits) -> ImageError:
+def too_many_bytes(size_bytes: int, limits: ImageLimits) -> ImageError:
+    """Why a file is not decoded."""
     return ImageError(f"the picture is too large: {size_bytes:,} bytes, at most {limits.max_bytes:,} are read")
 
 

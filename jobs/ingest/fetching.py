@@ -18,6 +18,7 @@ from fromage_model.catalogue.pictures.perceptual import signature
 from fromage_model.catalogue.siblings import thumbnail
 from fromage_model.catalogue.table import IMAGES_FOLDER
 from fromage_model.errors import InvalidInput
+from fromage_model.vision.data_urls import data_url_bytes
 from fromage_model.vision.images import ImageLimits, decode_image, image_format
 from jobs.common.durable import Files
 from jobs.common.stages import failed, require_columns
@@ -42,6 +43,7 @@ WANTED = pa.schema(
         ("row", pa.int64()),
         ("image", pa.string()),
         ("svg", pa.large_binary()),
+        ("data_url", pa.large_string()),
         ("cell", CELL),
         ("before", BEFORE),
     ]
@@ -67,9 +69,9 @@ FETCHED = pa.schema(
 class FetchPictures:
     """WANTED -> FETCHED: each picture in `folder`/images (a path or URI), checked by decoding it, or why it is not.
 
-    `svg` holds a drawing, which is rasterised on white; `cell` says where in a table bytes stand; where both are null,
-    `image` is a path or URL. A picture that the server says is unchanged is as it was `before`, and not written.
-    Raises WriteError where pictures can't be written.
+    `svg` holds a drawing, which is rasterised on white; `data_url` the picture itself; `cell` says where in a table its
+    bytes stand; where all are null, `image` is a path or URL. A picture that the server says is unchanged is as it was
+    `before`, and not written. Raises WriteError where pictures can't be written.
     """
 
     columns = tuple(WANTED.names)
@@ -130,6 +132,8 @@ class FetchPictures:
         """The bytes of a picture that nobody need fetch."""
         if row["svg"] is not None:
             return self._render(row["svg"])
+        if row["data_url"] is not None:
+            return data_url_bytes(row["data_url"], limits=self.image_limits)
         if not hasattr(self._mine, "cells"):
             self._mine.cells = CellReader()
         return self._mine.cells.read(Cell(**row["cell"]))
@@ -148,7 +152,7 @@ class FetchPictures:
 
 
 def _wanted(row: dict[str, Any]) -> Wanted | None:
-    if row["svg"] is not None or row["cell"] is not None:
+    if any(row[own] is not None for own in ("svg", "data_url", "cell")):
         return None
     before = row["before"] or {}
     return Wanted(row["image"], etag=before.get("etag"), last_modified=before.get("last_modified"))

@@ -213,7 +213,8 @@ def _wanted_row(row: FeedRow, link: Link | None) -> dict[str, Any]:
     if link is not None:
         before = {name: value for name, value in vars(link).items() if name != "url"}
     cell = None if row.cell is None else asdict(row.cell)
-    return {"row": row.row, "image": row.image, "svg": row.svg, "cell": cell, "before": before}
+    own = {"svg": row.svg, "data_url": row.data_url, "cell": cell}
+    return {"row": row.row, "image": row.image, "before": before, **own}
 
 
 def _add_picture(outcome: Outcome, row: FeedRow, came: dict[str, Any]) -> None:

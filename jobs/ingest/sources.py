@@ -150,7 +150,7 @@ def _files(source: str) -> list[str]:
 
 def _with_pictures(feed: Feed) -> Feed:
     """The feed with a hash that changes also when a local picture does that it names, by size and time of change."""
-    named = (row.image for row in feed.rows if row.problem is None and row.cell is None and is_local(row.image))
+    named = (row.image for row in feed.rows if row.problem is None and not row.brings_picture and is_local(row.image))
     stamps = [f"{image}\0{_local_stamp(image)}" for image in named]
     if not stamps:
         return feed

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 from fromage_model.errors import ImageError, InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
-from fromage_model.vision.images import data_url_bytes
+from fromage_model.vision.data_urls import data_url_bytes
 from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
 from services.http.schemas import ChatMessage, ChatRequest, ImagePart, TextPart
 
@@ -101,7 +101,7 @@ def _part(part: TextPart | ImagePart, role: Role, field: str, limits: ChatLimits
         raise InvalidInput(f"a picture can stand in a user's message only, not in the {role}'s", field=f"{field}.type")
     field = f"{field}.image_url.url"
     url = part.image_url.url
-    if url[:8].lower().startswith(("http://", "https://")):
+    if url.lstrip()[:8].lower().startswith(("http://", "https://")):
         raise InvalidInput(f"remote pictures are not fetched; {HOW_TO_SEND}", field=field)
     try:
         return Picture(data_url_bytes(url, limits=limits.image), field)

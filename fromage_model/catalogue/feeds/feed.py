@@ -12,7 +12,7 @@ from typing import Any
 
 from fromage_model.catalogue.feeds.columns import KNOWN_COLUMNS
 from fromage_model.catalogue.schema import LeftOut
-from fromage_model.storage.files import beside, is_local
+from fromage_model.storage.files import beside, is_data_url, is_local
 
 # What the fashion project writes where there is no caption yet.
 NO_CAPTION = "0"
@@ -32,7 +32,8 @@ class Cell:
 class FeedRow:
     """One row as the feed gives it. `row` counts from 1; in a TSV it is the line below the header.
 
-    `image` is a path, a URL, or only a name where `svg` holds the drawing itself or `cell` says where the bytes are.
+    `image` is a path or URL; only a name where the picture came with the row: `svg` holds the drawing itself,
+    `data_url` the file, or `cell` says where its bytes are.
     `captions` are all of a row that has several, `caption` among them. `problem` says why the row can't be used, where
     that is known before its picture is fetched. `series` names what drawings are variants of.
     """
@@ -48,7 +49,13 @@ class FeedRow:
     series: str | None = None
     svg: bytes | None = None
     cell: Cell | None = None
+    data_url: str | None = None
     problem: str | None = None
+
+    @property
+    def brings_picture(self) -> bool:
+        """Whether there is nothing to fetch."""
+        return not (self.svg is None and self.cell is None and self.data_url is None)
 
 
 @dataclass(frozen=True)
@@ -74,13 +81,17 @@ def row_from(
     """
     texts = {name: text for name, value in values.items() if name != "caption" and (text := text_of(value))}
     captions = _captions(values.get("caption"))
-    image = texts.get("image", "") if cell is None else f"{cell.file}#{number}"
-    image = beside(base, image) if image and cell is None else image
+    image = texts.get("image", "")
+    data_url = image if cell is None and is_data_url(image) else None
+    if cell is not None or data_url is not None:
+        image = f"{base}#{number}"
+    elif image:
+        image = beside(base, image)
     attributes = {name: text for name, text in texts.items() if name and name not in KNOWN_COLUMNS}
     item_url = texts.get("item_url")
     if problem is None and not image:
         problem = "the image field is empty"
-    if problem is None and is_local(image) and not is_local(base):
+    if problem is None and data_url is None and is_local(image) and not is_local(base):
         problem = f"a feed that does not lie on this machine names a local file: {image[:80]}"
     if problem is None and item_url and not item_url.lower().startswith(("http://", "https://")):
         problem = f"item_url must start with http:// or https://, got {item_url[:80]}"
@@ -94,6 +105,7 @@ def row_from(
         attributes=attributes,
         group=texts.get("group"),
         cell=cell,
+        data_url=data_url,
         problem=problem,
     )
 

@@ -1,6 +1,5 @@
 """Pictures of every kind become upright RGB; what is no picture, or too large, is refused before it is decoded."""
 
-import base64
 import contextlib
 import io
 import struct
@@ -11,17 +10,13 @@ import pytest
 from PIL import Image
 
 from fromage_model.errors import ImageError
-from fromage_model.vision.images import ImageLimits, decode_data_url, decode_image, image_format
+from fromage_model.vision.images import ImageLimits, decode_image, image_format
 
 
 def encoded(image: Image.Image, file_format: str = "PNG", **options) -> bytes:
     buffer = io.BytesIO()
     image.save(buffer, file_format, **options)
     return buffer.getvalue()
-
-
-def data_url(data: bytes, media_type: str = "image/png") -> str:
-    return f"data:{media_type};base64,{base64.b64encode(data).decode()}"
 
 
 def png_claiming(width: int, height: int) -> bytes:
@@ -166,33 +161,3 @@ def test_the_limits_let_exactly_the_limit_through():
     assert decode_image(data, limits=ImageLimits(max_bytes=len(data), max_pixels=100)).size == (10, 10)
     with pytest.raises(ImageError):
         decode_image(data, limits=ImageLimits(max_pixels=99))
-
-
-def test_a_data_url_decodes_with_and_without_parameters():
-    data = encoded(Image.new("RGB", (3, 2)))
-    assert decode_data_url(data_url(data)).size == (3, 2)
-    assert decode_data_url(data_url(data, "image/png;name=a.png")).size == (3, 2)
-    assert decode_data_url(data_url(data).replace("data:image/png", "DATA:IMAGE/PNG")).size == (3, 2)
-
-
-@pytest.mark.parametrize(
-    ("url", "reason"),
-    [
-        ("https://example.org/a.png", "expected a URL like data:"),
-        ("data:text/html;base64,PGI+", "text/html"),
-        ("data:image/png,abc", "expected ;base64"),
-        ("data:image/png;base64,@@@@", "does not decode"),
-        ("data:image/png;base64,äöü", "does not decode"),
-        ("data:image/png;base64,", "0 bytes"),
-        ("data:image/png;base64,aGVsbG8=", "not an image"),
-        ("data:;base64,aGVsbG8=", "text/plain"),
-    ],
-)
-def test_a_data_url_that_is_no_picture_is_refused_with_the_reason(url, reason):
-    with pytest.raises(ImageError, match=reason):
-        decode_data_url(url)
-
-
-def test_an_oversized_data_url_is_refused_before_it_is_decoded():
-    with pytest.raises(ImageError, match="too large"):
-        decode_data_url("data:image/png;base64," + "@" * 100, limits=ImageLimits(max_bytes=10))

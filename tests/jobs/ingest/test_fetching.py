@@ -110,7 +110,7 @@ def test_a_picture_that_stands_in_a_table_is_read_from_there(tmp_path, fetch):
 
 def test_the_stage_says_which_column_is_missing(tmp_path):
     with pytest.raises(
-        CatalogueError, match="FetchPictures: missing columns row, image, svg, cell, before; found picture"
+        CatalogueError, match="FetchPictures: missing columns row, image, svg, data_url, cell, before; found picture"
     ):
         FetchPictures(folder=str(tmp_path), side_px=8)(pa.table({"picture": ["a.png"]}))
 

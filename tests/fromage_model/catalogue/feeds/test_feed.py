@@ -32,6 +32,14 @@ def test_a_feed_from_elsewhere_names_no_local_file(base, image):
         assert row_from(1, {"image": image}, base=local).problem is None
 
 
+@pytest.mark.parametrize("base", ["/feeds/shop.tsv", "s3://bucket/shop.tsv", "https://shop.example/shop.tsv"])
+def test_a_picture_that_stands_in_the_row_itself_is_no_path(base):
+    for url in ("data:image/png;base64,iVBORw0KGgo=", " DATA:image/svg+xml,<svg xmlns='http://www.w3.org/2000/svg'/>"):
+        row = row_from(7, {"image": url}, base=base)
+        assert (row.image, row.data_url, row.brings_picture, row.problem) == (f"{base}#7", url.strip(), True, None)
+    assert not row_from(7, {"image": "data/a.png"}, base=base).brings_picture
+
+
 def test_all_captions_of_a_row_are_kept():
     row = row_from(1, {"image": "a.png", "caption": ["A hat", "", "0", "Ein Hut", "A hat"]}, base="/f")
     assert (row.caption, row.captions) == ("A hat", ("A hat", "Ein Hut"))
