@@ -17,5 +17,6 @@ def require_columns(batch: pa.Table, columns: Sequence[str], *, stage: str) -> N
 
 
 def failed(stage: str, error: Exception | None) -> dict[str, str]:
-    """The fields of a row that went wrong."""
-    return {"stage": stage, "error": type(error).__name__, "message": str(error)[:MAX_MESSAGE_CHARS]}
+    """The fields of a row that went wrong. What a message quotes may be no text that a table can hold."""
+    message = str(error)[:MAX_MESSAGE_CHARS].encode("utf-8", "backslashreplace").decode()
+    return {"stage": stage, "error": type(error).__name__, "message": message}

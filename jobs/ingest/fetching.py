@@ -13,11 +13,12 @@ from PIL import Image
 
 from fromage_model.catalogue.feeds.arrow import CellReader
 from fromage_model.catalogue.feeds.feed import Cell
-from fromage_model.catalogue.pictures.fetch import Fetched, Fetcher, FetchLimits, Wanted
+from fromage_model.catalogue.pictures.answers import Fetched
+from fromage_model.catalogue.pictures.fetch import Fetcher, FetchLimits, Wanted
 from fromage_model.catalogue.pictures.perceptual import signature
 from fromage_model.catalogue.siblings import thumbnail
 from fromage_model.catalogue.table import IMAGES_FOLDER
-from fromage_model.errors import InvalidInput
+from fromage_model.errors import FromageError, InvalidInput
 from fromage_model.vision.data_urls import data_url_bytes
 from fromage_model.vision.images import ImageLimits, decode_image, image_format
 from jobs.common.durable import Files
@@ -71,7 +72,8 @@ class FetchPictures:
 
     `svg` holds a drawing, which is rasterised on white; `data_url` the picture itself; `cell` says where in a table its
     bytes stand; where all are null, `image` is a path or URL. A picture that the server says is unchanged is as it was
-    `before`, and not written. Raises WriteError where pictures can't be written.
+    `before`, and not written. Whatever goes wrong with one picture is the failure of its row alone. Raises WriteError
+    where pictures can't be written, and CatalogueError where the table of a cell can't be read.
     """
 
     columns = tuple(WANTED.names)
@@ -106,17 +108,20 @@ class FetchPictures:
             return result | row["before"] | {"unchanged": True}
         if fetched is not None and fetched.data is None:
             return result | failed("fetch", fetched.error)
-        stage = "render" if row["svg"] is not None else "read" if fetched is None else "decode"
+        stage = "render" if row["svg"] is not None else "decode"
         try:
             data = fetched.data if fetched and fetched.data is not None else self._own(row)
-            stage = "decode" if stage == "read" else stage
+            stage = "decode"
             picture = decode_image(data, limits=self.image_limits, target_px=CHECKED_AT_PX)
             found = image_format(data)
-        except (InvalidInput, ValueError) as error:
+            result |= self._kept(row, picture, data, EXTENSIONS.get(found, found.lower()))
+        except Exception as error:  # whatever a library makes of these bytes; not a target or table that fails all rows
+            if isinstance(error, FromageError) and not isinstance(error, InvalidInput):
+                raise
             return result | failed(stage, error)
         if fetched is not None:
             result |= {"etag": fetched.etag, "last_modified": fetched.last_modified}
-        return result | self._kept(row, picture, data, EXTENSIONS.get(found, found.lower()))
+        return result
 
     def _kept(self, row: dict[str, Any], picture: Image.Image, data: bytes, extension: str) -> dict[str, Any]:
         """Write the picture under the hash of its bytes: two rows that show the same one share a file."""

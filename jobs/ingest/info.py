@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from fromage_model.catalogue.assemble import Assembled
 from fromage_model.catalogue.feeds.feed import Feed
-from fromage_model.catalogue.pictures.fetch import Unreachable
+from fromage_model.catalogue.pictures.answers import Unreachable
 from fromage_model.catalogue.pictures.links import read_dead_links
 from fromage_model.catalogue.schema import HELD_OUT
 from fromage_model.catalogue.table import FAILURES_FILE, fingerprint, read_info

@@ -18,8 +18,8 @@ import pyarrow as pa
 
 from fromage_model.catalogue.assemble import Assembled, Picture
 from fromage_model.catalogue.feeds.feed import Feed, FeedRow
-from fromage_model.catalogue.pictures.fetch import DeadLink as NoPicture
-from fromage_model.catalogue.pictures.fetch import Unreachable
+from fromage_model.catalogue.pictures.answers import DeadLink as NoPicture
+from fromage_model.catalogue.pictures.answers import Unreachable
 from fromage_model.catalogue.pictures.links import (
     DeadLink,
     Link,

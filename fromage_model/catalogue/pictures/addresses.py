@@ -7,7 +7,7 @@ machine ask its own network.
 import ipaddress
 import re
 import socket
-from urllib.parse import SplitResult, quote, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
@@ -15,6 +15,7 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 from fromage_model.errors import InvalidInput
 
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+PLAIN = "/%:@!$&'()*+,;=~-._"
 # A percent sign that begins no escape stands for itself.
 BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 
@@ -72,9 +73,22 @@ def is_public(address: str) -> bool:
     return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
+def redirected(url: str, location: str) -> str:
+    """Where a `Location` header of `url` leads, in the form in which it is sent, read as browsers do.
+
+    Before `?` a backslash is a slash. Raises AddressError as `sendable` does.
+    """
+    path, mark, rest = location.partition("?")
+    try:
+        return sendable(urljoin(url, path.replace("\\", "/") + mark + rest))
+    except (ValueError, AddressError) as error:
+        raise AddressError(f"its redirect leads nowhere: {error}") from error
+
+
 def sendable(url: str) -> str:
     """`url` in the form in which it is sent: blanks and other letters encoded, no user name, no fragment.
 
+    Bytes that are no UTF-8, which stand in a header's text as lone surrogates, are encoded as they are.
     Raises AddressError where it is not http(s) or has no host.
     """
     try:
@@ -95,9 +109,12 @@ def sendable(url: str) -> str:
 def _ascii(parts: SplitResult, port: int | None) -> str:
     host = _host(parts.hostname or "")
     authority = host if port is None else f"{host}:{port}"
-    path = quote(BARE_PERCENT.sub("%25", parts.path or "/"), safe="/%:@!$&'()*+,;=~-._")
-    query = "?" + quote(BARE_PERCENT.sub("%25", parts.query), safe="/%:@!$&'()*+,;=~-._?") if parts.query else ""
-    return f"{parts.scheme.lower()}://{authority}{path}{query}"
+    query = "?" + _quoted(parts.query, PLAIN + "?") if parts.query else ""
+    return f"{parts.scheme.lower()}://{authority}{_quoted(parts.path or '/', PLAIN)}{query}"
+
+
+def _quoted(text: str, safe: str) -> str:
+    return quote(BARE_PERCENT.sub("%25", text), safe=safe, errors="surrogateescape")
 
 
 def _host(name: str) -> str:

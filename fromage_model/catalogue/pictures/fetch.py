@@ -5,49 +5,29 @@ Knows nothing of feeds or of what is in the bytes.
 """
 
 import asyncio
-import ssl
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, replace
 from typing import TypeVar
-from urllib.parse import urljoin, urlsplit
+from urllib.parse import urlsplit
 
 import aiohttp
 from yarl import URL
 
-from fromage_model.catalogue.pictures.addresses import AddressError, Resolver, check_host, sendable
-from fromage_model.catalogue.pictures.hosts import Hosts, Patience, retry_after_s
-from fromage_model.errors import CatalogueError, InvalidInput
+from fromage_model.catalogue.pictures.addresses import AddressError, Resolver, check_host, redirected, sendable
+from fromage_model.catalogue.pictures.answers import DeadLink, Fetched, FetchError, Unreachable, explained, read_answer
+from fromage_model.catalogue.pictures.hosts import Hosts, Patience
+from fromage_model.errors import CatalogueError
 from fromage_model.storage.artefacts import is_uri
-from fromage_model.storage.files import read_at_most, too_large
-from fromage_model.storage.remote import is_store
+from fromage_model.storage.files import is_local, read_at_most
+from fromage_model.storage.remote import is_store, reason
 
-REDIRECTS = frozenset((301, 302, 303, 307, 308))
-WORTH_ANOTHER_TRY = frozenset((408, 425, 429, 500, 502, 503, 504))
-NOT_MODIFIED = 304
-# Servers that don't know a file's type send one of these; any other type but image/* is no picture.
-UNTYPED = frozenset(("", "application/octet-stream", "binary/octet-stream", "application/x-download"))
-BLOCK_BYTES = 1 << 16
+# Of an answer's head: as much of one line as curl reads, and twice as many lines as aiohttp reads unasked.
+MAX_LINE_BYTES, MAX_LINES = 100 * 1024, 256
 HEADERS = {"User-Agent": "fromage-chat/0.1", "Accept": "image/*,*/*;q=0.1", "Accept-Encoding": "identity"}
 
 T = TypeVar("T")
-
-
-class FetchError(InvalidInput):
-    """A picture that could not be fetched."""
-
-
-class DeadLink(FetchError):
-    """The server answered, and there is no picture at this URL: asking again will not help."""
-
-
-class Unreachable(FetchError):
-    """The server did not answer, or not now: another try may help. `retry_after_s` is the pause it asks for."""
-
-    def __init__(self, message: str, *, retry_after_s: float | None = None):
-        super().__init__(message)
-        self.retry_after_s = retry_after_s
 
 
 @dataclass(frozen=True)
@@ -76,18 +56,6 @@ class Wanted:
     last_modified: str | None = None
 
 
-@dataclass(frozen=True)
-class Fetched:
-    """What came: `data`, or `unchanged` where the server says that it is what it was, or the last `error`."""
-
-    data: bytes | None
-    error: Exception | None
-    attempts: int
-    unchanged: bool = False
-    etag: str | None = None
-    last_modified: str | None = None
-
-
 class Fetcher:
     """Fetches pictures over one set of connections, from a thread of its own; any thread may ask it."""
 
@@ -109,7 +77,7 @@ class Fetcher:
         self._threads.shutdown()
 
     def fetch(self, image: str) -> Fetched:
-        """The bytes behind a path or URL; never raises for what a feed can get wrong."""
+        """The bytes behind a path or URL, or why there are none; never raises."""
         (found,) = self.each([Wanted(image)], lambda number, fetched: fetched)
         assert found is not None
         return found
@@ -139,12 +107,12 @@ class Fetcher:
                 task.cancel()
 
     async def _fetch(self, wanted: Wanted, place: "Place") -> Fetched:
-        if _is_stored(wanted.image):
-            await place.take()
-            return await self._loop.run_in_executor(self._threads, self._read, wanted.image)
+        """What came, or why nothing did, whatever a server or store does to the libraries that ask it."""
         attempt = 1
         while True:
             try:
+                if _is_stored(wanted.image):
+                    return await self._read(wanted.image, place)
                 found = await self._download(wanted, place)
                 return replace(found, attempts=attempt)
             except Unreachable as error:
@@ -153,6 +121,8 @@ class Fetcher:
                     return Fetched(None, error, attempt)
             except (FetchError, AddressError) as error:
                 return Fetched(None, error, attempt)
+            except Exception as error:
+                return Fetched(None, Unreachable(f"the answer could not be read: {reason(error)}"), attempt)
             place.leave()
             await asyncio.sleep(pause_s)
             attempt += 1
@@ -167,7 +137,7 @@ class Fetcher:
                     found = await self._request(url, wanted, place, clock)
                     if isinstance(found, Fetched):
                         return found
-                    url = sendable(urljoin(url, found))
+                    url = redirected(url, found)
                     if url in seen:
                         raise DeadLink(f"its redirects go in a circle: {url} came again")
         except TimeoutError as error:
@@ -189,54 +159,15 @@ class Fetcher:
                 if clock.when() is None:
                     clock.reschedule(self._loop.time() + self.limits.total_s)
                 async with self._http().get(URL(url, encoded=True), headers=sent, allow_redirects=False) as response:
-                    return await self._answer(response, host)
-        except (aiohttp.ConnectionTimeoutError, aiohttp.SocketTimeoutError) as error:
-            raise Unreachable(f"no answer in time ({type(error).__name__})") from error
-        except (aiohttp.InvalidURL, ValueError) as error:
-            raise FetchError(f"the URL can't be asked for: {error}") from error
-        except (aiohttp.ClientSSLError, ssl.SSLError) as error:
-            raise FetchError(f"the connection is not secure: {error}") from error
+                    return await read_answer(response, max_bytes=self.limits.max_bytes)
+        except Unreachable as error:
+            if error.retry_after_s is not None and error.retry_after_s <= self.limits.patience.longest_pause_s:
+                self._hosts.hold(host, error.retry_after_s)
+            raise
         except (aiohttp.ClientError, OSError) as error:
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 raise
-            raise Unreachable(f"the connection failed: {error or type(error).__name__}") from error
-
-    async def _answer(self, response: aiohttp.ClientResponse, host: str) -> Fetched | str:
-        named = response.headers
-        if response.status in REDIRECTS and "Location" in named:
-            return named["Location"]
-        asked = response.request_info.headers
-        if response.status == NOT_MODIFIED and ("If-None-Match" in asked or "If-Modified-Since" in asked):
-            return Fetched(None, None, 1, unchanged=True)
-        if response.status != 200:
-            raise self._refusal(response, host)
-        kind = response.headers.get("Content-Type", "").partition(";")[0].strip().lower()
-        if kind not in UNTYPED and not kind.startswith("image/"):
-            raise DeadLink(f"expected a picture, the server sent {kind[:80]}")
-        if (packed := named.get("Content-Encoding", "identity")) != "identity":
-            raise DeadLink(f"the server packed the picture ({packed[:80]}), although asked not to")
-        body = await self._body(response)
-        return Fetched(body, None, 1, etag=named.get("ETag"), last_modified=named.get("Last-Modified"))
-
-    def _refusal(self, response: aiohttp.ClientResponse, host: str) -> FetchError:
-        """The error of any status that brings no picture; where the server asks for a pause, the host gets it."""
-        if response.status not in WORTH_ANOTHER_TRY:
-            return DeadLink(f"HTTP status {response.status}")
-        asked_s = retry_after_s(response.headers.get("Retry-After"))
-        if asked_s is not None and asked_s <= self.limits.patience.longest_pause_s:
-            self._hosts.hold(host, asked_s)
-        told = "" if asked_s is None else f", which asks to wait {asked_s:.0f} s"
-        return Unreachable(f"HTTP status {response.status}{told}", retry_after_s=asked_s)
-
-    async def _body(self, response: aiohttp.ClientResponse) -> bytes:
-        if (declared := response.content_length or 0) > self.limits.max_bytes:
-            raise FetchError(too_large(declared, self.limits.max_bytes))
-        body = bytearray()
-        async for block in response.content.iter_chunked(BLOCK_BYTES):
-            body += block
-            if len(body) > self.limits.max_bytes:
-                raise FetchError(too_large(len(body), self.limits.max_bytes))
-        return bytes(body)
+            raise explained(error) from error
 
     def _http(self) -> aiohttp.ClientSession:
         """Made in the loop's own thread, on first use."""
@@ -253,20 +184,38 @@ class Fetcher:
                 headers=HEADERS,
                 cookie_jar=aiohttp.DummyCookieJar(),
                 auto_decompress=False,
+                max_line_size=MAX_LINE_BYTES,
+                max_field_size=MAX_LINE_BYTES,
+                max_headers=MAX_LINES,
             )
         return self._session
 
-    def _read(self, image: str) -> Fetched:
-        """A file, or an object of a store."""
+    async def _read(self, image: str, place: "Place") -> Fetched:
+        """A file, or an object of a store: that has turns like a host."""
+        if is_local(image):
+            await place.take()
+            return await self._loop.run_in_executor(self._threads, _stored, image, self.limits.max_bytes)
+        bucket = "/".join(image.split("/", 3)[:3])
+        async with self._hosts.turn(bucket):
+            await place.take()
+            return await self._from_store(image)
+
+    async def _from_store(self, image: str) -> Fetched:
+        """Its client can't be stopped while it waits: when time is up it is left to itself, in a thread of its own."""
+        came: asyncio.Future[Fetched] = self._loop.create_future()
+
+        def tell(found: Fetched) -> None:
+            if not came.done():
+                came.set_result(found)
+
+        def read() -> None:
+            self._loop.call_soon_threadsafe(tell, _stored(image, self.limits.max_bytes))
+
+        threading.Thread(target=read, daemon=True, name="store").start()
         try:
-            return Fetched(read_at_most(image, self.limits.max_bytes), None, 1)
-        except CatalogueError as error:
-            return Fetched(None, FetchError(str(error)), 1)
-        except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or str(error)
-            return Fetched(None, FetchError(f"the file can't be read: {reason}"), 1)
-        except Exception as error:  # stores raise their libraries' own types: no credentials, no bucket
-            return Fetched(None, Unreachable(f"the store failed: {type(error).__name__}: {error}"), 1)
+            return await asyncio.wait_for(came, self.limits.total_s)
+        except TimeoutError:
+            return Fetched(None, Unreachable(f"no answer in time: {self.limits.total_s:g} s went by"))
 
 
 class Place:
@@ -284,6 +233,18 @@ class Place:
         if self._held:
             self._held = False
             self._places.release()
+
+
+def _stored(image: str, max_bytes: int) -> Fetched:
+    """A file, or an object of a store. Never raises."""
+    try:
+        return Fetched(read_at_most(image, max_bytes), None)
+    except CatalogueError as error:
+        return Fetched(None, FetchError(str(error)))
+    except Exception as error:
+        if is_local(image) or isinstance(error, FileNotFoundError):
+            return Fetched(None, FetchError(f"the file can't be read: {reason(error)}"))
+        return Fetched(None, Unreachable(f"the store failed: {reason(error)}"))
 
 
 def _is_stored(image: str) -> bool:

@@ -13,6 +13,8 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 
+LONGEST_ASKED_S = 365 * 86400.0
+
 
 @dataclass(frozen=True)
 class Patience:
@@ -38,17 +40,19 @@ class Patience:
 
 
 def retry_after_s(value: str | None) -> float | None:
-    """A `Retry-After` header, seconds or a date (RFC 9110, 10.2.3), as seconds from now; None where it says neither."""
-    if not value:
-        return None
-    if value.strip().isdecimal():
-        return float(value)
+    """A `Retry-After` header, seconds or a date (RFC 9110, 10.2.3), as seconds from now, at most LONGEST_ASKED_S.
+
+    None where it says neither.
+    """
+    value = (value or "").strip()
+    if value.isascii() and value.isdigit():
+        return min(float(value), LONGEST_ASKED_S)
     try:
         moment = parsedate_to_datetime(value)
-    except ValueError:
+        moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return min(max((moment - datetime.now(UTC)).total_seconds(), 0.0), LONGEST_ASKED_S)
+    except (ValueError, OverflowError, TypeError, IndexError):  # what the parser makes of dates that are none
         return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max((moment - datetime.now(UTC)).total_seconds(), 0.0)
 
 
 class Hosts:

@@ -1,13 +1,14 @@
 """Pictures come from files and object stores within limits, whatever those say of themselves."""
 
 import os
+import threading
 from collections.abc import Iterator
 
 import fsspec
 import pytest
 
 from fromage_model.catalogue.pictures.addresses import AddressError
-from fromage_model.catalogue.pictures.fetch import Fetcher, FetchLimits
+from fromage_model.catalogue.pictures.fetch import Fetched, Fetcher, FetchLimits, Wanted
 
 
 @pytest.fixture
@@ -88,3 +89,31 @@ def test_no_store_leads_around_the_rules_for_urls(fetcher, image):
     found = fetcher.fetch(image)
     assert found.data is None
     assert isinstance(found.error, AddressError)
+
+
+def test_a_store_that_is_silent_is_left_when_time_is_up_and_keeps_nothing_else_waiting(tmp_path, monkeypatch):
+    (tmp_path / "a.png").write_bytes(b"picture")
+    awake = threading.Event()
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", lambda self, path, **options: awake.wait(60) and {})
+    fetcher = Fetcher(limits=FetchLimits(total_s=0.3, per_host=2, at_once=3), threads=1)
+    ended: list[str] = []
+
+    def note(number: int, found: Fetched | None) -> None:
+        ended.append(str(found.error or found.data))
+
+    fetcher.each([*[Wanted(f"memory://shop/{number}") for number in range(5)], Wanted(str(tmp_path / "a.png"))], note)
+    awake.set()
+    assert ended == ["b'picture'", *["no answer in time: 0.3 s went by"] * 5]
+
+
+def test_a_store_that_fails_may_answer_later_and_one_without_the_picture_will_not(monkeypatch, fetcher):
+    class NoCredentials(Exception):
+        """As vendors' libraries raise it: of no type that others know."""
+
+    def info(self, path, **options):
+        raise FileNotFoundError(path) if "absent" in path else NoCredentials("unable to\nlocate credentials")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", info)
+    absent, failed = (fetcher.fetch(f"memory://shop/{name}").error for name in ("absent", "a.png"))
+    assert (type(absent).__name__, type(failed).__name__) == ("FetchError", "Unreachable")
+    assert str(failed) == "the store failed: NoCredentials: unable to locate credentials"
