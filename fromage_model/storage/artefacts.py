@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from fromage_model.errors import ConfigError, MissingArtefact
+from fromage_model.errors import ConfigError, FromageError, MissingArtefact
 
 Kind = Literal["bundle", "catalogue", "features", "index"]
 
@@ -166,7 +166,7 @@ def _download(kind: Kind, uri: str) -> Path:
 
     Of a catalogue in a store without its pictures. Where nobody answers, the copy that is there is good enough.
     """
-    from fromage_model.storage.remote import is_store, open_filesystem
+    from fromage_model.storage.remote import is_store, open_filesystem, reason
 
     left = LEFT_BEHIND.get(kind, ()) if is_store(uri) else ()
 
@@ -189,10 +189,12 @@ def _download(kind: Kind, uri: str) -> Path:
             (scratch / STATE_FILE).write_text(state)
     except (FileNotFoundError, NotADirectoryError) as error:
         raise _missing(kind, uri, [uri]) from error
-    except (OSError, ValueError, ImportError) as error:
+    except Exception as error:  # stores raise their libraries' own types
+        if isinstance(error, FromageError):
+            raise
         if not folder.is_dir():
-            raise MissingArtefact(f"the {kind} {uri} could not be fetched: {error}") from error
-        log.warning("%s does not answer (%s); going on with the copy of it in %s", uri, error, folder)
+            raise MissingArtefact(f"the {kind} {uri} could not be fetched: {reason(error)}") from error
+        log.warning("%s does not answer (%s); going on with the copy of it in %s", uri, reason(error), folder)
     return folder
 
 

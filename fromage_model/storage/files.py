@@ -16,7 +16,7 @@ from urllib.parse import urljoin
 
 from fromage_model.errors import CatalogueError
 from fromage_model.storage.artefacts import is_uri
-from fromage_model.storage.remote import open_filesystem
+from fromage_model.storage.remote import open_filesystem, reason
 
 WEB_SCHEMES = frozenset(("http", "https"))
 LOCAL_SCHEMES = frozenset(("", "file", "local"))
@@ -68,6 +68,19 @@ def filesystem(name: str) -> tuple[Any, str]:
         return open_filesystem(name if is_uri(name) else str(Path(name).expanduser()))
     except (ImportError, ValueError) as error:
         raise CatalogueError(f"{name} can't be reached: {error}") from error
+
+
+def type_of(name: str) -> str | None:
+    """`file` or `directory`, or None where nothing is there. Raises CatalogueError where that can't be found out.
+
+    What fsspec's own `isdir` and `isfile` can't find out they take for a no.
+    """
+    files, path = filesystem(name)
+    with explained(name):
+        try:
+            return files.info(path)["type"]
+        except (FileNotFoundError, NotADirectoryError):
+            return None
 
 
 @contextmanager
@@ -140,10 +153,8 @@ def explained(name: str) -> Iterator[None]:
         raise
     except FileNotFoundError as error:
         raise CatalogueError(f"{name} is not there") from error
-    except (OSError, EOFError, ValueError, ImportError) as error:
-        raise CatalogueError(f"{name} can't be read: {getattr(error, 'strerror', None) or error}") from error
     except Exception as error:  # stores raise their libraries' own types: no credentials, no bucket
-        raise CatalogueError(f"{name} can't be read: {type(error).__name__}: {error}") from error
+        raise CatalogueError(f"{name} can't be read: {reason(error)}") from error
 
 
 def _refuse_larger(size_bytes: int, max_bytes: int) -> None:

@@ -27,6 +27,7 @@ from fromage_model.storage.files import (
     scheme_of,
     stamp,
     stem_of,
+    type_of,
 )
 
 log = logging.getLogger(__name__)
@@ -119,10 +120,10 @@ def _folder(source: str) -> list[str] | None:
     """None where `source` is no folder; the tables in it where it holds tables and no pictures, else nothing."""
     if scheme_of(source) in WEB_SCHEMES:
         return None
+    if type_of(source) != "directory":
+        return None
     files, path = filesystem(source)
     with explained(source):
-        if not files.isdir(path):
-            return None
         inside = [name for name in sorted(files.ls(path, detail=False)) if not Path(name).name.startswith((".", "_"))]
     places = [files.unstrip_protocol(name) if is_uri(source) else name for name in inside]
     tables = [place for place in places if place.lower().endswith(TABLE_SUFFIXES)]
@@ -133,14 +134,14 @@ def _holds_pictures(places: set[str]) -> bool:
     """Whether one of several files or folders is a picture. Raises CatalogueError."""
     if any(map(claims_to_be_picture, places)):
         return True
-    return any(is_picture(place) for place in places if filesystem(place)[0].isfile(filesystem(place)[1]))
+    return any(is_picture(place) for place in places if type_of(place) == "file")
 
 
 def _files(source: str) -> list[str]:
     """The file, or the files of a pattern with `*`, in the order of their names."""
     files, path = filesystem(source)
     with explained(source):
-        found = sorted(files.glob(path)) if "*" in source else [path] * files.isfile(path)
+        found = sorted(files.glob(path)) if "*" in source else [path] * (type_of(source) == "file")
     if not found:
         raise CatalogueError(f"source {source!r}: {EXPECTED}; there is none there")
     if "*" not in source:

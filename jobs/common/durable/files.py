@@ -7,9 +7,9 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from fromage_model.errors import ConfigError, WriteError
+from fromage_model.errors import ConfigError, FromageError, WriteError
 from fromage_model.storage.artefacts import is_uri
-from fromage_model.storage.remote import open_filesystem
+from fromage_model.storage.remote import open_filesystem, reason
 
 PARTIAL = ".partial"
 # Stores in which an object is there whole or not at all: what is written there needs no other name first.
@@ -17,7 +17,7 @@ WHOLE = frozenset(("s3", "s3a", "gs", "gcs", "abfs", "az", "memory"))
 
 
 class Files:
-    """The files of one folder by name. Every method raises WriteError where the target can't be written."""
+    """The files of one folder by name. Every method raises WriteError where the target can't be written or read."""
 
     def __init__(self, root: str | Path):
         """`root` is a local path, or a URI such as s3://bucket/folder or file:///data/folder.
@@ -33,7 +33,7 @@ class Files:
         self._whole = not WHOLE.isdisjoint(_protocols(self._fs))
 
     def make(self) -> None:
-        with self._writing(self.root):
+        with self._writing():
             self._fs.makedirs(self._folder, exist_ok=True)
 
     def write(self, name: str, data: bytes | memoryview, *, sync: bool = True) -> None:
@@ -42,7 +42,7 @@ class Files:
         Without `sync` the file outlives the process, but perhaps not the machine.
         """
         final, partial = self._path(name), self._path(f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-        with self._writing(final):
+        with self._writing(name):
             if self.is_local:
                 _write_local(final, partial, data, sync=sync)
             elif self._whole:
@@ -54,32 +54,38 @@ class Files:
     def put(self, name: str, path: Path) -> None:
         """The content of a local file, whatever its size, whole or not at all."""
         final, partial = self._path(name), self._path(f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-        with self._writing(final):
+        with self._writing(name):
             self._fs.put_file(str(path), final if self._whole else partial)
             if not self._whole:
                 self._fs.mv(partial, final)
 
     def read(self, name: str) -> bytes | None:
         """The bytes of a file, or None where there is none of that name."""
-        try:
+        with self._reading(name):
             return self._fs.cat_file(self._path(name))
-        except (FileNotFoundError, NotADirectoryError):
-            return None
+        return None
 
     def read_all(self, names: list[str]) -> dict[str, bytes]:
         """The bytes of many small files at once; those that are gone are missing."""
         # Not `cat`, which takes a name such as shop[1] for a pattern.
         found = self._fs.cat_ranges([self._path(name) for name in names], None, None, on_error="return")
-        return {name: data for name, data in zip(names, found, strict=True) if not isinstance(data, Exception)}
+        there = {}
+        for name, data in zip(names, found, strict=True):
+            with self._reading(name):
+                if isinstance(data, Exception):
+                    raise data
+                there[name] = data
+        return there
 
     def open(self, name: str) -> BinaryIO:
+        """Raises FileNotFoundError where there is none of that name."""
         return self._fs.open(self._path(name), "rb")
 
     @contextmanager
     def create(self, name: str) -> Iterator[BinaryIO]:
         """A file to be written piece by piece, there under its name when the block ends well."""
         final, partial = self._path(name), self._path(f".{name}.{uuid.uuid4().hex[:12]}{PARTIAL}")
-        with self._writing(final):
+        with self._writing(name):
             try:
                 with self._fs.open(partial, "wb") as file:
                     yield file
@@ -92,39 +98,55 @@ class Files:
                     self._fs.rm_file(partial)
                 raise
 
-    def has(self, name: str) -> bool:
-        return self._fs.exists(self._path(name))
+    def has(self, name: str = "") -> bool:
+        """Whether there is a file of that name; without one, whether there is the folder."""
+        with self._reading(name):
+            return bool(self._fs.info(self._path(name)))
+        return False
 
     def names(self) -> dict[str, int]:
         """The files that are there, with their sizes in bytes; half-written ones are left out."""
-        try:
+        entries = []
+        with self._reading():
             entries = self._fs.ls(self._folder, detail=True, refresh=True)
-        except (FileNotFoundError, NotADirectoryError):
-            return {}
         files = {_last(entry["name"]): int(entry["size"] or 0) for entry in entries if entry["type"] == "file"}
         return {name: size for name, size in files.items() if not name.endswith(PARTIAL)}
 
     def remove(self, name: str) -> None:
         """It may be gone already."""
-        try:
+        with self._telling(f"{self.root}/{name} can't be removed"), suppress(FileNotFoundError, NotADirectoryError):
             self._fs.rm_file(self._path(name))
-        except (FileNotFoundError, NotADirectoryError):
-            return
 
     def remove_all(self) -> None:
         """The folder and all that is in it."""
-        if self._fs.exists(self._folder):
-            self._fs.rm(self._folder, recursive=True)
+        if self.has():
+            with self._telling(f"{self.root} can't be removed"):
+                self._fs.rm(self._folder, recursive=True)
 
     def _path(self, name: str) -> str:
-        return f"{self._folder}/{name}"
+        return f"{self._folder}/{name}" if name else self._folder
 
     @contextmanager
-    def _writing(self, what: str) -> Iterator[None]:
+    def _reading(self, name: str = "") -> Iterator[None]:
+        """Where there is nothing of that name, the block ends."""
+        told = self._telling(f"{self.root}/{name}".rstrip("/") + " can't be read")
+        with told, suppress(FileNotFoundError, NotADirectoryError):
+            yield
+
+    @contextmanager
+    def _writing(self, name: str = "") -> Iterator[None]:
+        with self._telling(f"{self.root}/{name}".rstrip("/") + " can't be written"):
+            yield
+
+    @contextmanager
+    def _telling(self, what: str) -> Iterator[None]:
+        """What a store raises may be of any type; on this machine an OSError alone tells of the disk."""
         try:
             yield
-        except OSError as error:
-            raise WriteError(f"{what} can't be written: {error.strerror or error}") from error
+        except Exception as error:
+            if isinstance(error, FromageError) or (self.is_local and not isinstance(error, OSError)):
+                raise
+            raise WriteError(f"{what}: {reason(error)}") from error
 
 
 def _write_local(final: str, partial: str, data: bytes | memoryview, *, sync: bool) -> None:

@@ -135,6 +135,16 @@ def test_a_feed_and_its_pictures_may_lie_in_an_object_store():
         read_source("memory://bucket/absent.tsv")
 
 
+def test_a_store_that_does_not_answer_is_not_said_to_be_empty(monkeypatch):
+    def refuse(self, path, **options):
+        raise PermissionError("no credentials for it")
+
+    monkeypatch.setattr(type(fsspec.filesystem("memory")), "info", refuse)
+    for source in ("memory://bucket/feed.tsv", "memory://bucket/*.parquet", "memory://bucket/pics"):
+        with pytest.raises(CatalogueError, match=r"can't be read: no credentials for it"):
+            read_source(source)
+
+
 def test_several_feeds_at_once_are_refused(tmp_path):
     for name in "ab":
         (tmp_path / f"{name}.tsv").write_text("image\na.png\n")
