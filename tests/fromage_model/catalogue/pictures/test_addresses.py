@@ -1,8 +1,12 @@
 """An address is seen as what it is, however a URL writes it."""
 
-import pytest
+from contextlib import suppress
 
-from fromage_model.catalogue.pictures.addresses import AddressError, check_host, sendable
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from fromage_model.catalogue.pictures.addresses import AddressError, check_host, redirected, sendable
 
 FULL_WIDTH = "2130706433".translate({ord(digit): ord(digit) + 0xFEE0 for digit in "0123456789"})
 
@@ -32,3 +36,19 @@ def test_a_private_address_is_refused_before_any_resolver_is_asked(host, address
 def test_a_host_is_sent_as_idna_and_a_number_as_its_address(host, sent):
     assert sendable(f"http://{host}/a.png") == f"http://{sent}/a.png"
     check_host(sendable(f"http://{host}/a.png"), allow_private=False)
+
+
+@given(
+    st.sampled_from(["", "/", "//", "http://", "https://", "file://", "\\\\"]),
+    st.binary(max_size=30) | st.lists(st.sampled_from(b"[]@:/\\?#%.0123456789\xc3\xa9 "), max_size=30).map(bytes),
+)
+@example("http://", b"[bad/")
+@example("/", b"\xe9")
+def test_a_redirect_leads_to_what_can_be_sent_or_is_refused(start, rest):
+    location = start + rest.decode("utf-8", "surrogateescape")
+    with suppress(AddressError):
+        address = redirected("https://shop.example/a.png", location)
+        assert address.isascii()
+        assert address.startswith(("http://", "https://"))
+        assert sendable(address) == address
+        check_host(address, allow_private=False)

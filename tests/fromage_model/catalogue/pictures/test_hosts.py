@@ -4,9 +4,16 @@ from datetime import UTC, datetime, timedelta
 from email.utils import format_datetime
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from fromage_model.catalogue.pictures.addresses import is_public
-from fromage_model.catalogue.pictures.hosts import Patience, retry_after_s
+from fromage_model.catalogue.pictures.hosts import LONGEST_ASKED_S, Patience, retry_after_s
+
+DATES = st.from_regex(
+    r"([A-Z][a-z]{2}, )?\d{1,20} (Jan|Nov|Foo) -?\d{1,20}"
+    r"( \d{1,20}:\d{1,20}(:\d{1,20})?)?( [+-]?\w{0,9})?"
+)
 
 
 @pytest.mark.parametrize(
@@ -50,3 +57,22 @@ def test_retry_after_is_seconds_or_a_date():
     assert retry_after_s(format_datetime(soon, usegmt=True)) == pytest.approx(100, abs=2)
     assert retry_after_s("Sat, 01 Jan 2000 00:00:00 GMT") == 0.0
     assert [retry_after_s(value) for value in (None, "", "tomorrow", "-5")] == [None] * 4
+
+
+@pytest.mark.parametrize(
+    "value",
+    ["Sunday, 06-Nov-2094 08:49:37 GMT", "Tue Nov  6 08:49:37 2094", "Sat, 06 Nov 2094 08:49:37 +0100", "9" * 5000],
+)
+def test_what_lies_far_ahead_is_a_year(value):
+    """The three forms of dates that RFC 9110 has, a zone of another clock, and any number."""
+    assert retry_after_s(value) == LONGEST_ASKED_S
+
+
+@given(st.text() | DATES | st.from_regex(r"[-+]?\d{1,400}(\.\d)?"))
+@example("Sun, 06 Nov 99999999999999999999 08:49:37 GMT")
+@example("Fri, 31 Dec 9999 23:59:59 -2359")
+@example("\u00b2")
+@example(",")
+def test_no_retry_after_is_more_than_a_year_or_an_exception(value):
+    asked_s = retry_after_s(value)
+    assert asked_s is None or 0 <= asked_s <= LONGEST_ASKED_S
