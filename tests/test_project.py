@@ -135,3 +135,27 @@ def test_what_is_missing_is_said_plainly(tmp_path):
     assert result.returncode == 2
     for missing in ("Python 3.11", "apt-get install npm", "CATALOGUE=my.tsv make demo", "apt-get install chromium"):
         assert missing in result.stderr
+
+
+def test_every_module_that_our_code_names_in_words_is_there():
+    """In a string that is run, patched or logged to, a name that has moved fails late, or passes and checks nothing."""
+    named = re.compile(rf"(?<![\w./-])((?:{'|'.join((*ROOMS, 'tests', 'scripts'))})(?:\.[A-Za-z_]\w*)+)")
+    gone = {
+        f"{path.relative_to(ROOT)}: {name}"
+        for path in sources()
+        for name in named.findall(path.read_text())
+        if not is_there(name) and name not in ("fromage_model.absent", "jobs.md")
+    }
+    assert gone == set()
+
+
+def is_there(name: str) -> bool:
+    """Whether a dotted name is that of a room, of a module, or of something that its module has."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        place = ROOT.joinpath(*parts[:count])
+        file = place / "__init__.py" if place.is_dir() else place.with_suffix(".py")
+        if place.is_dir() or file.is_file():
+            source = file.read_text() if file.is_file() else ""
+            return count == len(parts) or re.search(rf"\b{parts[count]}\b", source) is not None
+    return False

@@ -274,7 +274,8 @@ def test_a_folder_that_is_no_bundle_is_never_replaced_by_one(saved, tmp_path):
 
 
 def test_the_package_imports_without_torch():
-    program = "import sys, fromage_model, fromage_model.artefacts, fromage_model.config; print('torch' in sys.modules)"
+    modules = "fromage_model, fromage_model.storage.artefacts, fromage_model.config"
+    program = f"import sys, {modules}; print('torch' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=120, check=True)
     assert done.stdout.strip() == "False"
 

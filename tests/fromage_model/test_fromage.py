@@ -139,7 +139,7 @@ def test_long_texts_are_read_few_at_once_and_as_if_each_were_alone(model, monkey
     monkeypatch.setattr(
         model.lm, "forward", lambda *args, **options: sizes.append(args[0].shape) or read(*args, **options)
     )
-    monkeypatch.setattr("fromage_model.reading.POSITIONS_AT_ONCE", 40)
+    monkeypatch.setattr("fromage_model.model.reading.POSITIONS_AT_ONCE", 40)
     texts = ["hat", "a coat of wool", "x" * 60, "shoes", "shoe"]
     found = model.text_embeddings(texts, batch_size=4)
     assert all(rows == 1 or rows * positions <= 40 for rows, positions, _ in sizes)

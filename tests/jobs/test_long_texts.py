@@ -54,7 +54,7 @@ def id_of(catalogue: str, colour: str) -> str:
 def test_an_item_with_a_long_caption_is_found_by_its_picture_and_it_is_told_what_was_cut(
     index_args, tiny_world, long_world, tmp_path, caplog
 ):
-    with caplog.at_level(logging.WARNING, logger="jobs.cut_texts"):
+    with caplog.at_level(logging.WARNING, logger="jobs.common.cut_texts"):
         report = main(index_args(**long_world)).as_dict()
     assert (report["rows_in"], report["rows_out"], report["rows_failed"], report["texts_cut"]) == (12, 12, 0, 1)
     green = id_of(long_world["catalogue"], "green")
@@ -88,10 +88,10 @@ def test_a_long_text_is_embedded_as_its_beginning_and_others_as_ever(tiny_world,
 
 @pytest.mark.usefixtures("ray_session")
 def test_a_query_of_a_long_name_is_measured_and_told(tiny_world, caplog):
-    with caplog.at_level(logging.WARNING, logger="jobs.text_embeddings"):
+    with caplog.at_level(logging.WARNING, logger="jobs.common.embeddings.texts"):
         found = text_embeddings([LONG, "a square"], bundle=str(tiny_world.bundle), workers=1, threads=1)
     assert np.linalg.norm(found, axis=1) == pytest.approx([1, 1], abs=1e-3)
-    (told,) = [record.getMessage() for record in caplog.records if record.name == "jobs.text_embeddings"]
+    (told,) = [record.getMessage() for record in caplog.records if record.name == "jobs.common.embeddings.texts"]
     assert "'a very long square" in told
     assert "has 100000 characters, of which the LM reads the first" in told
 
@@ -134,7 +134,7 @@ def test_long_captions_and_tags_are_trained_on_by_their_beginnings(tiny_world, t
         dtype="float32",
         threads=1,
     )
-    with caplog.at_level(logging.WARNING, logger="jobs.finetuning.loop"):
+    with caplog.at_level(logging.WARNING, logger="jobs.finetune.loop"):
         worker = loop.Worker(args, rank=0, world_size=1)
         worker.warm_start()
         figures = worker.run_epoch(0, None)
@@ -144,7 +144,7 @@ def test_long_captions_and_tags_are_trained_on_by_their_beginnings(tiny_world, t
 
 
 def test_of_many_cut_texts_some_are_named_and_the_others_counted(caplog):
-    with caplog.at_level(logging.WARNING, logger="jobs.cut_texts"):
+    with caplog.at_level(logging.WARNING, logger="jobs.common.cut_texts"):
         tell([CutText(f"id{number}", 100_000, 2000) for number in range(NAMED + 5)])
     assert caplog.messages[0] == "item id0: of its text of 100,000 characters the LM reads the first 2,000; " + (
         "the rest is left out"

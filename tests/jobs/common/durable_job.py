@@ -1,4 +1,4 @@
-"""A durable run as a program of its own, to be killed: python -m tests.jobs.durable_job FOLDER ROWS SLOW_S."""
+"""A durable run as a program of its own, to be killed: python -m tests.jobs.common.durable_job FOLDER ROWS SLOW_S."""
 
 import sys
 

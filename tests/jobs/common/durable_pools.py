@@ -1,4 +1,6 @@
-"""A durable run in a Ray with a GPU that is not there: python -m tests.jobs.durable_pools FOLDER. Prints who did what.
+"""A durable run in a Ray with a GPU that is not there: python -m tests.jobs.common.durable_pools FOLDER.
+
+Prints who did what.
 
 Its own Ray, for the session's has no GPU.
 """

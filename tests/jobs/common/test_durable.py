@@ -118,7 +118,7 @@ def test_a_killed_worker_costs_nothing_and_a_row_that_kills_every_worker_is_a_fa
 
 def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "tests.jobs.durable_job", str(folder), "40", "0.05"]
+    command = [sys.executable, "-m", "tests.jobs.common.durable_job", str(folder), "40", "0.05"]
     driver = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 240
     while len(list(folder.glob("shard-*.json"))) < 2:
@@ -136,7 +136,7 @@ def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp
 
 
 def test_a_pool_grows_while_rows_wait_and_its_workers_share_a_gpu_that_decoding_leaves_alone(tmp_path):
-    command = [sys.executable, "-m", "tests.jobs.durable_pools", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tests.jobs.common.durable_pools", str(tmp_path / "run")]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]
@@ -159,7 +159,7 @@ def test_a_shard_that_can_not_be_written_and_a_wrong_setting_stop_the_run(ray_se
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
     program = (
-        "import resource, signal, sys; from jobs.durable import Files; files = Files(sys.argv[1]);"
+        "import resource, signal, sys; from jobs.common.durable import Files; files = Files(sys.argv[1]);"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999));"
         "files.write('shard', bytes(1000))"
     )

@@ -68,7 +68,7 @@ def with_nothing(context) -> None:
 
 def test_a_disk_that_fills_up_while_an_artefact_is_written_leaves_what_was_there(tmp_path):
     program = (
-        "import resource, signal, sys; from pathlib import Path; from jobs.durable.publish import publishing\n"
+        "import resource, signal, sys; from pathlib import Path; from jobs.common.durable.publish import publishing\n"
         "signal.signal(signal.SIGXFSZ, signal.SIG_IGN); resource.setrlimit(resource.RLIMIT_FSIZE, (999, 999))\n"
         "with publishing(Path(sys.argv[1]), marker='info') as scratch: (scratch / 'info').write_bytes(bytes(1000))"
     )

@@ -40,7 +40,7 @@ def captioned(tiny_world, tmp_path, index_args):
 @pytest.fixture
 def unreadable(monkeypatch) -> str:
     """A caption that the reading stage refuses."""
-    monkeypatch.setattr("jobs.item_embeddings.ReadTexts", RefusingTexts)
+    monkeypatch.setattr("jobs.index.embeddings.ReadTexts", RefusingTexts)
     return RefusingTexts.refused
 
 

@@ -81,7 +81,7 @@ def test_a_row_that_can_not_be_used_says_why(feed, line, problem):
         ("version https://git-lfs.github.com/spec/v1\noid sha256:4d7a\nsize 9\n", "a Git LFS pointer.*git lfs pull"),
         ('{"image": "a.png"}\n{"image": "b.png"}\n', "it is JSON; expected a TSV or CSV with a header"),
         (b"PK\x03\x04\x14\0\x06\0", r"a zip file, as \.xlsx"),
-        (gzip.compress(b"image\na.png\n", mtime=0), "packed with gzip; .*unpack it first"),
+        (gzip.compress(b"image\na.png\n"), "packed with gzip; .*unpack it first"),
         ("image\tcaption\timage\na\tb\tc\n", "image stands in the header more than once"),
         ("image\tcaption\n\n", "no rows"),
         (
