@@ -36,7 +36,7 @@ CHAIN = """
 import json, sys
 import ray
 from pathlib import Path
-from jobs.pipeline import PipelineArgs, main
+from jobs.pipeline.job import PipelineArgs, main
 ray.init(num_cpus=4, include_dashboard=False, object_store_memory=200 << 20)
 for config in sys.argv[1:]:
     print("REPORT", json.dumps(main(PipelineArgs(config=Path(config))).as_dict()), flush=True)
