@@ -4,13 +4,17 @@ python -m scripts.demo --catalogue openmoji --port 8000
 """
 
 import errno
+import logging
 import socket
 import sys
 
+from fromage_model.logs import dated_lines
 from scripts.prepare import EXIT_STOPPED, Unprepared, parser, prepare
 from scripts.supervise import Stopped, Supervisor
 
 HOST = "127.0.0.1"
+
+log = logging.getLogger(__name__)
 
 
 def check_port(port: int) -> None:
@@ -29,21 +33,22 @@ def main() -> None:
     options = parser(__doc__)
     options.add_argument("--port", type=int, default=8000, help="TCP port of the chat on 127.0.0.1.")
     args = options.parse_args()
+    dated_lines(news_to_stdout=True)
     supervisor = Supervisor()
     stopped_code = EXIT_STOPPED
     try:
         check_port(args.port)
         name = prepare(supervisor, catalogue=args.catalogue, bundle=args.bundle)
-        print(f"starting the chat over {name!r}; Ctrl-C ends it", flush=True)
+        log.info("starting the chat over %r; Ctrl-C ends it", name)
         # From here on, being told to stop is how it is meant to end.
         stopped_code = 0
         serve = (sys.executable, "-m", "services", "--bundle", args.bundle, "--index", name, "--port", str(args.port))
         sys.exit(supervisor.run(serve))
     except Unprepared as error:
-        print(f"error: {error}", file=sys.stderr)
+        log.error("%s", error)
         sys.exit(error.code)
     except Stopped:
-        print("ended, with everything that was started", flush=True)
+        log.info("ended, with everything that was started")
         sys.exit(stopped_code)
 
 

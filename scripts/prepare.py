@@ -9,13 +9,16 @@ in and comes out (path, size and time of each file) is noted after a run, and no
 import argparse
 import hashlib
 import json
+import logging
 import re
+import shlex
 import sys
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fromage_model.logs import dated_lines
 from fromage_model.storage.artefacts import home, is_uri, place
 from scripts.supervise import Stopped, Supervisor
 
@@ -24,6 +27,8 @@ CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
 EMBEDDED = "openmoji"
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
+
+log = logging.getLogger(__name__)
 
 
 class Unprepared(Exception):
@@ -94,18 +99,19 @@ def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
     choice = choose(catalogue)
     record = home() / "prepared" / f"{choice.name}.json"
     if record.is_file() and json.loads(record.read_text()) == {"state": _state(choice, bundle=bundle)}:
-        print(f"artefacts of {choice.name!r} in {home()} are up to date", flush=True)
+        log.info("artefacts of %r in %s are up to date", choice.name, home())
         return choice.name
     todo = steps(choice, bundle=bundle)
     for number, step in enumerate(todo, 1):
         start_s = time.monotonic()
-        print(f"[{number}/{len(todo)}] {step.title}: {' '.join(('python', *step.command[1:]))}", flush=True)
+        at = f"[{number}/{len(todo)}] {step.title}"
+        log.info("%s: %s", at, shlex.join(("python", *step.command[1:])))
         code = supervisor.run(step.command)
         if code:
             raise Unprepared(
                 f"the {step.title} could not be made (exit code {code}); the reason stands above", code=code
             )
-        print(f"[{number}/{len(todo)}] {step.title}: done in {time.monotonic() - start_s:.0f} s", flush=True)
+        log.info("%s: done in %.0f s", at, time.monotonic() - start_s)
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"state": _state(choice, bundle=bundle)}))
     return choice.name
@@ -142,10 +148,11 @@ def parser(description: str | None) -> argparse.ArgumentParser:
 
 def main() -> None:
     args = parser(__doc__).parse_args()
+    dated_lines(news_to_stdout=True)
     try:
         prepare(Supervisor(), catalogue=args.catalogue, bundle=args.bundle)
     except Unprepared as error:
-        print(f"error: {error}", file=sys.stderr)
+        log.error("%s", error)
         sys.exit(error.code)
     except Stopped:
         sys.exit(EXIT_STOPPED)

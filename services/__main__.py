@@ -7,6 +7,7 @@ On a cluster that runs already, `serve run services.app:build_app` does the same
 
 import errno
 import json
+import logging
 import os
 import signal
 import socket
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 from pydantic import ValidationError
 
 from fromage_model.errors import FromageError
+from fromage_model.logs import dated_lines, hand_on
 from services.processes import StopSignals, ended_with_us
 from services.settings import Settings
 
@@ -40,12 +42,16 @@ CLI: dict[str, Any] = {
 }
 
 
+log = logging.getLogger(__name__)
+
+
 class Refused(Exception):
     """The services can't start as they were asked to; the message says why."""
 
 
 def main(arguments: list[str] | None = None) -> int:
     """Serve until told to stop. Returns the exit code: 0, 1 when a part failed to start, 2 when refused."""
+    dated_lines(news_to_stdout=True)
     signals = StopSignals()
     signals.catch()
     try:
@@ -56,10 +62,10 @@ def main(arguments: list[str] | None = None) -> int:
         if signals.told:
             return 0
         if isinstance(error, (Refused, FromageError)):
-            print(f"error: {error}", file=sys.stderr)
+            log.error("%s", error)
             return EXIT_REFUSED
         if isinstance(error, (RuntimeError, TimeoutError)):
-            print(f"error: the services did not start: {error}", file=sys.stderr)
+            log.error("the services did not start: %s", error)
             return EXIT_FAILED
         raise
 
@@ -106,7 +112,7 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
         serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="HeadOnly")
         deploy(app)
         wait_for_reply(url, timeout_s=settings.start_timeout_s)
-        print(f"ready: {url}", flush=True)
+        log.info("ready: %s", url)
         while True:
             signal.pause()
     finally:
@@ -120,17 +126,22 @@ def start_ray(settings: Settings) -> None:
     import ray
 
     os.environ.setdefault(*PATIENCE_WITH_PROXY)
+    hand_on("ray")
+    hand_on("ray.serve")
+    log.info("starting Ray")
     try:
         context = ray.init(
             address="local",
             include_dashboard=settings.dashboard,
             object_store_memory=settings.object_store_bytes,
             log_to_driver=False,
+            logging_level=logging.WARNING,
         )
     except Exception as error:
         raise RuntimeError(f"Ray did not start: {error}") from error
     if context.dashboard_url:
-        print(f"Ray's dashboard: http://{context.dashboard_url}", flush=True)
+        log.info("Ray's dashboard: http://%s", context.dashboard_url)
+    log.info("what the deployments log: %s/logs/serve", context.address_info["session_dir"])
 
 
 def deploy(app: "Application") -> None:

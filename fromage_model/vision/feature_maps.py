@@ -17,9 +17,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from fromage_model.errors import BundleError, ConfigError, InvalidInput
+from fromage_model.errors import ConfigError, InvalidInput
 from fromage_model.storage.file_kinds import read_json
-from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, load_pretrained, locate_vision_encoder
 from fromage_model.storage.weights import lay_over
 from fromage_model.vision.encoders import fit_on_white
 
@@ -166,7 +166,7 @@ def load_feature_map_encoder(name: str) -> FeatureMapEncoder:
     - `resnet-50`: a ResNet-50 of random weights, to train from nothing as the paper does.
 
     Raises ConfigError for NF-ResNet, which no library that we can import has, and for other models; MissingArtefact
-    when the weights are not found; BundleError when they don't fit their config.
+    when the weights are not found; CheckpointError when they can't be read or don't fit their config.
     """
     if _NORMALISER_FREE.search(Path(name).name):
         raise ConfigError(
@@ -217,10 +217,7 @@ def _pretrained_resnet(name: str, folder: Path) -> ResNetMaps:
             f"vision_encoder {name!r} is a {found!r} model, from which we take no feature map; a ResNet or "
             f"{DEFAULT_VISION_ENCODER!r} works"
         )
-    backbone, report = ResNetModel.from_pretrained(folder, weights_only=True, output_loading_info=True)
-    if report["missing_keys"] or report["mismatched_keys"]:
-        wrong = sorted(report["missing_keys"]) + sorted(str(key) for key in report["mismatched_keys"])
-        raise BundleError(f"{folder} does not fit its config: missing or of another shape: {', '.join(wrong)}")
+    backbone = load_pretrained(ResNetModel, folder, unused=("classifier.",))
     settings = {name: getattr(backbone.config, name) for name in _RESNET_SETTINGS}
     return _with_stages(backbone.float(), _resnet_architecture(folder, settings=settings))
 

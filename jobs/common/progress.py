@@ -20,13 +20,23 @@ log = logging.getLogger(__name__)
 
 
 class Progress:
-    """Rows done and failed of `total`, told at most every `every_s` seconds, and at the end.
+    """Rows, or whatever it is a number `of`, done and failed of `total`, told every `every_s` seconds and at the end.
 
     As a context manager it shows a live view instead where stderr is a terminal.
     """
 
-    def __init__(self, what: str, *, total: int, done: int = 0, failed: int = 0, every_s: float = EVERY_S):
+    def __init__(
+        self,
+        what: str,
+        *,
+        total: int,
+        of: str = "rows",
+        done: int = 0,
+        failed: int = 0,
+        every_s: float = EVERY_S,
+    ):
         self.what = what
+        self.of = of
         self.total = total
         self.done = done
         self.failed = failed
@@ -93,15 +103,13 @@ class Progress:
     def line(self) -> str:
         """What a log says of it."""
         fields = self._fields()
-        return (
-            f"{self.what}: {self.done} of {self.total} rows, {fields['rate']}, {self.failed} failed, "
-            f"{fields['left']} left"
-        )
+        failed = f"{self.failed} failed, " if self.of == "rows" or self.failed else ""
+        return f"{self.what}: {self.done} of {self.total} {self.of}, {fields['rate']}, {failed}{fields['left']} left"
 
     def _fields(self) -> dict[str, Any]:
         rate = self.rows_per_second
         left_s = (self.total - self.done) / rate if rate else None
-        return {"rate": f"{rate:.1f} rows/s", "failed": self.failed, "left": duration(left_s)}
+        return {"rate": f"{rate:.1f} {self.of}/s", "failed": self.failed, "left": duration(left_s)}
 
 
 def duration(seconds: float | None) -> str:

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 
 from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import FromageError
+from fromage_model.logs import dated_lines, hand_on
 from fromage_model.storage.artefacts import is_uri
+from jobs.common.actors import actors_by_value
 from jobs.common.progress import Progress
 
 EXIT_FAILED = 1
@@ -24,10 +26,7 @@ EXIT_BAD_INPUT = 2
 EXIT_INTERRUPTED = 130
 EXIT_TERMINATED = 143
 
-# Loggers that warn at every start of what is as it should be: a token was written, progress bars are off.
-RAY_NOTICES = ("ray._private.authentication.authentication_token_setup", "ray.data._internal.progress")
-
-__all__ = ["Progress", "Report", "Stopwatch", "quiet_ray_data", "ray_session", "run"]
+__all__ = ["Progress", "Report", "Stopwatch", "prepare_ray_data", "ray_session", "run"]
 
 Args = TypeVar("Args")
 log = logging.getLogger(__name__)
@@ -117,38 +116,28 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     """Parse the command line into `args_class`, do the job, print its report, and leave with an exit code.
 
     0 when it went well, 1 when more rows failed than the job allows, 2 for what the user can put right (a FromageError,
-    a wrong option), 130 for Ctrl-C; an error that nobody foresaw keeps its traceback and leaves with 1. Logging goes to
-    stderr: stdout ends in the report's line.
+    a wrong option), 130 for Ctrl-C; an error that nobody foresaw keeps its traceback and leaves with 1. What is said
+    meanwhile goes to stderr, a dated line each: stdout ends in the report's line.
     """
     import tyro
 
     module = sys.modules[main.__module__]
-    format = "%(asctime)s %(message)s"
-    logging.basicConfig(level=logging.INFO, handlers=[_Stderr()], format=format, datefmt="%H:%M:%S")
-    for chatty in ("httpx", "httpcore", "filelock"):
-        logging.getLogger(chatty).setLevel(logging.WARNING)
+    dated_lines()
     signal.signal(signal.SIGTERM, _leave)
     try:
         args = tyro.cli(args_class, prog=f"python -m {module.__package__}", description=module.__doc__)
         report = main(args)
     except FromageError as error:
-        print(f"error: {error}", file=sys.stderr)
+        log.error("%s", error)
         sys.exit(EXIT_BAD_INPUT)
     except KeyboardInterrupt:
-        print("interrupted; nothing was replaced", file=sys.stderr)
+        log.info("interrupted; nothing was replaced")
         sys.exit(EXIT_INTERRUPTED)
     print(json.dumps(report.as_dict()), flush=True)
     if report.verdict:
-        print(report.verdict, file=sys.stderr)
+        log.error("%s", report.verdict)
         sys.exit(EXIT_FAILED)
     sys.exit(0)
-
-
-class _Stderr(logging.Handler):
-    """Writes to what sys.stderr is at that moment: under a live view, lines go above it."""
-
-    def emit(self, record: logging.LogRecord) -> None:
-        print(self.format(record), file=sys.stderr, flush=True)
 
 
 def _leave(signum: int, frame: Any) -> None:
@@ -157,14 +146,16 @@ def _leave(signum: int, frame: Any) -> None:
 
 
 @contextmanager
-def ray_session(*, worker_logs: bool = False) -> Iterator[None]:
+def ray_session() -> Iterator[None]:
     """A Ray to work with: the one already joined, the cluster that `RAY_ADDRESS` names, else one of our own.
 
-    A Ray that was started or joined here is left here. `worker_logs` brings what workers log to this terminal.
+    A Ray that was started or joined here is left here. What workers print stays in Ray's log files; `worker_lines`
+    brings what they log.
     """
     import ray
 
-    quiet_ray_data()
+    hand_on("ray")
+    prepare_ray_data()
     if ray.is_initialized():
         yield
         return
@@ -172,21 +163,22 @@ def ray_session(*, worker_logs: bool = False) -> Iterator[None]:
     log.info("joining Ray: %s", address or "one of our own, started now")
     # "local" and not None: without an address Ray would join a stranger's cluster that happens to run on this machine.
     local = {"address": address} if address else {"address": "local", "include_dashboard": False}
-    ray.init(log_to_driver=worker_logs, logging_level=logging.WARNING, **local)
+    ray.init(log_to_driver=False, logging_level=logging.WARNING, **local)
     try:
         yield
     finally:
         ray.shutdown()
 
 
-def quiet_ray_data() -> None:
-    """Rows in the order in which they went in, and no progress bars: a job logs lines, which a file can hold."""
+def prepare_ray_data() -> None:
+    """Rows in the order in which they went in; and of Ray Data's own telling, what is wrong and nothing else."""
     from ray.data import DataContext
 
+    hand_on("ray.data")
+    actors_by_value()
     context = DataContext.get_current()
     context.enable_progress_bars = False
     context.print_on_execution_start = False
+    # They warn of an actor that takes memory without having reserved any, which is how ours are meant to be.
+    context.issue_detectors_config.detectors = []
     context.execution_options.preserve_order = True
-    logging.getLogger("ray.data").setLevel(logging.WARNING)
-    for not_news in RAY_NOTICES:
-        logging.getLogger(not_news).setLevel(logging.ERROR)

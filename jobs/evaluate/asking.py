@@ -99,7 +99,7 @@ def ask(questions: Sequence[Question], *, engine: Engine, workers: int) -> list[
         .iter_batches(batch_size=None, batch_format="pyarrow")
     )
     answers: dict[int, Answer] = {}
-    progress = Progress("ask", total=len(questions))
+    progress = Progress("asking", total=len(questions), of="questions")
     for batch in cast(Iterable[pa.Table], answered):
         for row in batch.to_pylist():
             answers[row["row"]] = Answer(questions[row["row"]], tuple(row["ids"]), tuple(row["captions"]), row["reply"])

@@ -86,11 +86,11 @@ def recall_on(texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int]) -> S
 
 def table_of(recalls: Mapping[str, SplitRecall], *, items: int, all_items: int, heading: str = "queries") -> str:
     """The figures as a table to read, in percent, each with its interval."""
-    lines = [f"{heading:<16}{'direction':<26}{'candidates':>10}{'R@1':>20}{'R@5':>20}{'R@10':>20}"]
+    lines = [f"{heading:<16}{'direction':<26}{'candidates':>10}{'R@1':>22}{'R@5':>22}{'R@10':>22}"]
     for wording, recall in recalls.items():
         for direction, figures in recall.named().items():
             cells = [f"{100 * at.value:.1f} [{100 * at.low:.1f}, {100 * at.high:.1f}]" for at in figures.at.values()]
             lines.append(
-                f"{wording:<16}{direction:<26}{figures.candidates:>10}" + "".join(f"{cell:>20}" for cell in cells)
+                f"{wording:<16}{direction:<26}{figures.candidates:>10}" + "".join(f"{cell:>22}" for cell in cells)
             )
     return "\n".join([*lines, f"{items} queries, {all_items} items in all; percent, with 95 % bootstrap intervals"])

@@ -20,6 +20,7 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import BundleError, ConfigError
 from fromage_model.storage.artefacts import check_replaceable, home, place, writing
 from jobs.common.report import Report, Stopwatch, ray_session
+from jobs.common.worker_lines import worker_lines
 from jobs.common.workers import name_for_workers
 from jobs.finetune.settings import FinetuneArgs
 
@@ -47,8 +48,8 @@ def main(args: FinetuneArgs) -> Report:
     skipped = done is not None and holds_bundle_of(folder, output) and not args.force
     if not skipped:
         check_replaceable(output, marker=BUNDLE_MARKER)
-        with ray_session(worker_logs=True):
-            done = _train(args, folder, output, data)
+        with ray_session(), worker_lines() as lines:
+            done = _train(args, folder, output, data, lines=lines)
         _write_run(folder, decisive, figures=done)
     else:
         log.info("the run %s is complete; --force trains again", folder.name)
@@ -116,8 +117,8 @@ def _write_run(folder: Path, decisive: dict[str, Any], *, figures: dict[str, Any
     partial.replace(folder / RUN_FILE)
 
 
-def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) -> dict[str, Any]:
-    """Run Ray Train, put the last epoch's bundle in its place -> the last epoch's figures."""
+def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems, *, lines: str) -> dict[str, Any]:
+    """Run Ray Train, put the last epoch's bundle in its place -> the last epoch's figures. `lines` is for workers."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
     from ray.train.torch import TorchConfig, TorchTrainer
 
@@ -138,7 +139,7 @@ def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems) 
     trainer = TorchTrainer(
         train_loop,
         train_loop_config=dataclasses.asdict(_for_workers(args))
-        | {"lineage": lineage, "scalars": str(folder / "scalars")},
+        | {"lineage": lineage, "scalars": str(folder / "scalars"), "lines": lines},
         torch_config=TorchConfig(backend="nccl" if args.use_gpu else "gloo"),
         scaling_config=ScalingConfig(
             num_workers=args.workers,

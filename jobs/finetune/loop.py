@@ -1,7 +1,6 @@
 """What Ray Train runs on each worker: load, step, report, and resume. Knows nothing of the command line."""
 
 import logging
-import sys
 import tempfile
 import time
 from pathlib import Path
@@ -17,6 +16,7 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.precision import Precision
 from jobs.common import metrics
 from jobs.common.report import Progress
+from jobs.common.worker_lines import send_lines
 from jobs.finetune.data import select_items
 from jobs.finetune.examples import wording
 from jobs.finetune.examples.examples import Mix, Phrases, Sampler
@@ -36,10 +36,24 @@ NAME_TOKENS, NAMES_THAT_FIT = 128, 32
 
 
 def train_loop(settings: dict[str, Any]) -> None:
-    """One worker's whole life. `settings`: fields of FinetuneArgs, `lineage`, and `scalars`, TensorBoard's folder."""
+    """One worker's whole life: train, and send what there is to say to the driver.
+
+    `settings`: fields of FinetuneArgs, `lineage`, `scalars`, TensorBoard's folder, and `lines`, of `worker_lines`.
+    """
+    # All workers say the same of their progress.
+    level = logging.INFO if train.get_context().get_world_rank() == 0 else logging.WARNING
+    send_lines(settings.pop("lines"), level=level)
+    try:
+        run_epochs(settings)
+    except Exception as error:  # told at once: Ray Train tells the driver when it has tried often enough
+        log.error("a worker failed: %s: %s", type(error).__name__, error)
+        raise
+
+
+def run_epochs(settings: dict[str, Any]) -> None:
+    """Load, go on where a worker before this one was, and report after each epoch."""
     lineage, scalars = settings.pop("lineage"), settings.pop("scalars")
     args = FinetuneArgs(**settings)
-    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(message)s", datefmt="%H:%M:%S")
     context = train.get_context()
     if not args.use_gpu:
         torch.set_num_threads(args.threads)
@@ -48,6 +62,7 @@ def train_loop(settings: dict[str, Any]) -> None:
     if start is None:
         start = 0
         worker.warm_start()
+    log.info("training: %d items, %d epochs of %d steps", len(worker.data.items), args.epochs, worker.steps_per_epoch)
     writer = _writer(scalars, purge_step=start * worker.steps_per_epoch) if worker.rank == 0 else None
     for epoch in range(start, args.epochs):
         figures = worker.run_epoch(epoch, writer)
@@ -97,7 +112,7 @@ class Worker:
         self.model.train()
         sums: dict[str, float] = {}
         skipped_before = self.optimisation.skipped_steps
-        progress = Progress(f"epoch {epoch + 1} of {self.args.epochs}, steps", total=self.steps_per_epoch, every_s=10)
+        progress = Progress(f"epoch {epoch + 1} of {self.args.epochs}", total=self.steps_per_epoch, of="steps")
         start_s = time.perf_counter()
         for place in range(self.steps_per_epoch):
             step = epoch * self.steps_per_epoch + place
@@ -118,7 +133,7 @@ class Worker:
             if writer is not None:
                 writer.add_scalar(f"epoch/{name}", value, epoch)
         if self.rank == 0:
-            log.info("epoch %d of %d: %s", epoch + 1, self.args.epochs, {k: round(v, 3) for k, v in figures.items()})
+            log.info("epoch %d of %d: %s", epoch + 1, self.args.epochs, in_words(figures))
         return figures
 
     def _step(self, step: int) -> dict[str, float]:
@@ -182,8 +197,8 @@ class Worker:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(args.seed)
             warm_start(self.model, self.step, self.sampler, settings, dictionary=self._dictionary())
-        if self.rank == 0:
-            log.info("after the warm start: %s", {k: round(v, 3) for k, v in self._validate().items()})
+        if measured := self._validate():
+            log.info("after the warm start: %s", in_words(measured))
 
     def _dictionary(self) -> list[tuple[str, str]]:
         """Words that no item bears that is measured by: neither the held-out split's nor validation's."""
@@ -249,6 +264,11 @@ class Worker:
             return step
         devices = [self.device] if self.device.type == "cuda" else None
         return nn.parallel.DistributedDataParallel(step, device_ids=devices, broadcast_buffers=False)
+
+
+def in_words(figures: dict[str, float]) -> str:
+    """`loss 2.314, skipped steps 0`."""
+    return ", ".join(f"{name.replace('_', ' ')} {value:.4g}" for name, value in figures.items())
 
 
 def _writer(folder: str, *, purge_step: int) -> Any:

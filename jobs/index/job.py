@@ -148,7 +148,6 @@ def main(args: IndexArgs) -> Report:
     write(done, catalogue, folder, report)
     DurableRun.forget(work_folder(folder))
     log.info("%s: %d items indexed, %d failed", folder, len(done.index), len(done.failures))
-    log.info("searched by %s: %s", done.index.kind, done.index.info.reason)
     return report
 
 
@@ -174,7 +173,7 @@ def make_index(catalogue: Catalogue, folder: Path | str, args: IndexArgs) -> Don
     """The index of all items that have features, and whose texts could be read."""
     embedded = embed_items(catalogue, _reading(folder, args))
     plan = plan_of(args, rows=len(embedded.ids), width=embedded.vectors.shape[1])
-    log.info("searching by %s: %s", plan.kind, plan.reason)
+    log.info("to be searched by %s: %s", plan.kind, plan.reason)
     index = RetrievalIndex.build(
         embedded.vectors,
         rows_of(catalogue.table, embedded.ids),

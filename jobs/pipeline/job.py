@@ -7,6 +7,7 @@ collected in one JSON, printed and written.
     python -m jobs.pipeline --config docs/pipeline.yaml
 """
 
+import dataclasses
 import io
 import logging
 from collections.abc import Callable, Sequence
@@ -45,12 +46,12 @@ def main(args: PipelineArgs) -> Report:
     pipeline = read_pipeline(args.config.expanduser())
     out = args.out or str(home() / "pipelines" / f"{Path(pipeline.name).name}.json")
     for section, options in pipeline.stages.items():
-        log.info("%s: %s", section, options)
+        log.info("%s: %s", section, in_words(options))
     reports = [] if args.check else _run_stages(pipeline, out)
     verdict = next((f"{report.job}: {report.verdict}" for report in reports if report.verdict), None)
     if reports and verdict is None:
         served = f"bundle={pipeline.bundle} index={pipeline.index} catalogue={pipeline.catalogue}"
-        log.info("serve run services.app:build_app %s", served)
+        log.info("to serve it: serve run services.app:build_app %s", served)
     rows_in = reports[0].rows_in if reports else 0
     failed = rows_failed(reports)
     return Report(
@@ -69,6 +70,12 @@ def main(args: PipelineArgs) -> Report:
         stopped=verdict,
         stages=[report.as_dict() for report in reports],
     )
+
+
+def in_words(options: Any) -> str:
+    """The options of a job that are not what they are by default."""
+    given = {field.name: (getattr(options, field.name), field.default) for field in dataclasses.fields(options)}
+    return ", ".join(f"{name} {value}" for name, (value, default) in given.items() if value != default) or "by default"
 
 
 def rows_failed(reports: Sequence[Report]) -> int:

@@ -84,7 +84,7 @@ def read_texts(texts: Sequence[Sequence[str]], *, bundle: str, workers: int, thr
         )
         .iter_batches(batch_size=None, batch_format="pyarrow")
     )
-    progress = Progress("read texts", total=len(texts))
+    progress = Progress("reading texts", total=len(texts), of="texts")
     told: dict[int, Any] = {}
     for batch in cast(Iterable[pa.Table], batches):
         for row, chars, read in zip(*(batch[name].to_pylist() for name in ("row", "chars", "chars_read")), strict=True):

@@ -68,7 +68,7 @@ def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str) -> Text
     order: list[int] = []
     at_ret: list[tuple[Tensor, ...]] = []
     begins, within = [], []
-    progress = Progress(f"read {what}", total=len(shown), every_s=10)
+    progress = Progress(f"warm start, reading {what}", total=len(shown), of="texts")
     for rows, asked in step.asked(shown):
         order += rows
         at_ret.append(tuple(layer.float() for layer in asked.at_ret))

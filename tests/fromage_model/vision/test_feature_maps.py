@@ -6,7 +6,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from transformers import ResNetModel
 
-from fromage_model.errors import BundleError, ConfigError, InvalidInput
+from fromage_model.errors import CheckpointError, ConfigError, InvalidInput
 from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
 from fromage_model.vision.encoders import load_vision_encoder
 from fromage_model.vision.feature_maps import Architecture, build_feature_map_encoder, load_feature_map_encoder
@@ -128,7 +128,7 @@ def test_a_resnet_with_a_missing_weight_is_refused_by_its_name(folder, tmp_path,
     removed = next(key for key in tensors if key.endswith("convolution.weight"))
     del tensors[removed]
     save_file(tensors, tmp_path / "model.safetensors", metadata={"format": "pt"})
-    with pytest.raises(BundleError, match=removed.removeprefix("resnet.")):
+    with pytest.raises(CheckpointError, match=removed.removeprefix("resnet.")):
         load_feature_map_encoder(str(tmp_path))
 
 
