@@ -118,7 +118,7 @@ def load_pretrained(model_class: Any, folder: Path | str, *, unused: Sequence[st
         raise CheckpointError(f"the weights in {folder} don't fit its config.json: {', '.join(wrong)}")
     if surplus := sorted(key for key in report["unexpected_keys"] if not key.startswith(tuple(unused))):
         shown = ", ".join(surplus[:MOST_KEYS_TOLD]) + (", ..." if len(surplus) > MOST_KEYS_TOLD else "")
-        log.warning("%s: %d weights have no place in a %s: %s", folder, len(surplus), model_class.__name__, shown)
+        log.warning("%s: %s has no place for %d weights: %s", folder, type(model).__name__, len(surplus), shown)
     return model
 
 

@@ -32,6 +32,10 @@ Args = TypeVar("Args")
 log = logging.getLogger(__name__)
 
 
+class Terminated(SystemExit):
+    """We were sent SIGTERM."""
+
+
 class Report:
     """How a job went: rows, seconds, and what it wrote. `extra` figures come after the common ones.
 
@@ -133,6 +137,9 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     except KeyboardInterrupt:
         log.info("interrupted; nothing was replaced")
         sys.exit(EXIT_INTERRUPTED)
+    except Terminated:
+        log.info("told to end; nothing was replaced")
+        sys.exit(EXIT_TERMINATED)
     print(json.dumps(report.as_dict()), flush=True)
     if report.verdict:
         log.error("%s", report.verdict)
@@ -142,7 +149,7 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
 
 def _leave(signum: int, frame: Any) -> None:
     """SIGTERM unwinds like Ctrl-C, so that half-written folders are removed and a Ray of our own is stopped."""
-    sys.exit(EXIT_TERMINATED)
+    raise Terminated(EXIT_TERMINATED)
 
 
 @contextmanager

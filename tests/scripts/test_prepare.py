@@ -1,12 +1,15 @@
 """Preparing is tested with commands that only write a file: the jobs themselves have tests of their own."""
 
+import logging
 import socket
+import subprocess
 import sys
 
 import pytest
 
 from scripts.demo import check_port
 from scripts.prepare import Choice, Step, Unprepared, choose, prepare, steps
+from tests.lines import wrong
 
 
 class Runner:
@@ -60,6 +63,23 @@ def test_a_feed_may_not_take_the_name_of_the_embedded_catalogue(home, tmp_path):
     (tmp_path / "openmoji.tsv").touch()
     with pytest.raises(Unprepared, match="rename"):
         choose(str(tmp_path / "openmoji.tsv"))
+
+
+def test_each_step_is_told_with_the_command_that_does_it_alone(home, feed, caplog):
+    with caplog.at_level(logging.INFO):
+        prepared(catalogue=str(feed))
+    first, done, second = caplog.messages[:3]
+    assert first == "[1/4] weights: python -m fromage_model.storage.pretrained"
+    assert done.startswith("[1/4] weights: done in ")
+    assert second == f"[2/4] catalogue: python -m jobs.ingest --source '{feed}' --out spring-coats --max-failed 1"
+
+
+def test_what_can_not_be_prepared_is_one_dated_line(home):
+    command = [sys.executable, "-m", "scripts.prepare", "--catalogue", "nowhere.tsv"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (2, "")
+    (line,) = wrong(done.stderr)
+    assert line.startswith("error: CATALOGUE=nowhere.tsv: there is no such file or folder")
 
 
 def test_a_second_run_starts_nothing(home, feed):

@@ -13,6 +13,7 @@ import pytest
 
 from services.__main__ import Refused, check_port, wait_for_reply
 from tests.conftest import free_port
+from tests.lines import said, wrong
 from tests.services.scripted_chat import ScriptedChat
 
 PATIENCE_S = 240
@@ -26,7 +27,7 @@ def run(*arguments: str) -> subprocess.CompletedProcess[str]:
 @contextmanager
 def services(*arguments: str) -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-m", "services", *arguments]
-    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True) as process:
+    with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             yield process
         finally:
@@ -34,8 +35,13 @@ def services(*arguments: str) -> Iterator[subprocess.Popen[str]]:
 
 
 def line_that_starts(start: str, process: subprocess.Popen[str]) -> str:
+    """Every line before it has a date, and says nothing that is wrong."""
     assert process.stdout is not None
-    return next((line.rstrip() for line in process.stdout if line.startswith(start)), "the output ended")
+    for line in process.stdout:
+        assert wrong(line) == []
+        if said(line)[0].startswith(start):
+            return said(line)[0]
+    return "the output ended"
 
 
 def still_running(processes: Sequence[psutil.Process]) -> list[psutil.Process]:
@@ -51,6 +57,8 @@ def test_services_say_when_they_are_ready_and_end_all_that_they_started():
         assert len(started) > 5
         process.send_signal(signal.SIGTERM)
         assert process.wait(timeout=PATIENCE_S) == 0
+        assert process.stdout is not None
+        assert wrong(process.stdout.read()) == []
         assert still_running(started) == []
 
 
@@ -66,8 +74,8 @@ def test_ctrl_c_while_starting_ends_all_that_was_started():
 def test_index_of_another_bundle_ends_the_start_with_exit_code_2(stranger_index: str):
     refused = run("--port", str(free_port()), "--index", stranger_index)
     assert (refused.returncode, refused.stdout) == (2, "")
-    assert refused.stderr.startswith("error: ")
-    assert "Traceback" not in refused.stderr
+    (told,) = wrong(refused.stderr)
+    assert "was not made by bundle" in told
 
 
 def test_busy_port_is_refused_with_a_way_out():

@@ -82,7 +82,8 @@ def write_clip(folder, *, patch: int, width: int, side_px: int = 64, whole: bool
     vision = CLIPVisionConfig(**sizes, image_size=side_px, patch_size=patch, projection_dim=6)
     torch.manual_seed(0)
     if whole:
-        config = CLIPConfig(vision_config=vision.to_dict(), text_config=sizes | {"vocab_size": 50}, projection_dim=6)
+        text = sizes | {"vocab_size": 50, "bos_token_id": 48, "eos_token_id": 49}
+        config = CLIPConfig(vision_config=vision.to_dict(), text_config=text, projection_dim=6)
         CLIPModel(config).save_pretrained(folder)
     else:
         CLIPVisionModel(vision).save_pretrained(folder)

@@ -14,6 +14,7 @@ from jobs.common.durable import ShardDone
 from jobs.common.memory import peak_rss_bytes
 from jobs.common.progress import duration
 from jobs.common.report import Progress, Report, run
+from tests.lines import said
 
 
 @dataclass(frozen=True)
@@ -58,7 +59,7 @@ def test_what_the_user_can_put_right_exits_with_2_and_no_traceback(monkeypatch, 
         raise CatalogueError("missing column image")
 
     assert outcome(main, monkeypatch) == 2
-    assert capsys.readouterr().err.endswith("error: missing column image\n")
+    assert said(capsys.readouterr().err) == ["error: missing column image"]
 
 
 def test_an_unknown_option_exits_with_2(monkeypatch):
@@ -103,8 +104,8 @@ def test_more_failures_than_allowed_are_told_in_words(monkeypatch, capsys, rows_
         return report_of(rows_failed)
 
     assert outcome(main, monkeypatch) == code
-    told = "2 of 100 rows failed (2.0 %), more than --max-failed 0.01 (1 %) allows; /tmp/x/failures.parquet tells why\n"
-    assert capsys.readouterr().err == (told if code else "")
+    told = "2 of 100 rows failed (2.0 %), more than --max-failed 0.01 (1 %) allows; /tmp/x/failures.parquet tells why"
+    assert said(capsys.readouterr().err) == ([f"error: {told}"] if code else [])
 
 
 def test_the_place_that_is_named_is_where_the_table_is_if_there_is_one():

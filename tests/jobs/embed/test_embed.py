@@ -29,6 +29,7 @@ from jobs.embed.earlier import up_to_date
 from jobs.embed.job import EmbedArgs, fastest_compute, main
 from jobs.ingest.job import IngestArgs
 from jobs.ingest.job import main as ingest
+from tests.lines import said, wrong
 from tests.pictures import write_png
 
 ENCODE = {"encoder": DEFAULT_VISION_ENCODER, "device": "cpu", "dtype": "float32"} | {
@@ -108,7 +109,7 @@ def test_a_damaged_picture_is_reported_and_the_others_are_embedded(shop):
 
 def test_what_is_up_to_date_needs_neither_ray_nor_torch(shop):
     program = (
-        "import json, sys; from jobs.embed import EmbedArgs, main; "
+        "import json, sys; from jobs.embed.job import EmbedArgs, main; "
         f"report = main(EmbedArgs(catalogue='shop', encoder={shop.encoder!r})); "
         "print(json.dumps([report.extra['skipped'], 'torch' in sys.modules, 'ray' in sys.modules]))"
     )
@@ -120,11 +121,14 @@ def test_the_last_line_is_the_report_as_json(shop):
     command = [sys.executable, "-m", "jobs.embed", "--catalogue", "shop", "--encoder", shop.encoder]
     few = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ, check=False)
     assert few.returncode == 1
-    assert "1 of 7 rows failed (14.3 %), more than --max-failed 0.01 (1 %) allows" in few.stderr
+    (told,) = wrong(few.stderr)
+    assert told.startswith("error: 1 of 7 rows failed (14.3 %), more than --max-failed 0.01 (1 %) allows")
     command += ["--max-failed", "0.2"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, env=os.environ, check=False)
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
+    assert said(done.stderr)
+    (line,) = done.stdout.splitlines()
+    report = json.loads(line)
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (7, 6, 1)
     assert Path(report["output"]) == home() / "features" / "shop"
     assert report["peak_rss_mb"] > 0

@@ -15,6 +15,7 @@ from jobs.evaluate.job import EvaluateArgs, main
 from jobs.index import job as index_job
 from services.settings import Settings
 from tests.jobs import tiny
+from tests.lines import said, wrong
 
 pytestmark = pytest.mark.usefixtures("ray_session")
 QUERIES = {
@@ -186,6 +187,8 @@ def test_the_command_ends_with_one_json_line_and_takes_queries_without_a_file(ti
     options = ["--features", tiny_world.features, "--out", tmp_path / "out.json", "--split", "train"]
     done = subprocess.run([*command, *options], capture_output=True, text=True, timeout=200, check=False)
     assert done.returncode == 0, done.stderr
+    assert said(done.stderr)
+    assert wrong(done.stderr) == []
     figures = json.loads(done.stdout.splitlines()[-1])
     assert (figures["items"], figures["output"]) == (8, str(tmp_path / "out.json"))
     shipped = subprocess.run([*command, "--queries"], capture_output=True, text=True, timeout=200, check=False)

@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import logging
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -27,6 +28,18 @@ from tests.jobs.finetune.test_step import tiny_args
 class Finished:
     args: FinetuneArgs
     report: Report
+    heard: list[str]
+
+
+class Hearer(logging.Handler):
+    """Keeps what is said."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.heard: list[str] = []
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.heard.append(record.getMessage())
 
 
 def folder_of(args: FinetuneArgs) -> Path:
@@ -39,7 +52,11 @@ def finished(tiny_world, tmp_path_factory, ray_session) -> Iterator[Finished]:
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FROMAGE_HOME", str(tmp_path_factory.mktemp("home")))
         args = tiny_args(tiny_world, out="small", run="first", workers=2, cpus_per_worker=0.5, validation=0.3)
-        yield Finished(args, main(args))
+        hearer = Hearer()
+        logging.getLogger("jobs").addHandler(hearer)
+        report = main(args)
+        logging.getLogger("jobs").removeHandler(hearer)
+        yield Finished(args, report, hearer.heard)
 
 
 def test_the_bundle_loads_and_says_what_it_was_trained_on(finished, tiny_world):
@@ -52,6 +69,11 @@ def test_the_bundle_loads_and_says_what_it_was_trained_on(finished, tiny_world):
     assert lineage["catalogue_fingerprints"] == {"squares": Catalogue.open(tiny_world.catalogue).fingerprint}
     assert lineage["settings"]["seed"] == 0
     assert {"torch", "transformers", "ray"} <= set(lineage["versions"])
+
+
+def test_what_the_first_worker_tells_of_its_progress_is_said_once(finished):
+    told = [line.partition(":")[0] for line in finished.heard if line.startswith(("training", "epoch"))]
+    assert told == ["training", *["epoch 1 of 2"] * 2, *["epoch 2 of 2"] * 2]
 
 
 def test_the_report_counts_the_items_trained_on(finished):

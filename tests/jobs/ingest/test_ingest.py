@@ -19,6 +19,7 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, ConfigError, WriteError
 from fromage_model.storage.artefacts import home
 from jobs.ingest.job import IngestArgs, main
+from tests.lines import assert_only_news
 from tests.pictures import encoded, write_png
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -246,7 +247,8 @@ def test_the_last_line_is_the_report_as_json(tmp_path):
     write_png(tmp_path / "shop" / "a.png")
     done = run_job("--source", str(tmp_path / "shop"), "--workers", "1")
     assert done.returncode == 0, done.stderr
-    report = json.loads(done.stdout.splitlines()[-1])
+    assert_only_news(done)
+    report = json.loads(done.stdout)
     assert {"rows_in", "rows_out", "rows_failed", "seconds", "rows_per_second", "output"} <= set(report)
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (1, 1, 0)
     assert report["output"] == str(home() / "catalogues" / "shop")

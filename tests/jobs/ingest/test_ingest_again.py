@@ -217,6 +217,7 @@ ray.init("local", runtime_env={"worker_process_setup_hook": full}, **options)
 from jobs.ingest.job import IngestArgs, begin, main
 from jobs.ingest.outcome import Known
 from jobs.ingest.sources import read_source
+from jobs.ingest.job import IngestArgs, main
 from jobs.common.report import run
 run(main, IngestArgs)
 """
@@ -230,7 +231,7 @@ def test_a_disk_that_is_full_ends_the_job_with_its_reason_and_the_same_command_g
         [sys.executable, "-c", FULL, *options], capture_output=True, text=True, env=os.environ, timeout=240, check=False
     )
     assert done.returncode == 2, done.stderr[-2000:]
-    (line,) = [line for line in done.stderr.splitlines() if line.startswith("error: ")]
+    (line,) = re.findall(r"^\S+ \S+ (error: .*)$", done.stderr, re.MULTILINE)
     assert re.fullmatch(r"error: .*/catalogues/\.feed\.work/images/\w+\.png can't be written: File too large", line)
     assert not (home() / "catalogues" / "feed").exists()
     kept = [path.name for path in (home() / "catalogues" / ".feed.work" / "images").iterdir()]
