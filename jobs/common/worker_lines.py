@@ -56,7 +56,8 @@ class _Sender(QueueHandler):
     def enqueue(self, record: logging.LogRecord) -> None:
         import ray
 
-        ray.get(self.queue.put_nowait.remote(record))
+        actor: Any = self.queue
+        ray.get(actor.put_nowait.remote(record))
 
 
 class _Listener(QueueListener):
@@ -68,7 +69,7 @@ class _Listener(QueueListener):
         try:
             return super().dequeue(block)
         except ray.exceptions.RayError:
-            return self._sentinel
+            return self._sentinel  # type: ignore[attr-defined]  # what ends the listener
 
     def handle(self, record: logging.LogRecord) -> None:
         logging.getLogger(record.name).handle(record)
