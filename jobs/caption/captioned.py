@@ -25,8 +25,8 @@ from fromage_model.catalogue.schema import (
 from fromage_model.catalogue.table import INFO_FILE, SHARD_PATTERN, fingerprint, write_items
 from jobs.caption.failures import CAPTIONS_FOLDER, Failures
 from jobs.common.durable.publish import publishing
-from jobs.common.progress import Progress
-from jobs.common.report_page import samples_of, spread, write_page
+from jobs.common.reporting.page import samples_of, spread, write_page
+from jobs.common.reporting.progress import Progress
 
 log = logging.getLogger(__name__)
 

@@ -27,9 +27,9 @@ from jobs.caption.kept import KeptCaptions
 from jobs.caption.stages import ShowPictures, WeighCaptions, WriteCaptions
 from jobs.common.durable import DurableRun, Stage, work_folder
 from jobs.common.options import check_options
-from jobs.common.picture_stages import limits_of
-from jobs.common.report import Progress, Report, ray_session
-from jobs.common.workers import device_for, name_for_workers
+from jobs.common.reporting.report import Progress, Report, ray_session
+from jobs.common.stages.pictures import limits_of
+from jobs.common.stages.workers import device_for, name_for_workers
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,8 @@ from PIL import Image
 from fromage_model.catalogue.schema import TIMESTAMP
 from fromage_model.errors import ConfigError, PromptTooLong
 from fromage_model.vision.images import ImageLimits
-from jobs.common.picture_stages import PictureReader
-from jobs.common.stages import failed, require_columns
+from jobs.common.stages.pictures import PictureReader
+from jobs.common.stages.rows import failed, require_columns
 
 # Captioners see squares of 224 to 384 pixels; a larger picture only travels from process to process.
 LARGEST_PX = 768

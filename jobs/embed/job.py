@@ -29,10 +29,10 @@ from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, locate_visi
 from jobs.common.durable import DurableRun, Stage, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.options import check_options
-from jobs.common.picture_stages import DecodePictures, EncodePictures, limits_of, views_of
-from jobs.common.report import Progress, Report, ray_session
-from jobs.common.report_page import samples_of, spread, write_page
-from jobs.common.workers import device_for
+from jobs.common.reporting.page import samples_of, spread, write_page
+from jobs.common.reporting.report import Progress, Report, ray_session
+from jobs.common.stages.pictures import DecodePictures, EncodePictures, limits_of, views_of
+from jobs.common.stages.workers import device_for
 from jobs.embed.earlier import Earlier, computed_in, up_to_date
 
 log = logging.getLogger(__name__)

@@ -9,8 +9,8 @@ import pyarrow as pa
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.prompts.messages import Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.vision.images import decode_image
-from jobs.common.report import Progress
-from jobs.common.stages import require_columns
+from jobs.common.reporting.report import Progress
+from jobs.common.stages.rows import require_columns
 from jobs.evaluate.chat_quality import TOP_K, Answer, Question
 
 QUESTIONS_PER_BATCH = 8

@@ -22,8 +22,8 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import ConfigError, FingerprintMismatch
 from fromage_model.storage.artefacts import home
 from jobs.common.durable.publish import write_json
-from jobs.common.report import Report, Stopwatch, ray_session
-from jobs.common.workers import name_for_workers, threads_each
+from jobs.common.reporting.report import Report, Stopwatch, ray_session
+from jobs.common.stages.workers import name_for_workers, threads_each
 from jobs.evaluate.quality_set import QualitySet, read_quality_set
 
 if TYPE_CHECKING:

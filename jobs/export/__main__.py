@@ -1,6 +1,6 @@
 """`python -m jobs.export`; what it does is in `job.py`."""
 
-from jobs.common.report import run
+from jobs.common.reporting.report import run
 from jobs.export.forms import ExportArgs
 from jobs.export.job import main
 

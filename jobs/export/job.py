@@ -22,7 +22,7 @@ from pathlib import Path
 from fromage_model.errors import ConfigError
 from fromage_model.storage.artefacts import place
 from jobs.common.durable.publish import placing
-from jobs.common.report import Report, Stopwatch
+from jobs.common.reporting.report import Report, Stopwatch
 from jobs.export.forms import LAST, Bundle, ExportArgs
 
 log = logging.getLogger(__name__)

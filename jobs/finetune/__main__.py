@@ -1,6 +1,6 @@
 """`python -m jobs.finetune`; what it does is in `job.py`."""
 
-from jobs.common.report import run
+from jobs.common.reporting.report import run
 from jobs.finetune.job import FinetuneArgs, main
 
 if __name__ == "__main__":

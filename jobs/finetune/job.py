@@ -19,9 +19,9 @@ from typing import TYPE_CHECKING, Any
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import BundleError, ConfigError
 from fromage_model.storage.artefacts import check_replaceable, home, place, writing
-from jobs.common.report import Report, Stopwatch, ray_session
-from jobs.common.worker_lines import worker_lines
-from jobs.common.workers import name_for_workers
+from jobs.common.reporting.report import Report, Stopwatch, ray_session
+from jobs.common.reporting.worker_lines import worker_lines
+from jobs.common.stages.workers import name_for_workers
 from jobs.finetune.settings import FinetuneArgs
 
 if TYPE_CHECKING:

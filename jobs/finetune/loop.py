@@ -15,8 +15,8 @@ from fromage_model.bundle import save_bundle
 from fromage_model.fromage import Fromage
 from fromage_model.language.precision import Precision
 from jobs.common import metrics
-from jobs.common.report import Progress
-from jobs.common.worker_lines import send_lines
+from jobs.common.reporting.report import Progress
+from jobs.common.reporting.worker_lines import send_lines
 from jobs.finetune.data import select_items
 from jobs.finetune.examples import wording
 from jobs.finetune.examples.examples import Mix, Phrases, Sampler

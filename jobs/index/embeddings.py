@@ -20,15 +20,15 @@ import pyarrow as pa
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import Failure
 from fromage_model.errors import CatalogueError
-from jobs.common.cut_texts import CutText, cut_in, tell
 from jobs.common.durable import DurableRun, Stage
+from jobs.common.embeddings.cut_texts import CutText, cut_in, tell
 from jobs.common.embeddings.items import VectorKind, item_vectors, texts_of
 from jobs.common.embeddings.pictures import image_embeddings
 from jobs.common.embeddings.texts import TEXTS, ReadTexts
-from jobs.common.progress import Progress
-from jobs.common.report import ray_session
+from jobs.common.reporting.progress import Progress
+from jobs.common.reporting.report import ray_session
+from jobs.common.stages.workers import device_for, name_for_workers, threads_each
 from jobs.common.tables import matrix_of, rows_of
-from jobs.common.workers import device_for, name_for_workers, threads_each
 
 ROWS_PER_TABLE = 4096
 WORK = pa.schema([*TEXTS, ("id", pa.string()), ("image", pa.string())])

@@ -29,13 +29,13 @@ from fromage_model.catalogue.table import FAILURES_FILE, write_failures
 from fromage_model.errors import ConfigError, FromageError
 from fromage_model.index import INFO_FILE, IndexInfo, Plan, RetrievalIndex, plan_index
 from fromage_model.storage.artefacts import locate
-from jobs.common.cut_texts import CutText, read_cut, write_cut
 from jobs.common.durable import DurableRun, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
+from jobs.common.embeddings.cut_texts import CutText, read_cut, write_cut
 from jobs.common.embeddings.items import VectorKind
 from jobs.common.options import check_options
-from jobs.common.report import Progress, Report, Stopwatch
-from jobs.common.report_page import samples_of, spread, write_page
+from jobs.common.reporting.page import samples_of, spread, write_page
+from jobs.common.reporting.report import Progress, Report, Stopwatch
 from jobs.common.tables import rows_of
 from jobs.index.changes import changes_of
 from jobs.index.embeddings import READ_STAGE, Embedded, Reading, embed_items

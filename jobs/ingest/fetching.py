@@ -22,7 +22,7 @@ from fromage_model.errors import FromageError, InvalidInput
 from fromage_model.vision.data_urls import data_url_bytes
 from fromage_model.vision.images import ImageLimits, decode_image, image_format
 from jobs.common.durable import Files
-from jobs.common.stages import failed, require_columns
+from jobs.common.stages.rows import failed, require_columns
 
 # A JPEG is checked at this size: every byte is still read, few pixels are made.
 CHECKED_AT_PX = 224

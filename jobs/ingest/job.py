@@ -29,7 +29,7 @@ from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.vision.images import ImageLimits
 from jobs.common.durable import DurableRun, Files, Stage, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
-from jobs.common.report import Progress, Report, Stopwatch, ray_session
+from jobs.common.reporting.report import Progress, Report, Stopwatch, ray_session
 from jobs.ingest.fetching import FetchPictures
 from jobs.ingest.info import info_of, reasons, standing
 from jobs.ingest.outcome import Known, collect, remove_pictures, wanted, write, write_report

@@ -44,8 +44,8 @@ from fromage_model.storage.artefacts import locate
 from fromage_model.storage.files import WEB_SCHEMES, read_bytes, scheme_of
 from jobs.common.durable import DurableRun, Files
 from jobs.common.durable.publish import read_marker
-from jobs.common.report import Progress, Report
-from jobs.common.report_page import samples_of, spread, write_page
+from jobs.common.reporting.page import samples_of, spread, write_page
+from jobs.common.reporting.report import Progress, Report
 from jobs.ingest.fetching import WANTED
 
 ROWS_PER_TABLE = 4096

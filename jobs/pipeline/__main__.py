@@ -1,6 +1,6 @@
 """`python -m jobs.pipeline`; what it does is in `job.py`."""
 
-from jobs.common.report import run
+from jobs.common.reporting.report import run
 from jobs.pipeline.job import PipelineArgs, main
 
 if __name__ == "__main__":

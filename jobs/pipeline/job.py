@@ -22,7 +22,7 @@ from fromage_model.errors import FromageError
 from fromage_model.storage.artefacts import home
 from jobs.common.durable import Files
 from jobs.common.durable.publish import target, write_json
-from jobs.common.report import Report, Stopwatch
+from jobs.common.reporting.report import Report, Stopwatch
 from jobs.pipeline.config import Pipeline, read_pipeline
 
 log = logging.getLogger(__name__)

@@ -43,7 +43,7 @@ from fromage_model.catalogue.table import write_catalogue
 from fromage_model.storage.artefacts import writing
 from fromage_model.vision.encoders import load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, decode_image
-from jobs.common.report import Stopwatch, ray_session
+from jobs.common.reporting.report import Stopwatch, ray_session
 from jobs.embed.job import EmbedArgs, fastest_compute
 from jobs.embed.job import main as embed
 from tests.benchmarks.common import shapes

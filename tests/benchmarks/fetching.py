@@ -25,7 +25,7 @@ from PIL import Image
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.vision.images import decode_image
-from jobs.common.report import Stopwatch, ray_session
+from jobs.common.reporting.report import Stopwatch, ray_session
 from jobs.ingest.job import IngestArgs
 from jobs.ingest.job import main as ingest
 from tests.pictures import encoded

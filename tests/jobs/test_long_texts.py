@@ -18,7 +18,7 @@ from fromage_model.catalogue.table import write_catalogue
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
 from jobs.caption.stages import similarities
-from jobs.common.cut_texts import NAMED, CutText, cut_in, tell
+from jobs.common.embeddings.cut_texts import NAMED, CutText, cut_in, tell
 from jobs.common.embeddings.texts import ReadTexts, text_embeddings
 from jobs.finetune import loop
 from jobs.finetune.settings import FinetuneArgs
@@ -54,7 +54,7 @@ def id_of(catalogue: str, colour: str) -> str:
 def test_an_item_with_a_long_caption_is_found_by_its_picture_and_it_is_told_what_was_cut(
     index_args, tiny_world, long_world, tmp_path, caplog
 ):
-    with caplog.at_level(logging.WARNING, logger="jobs.common.cut_texts"):
+    with caplog.at_level(logging.WARNING, logger="jobs.common.embeddings.cut_texts"):
         report = main(index_args(**long_world)).as_dict()
     assert (report["rows_in"], report["rows_out"], report["rows_failed"], report["texts_cut"]) == (12, 12, 0, 1)
     green = id_of(long_world["catalogue"], "green")
@@ -144,7 +144,7 @@ def test_long_captions_and_tags_are_trained_on_by_their_beginnings(tiny_world, t
 
 
 def test_of_many_cut_texts_some_are_named_and_the_others_counted(caplog):
-    with caplog.at_level(logging.WARNING, logger="jobs.common.cut_texts"):
+    with caplog.at_level(logging.WARNING, logger="jobs.common.embeddings.cut_texts"):
         tell([CutText(f"id{number}", 100_000, 2000) for number in range(NAMED + 5)])
     assert caplog.messages[0] == "item id0: of its text of 100,000 characters the LM reads the first 2,000; " + (
         "the rest is left out"

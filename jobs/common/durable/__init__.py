@@ -15,11 +15,11 @@ rows give the same shards. Rows lie in work.parquet: neither the driver nor Ray 
 *Stages.* A class made once in each actor with the keyword arguments given, and called with one pyarrow table: all rows
 of a shard that are still well. It gives back one row for each, `row` among the columns, in any order; what else it
 gives is the next stage's input, and the last stage's is what is kept (plain Arrow columns). A row that went wrong has
-the columns of `jobs.common.stages.failed` (`stage, error, message`, and `attempts` if you like); null or absent `error`
-means well. Failed rows skip the stages that follow. A stage that raises on a table is called again row by row, and the
-rows that raise are failures; but an error of ours other than InvalidInput, and any OSError while a shard is written (a
-full disk), stop the job. A row at which the worker process dies twice, after it died over the shard as a whole, is a
-failure, `WorkerDied`.
+the columns of `jobs.common.stages.rows.failed` (`stage, error, message`, and `attempts` if you like); null or absent
+`error` means well. Failed rows skip the stages that follow. A stage that raises on a table is called again row by row,
+and the rows that raise are failures; but an error of ours other than InvalidInput, and any OSError while a shard is
+written (a full disk), stop the job. A row at which the worker process dies twice, after it died over the shard as a
+whole, is a failure, `WorkerDied`.
 
 *Files.* `folder` is a path or an fsspec URI that every node can write to. In it: run.json (settings), work.parquet, and
 for each finished shard `shard-000012.parquet` (rows that are well and rows that failed) with its manifest

@@ -20,9 +20,9 @@ from fromage_model import errors
 from fromage_model.catalogue.schema import FAILURES_SCHEMA, TIMESTAMP
 from fromage_model.errors import FromageError, InvalidInput
 from jobs.common.durable.files import Files
+from jobs.common.durable.memory import peak_rss_bytes
 from jobs.common.durable.work import Work
-from jobs.common.memory import peak_rss_bytes
-from jobs.common.stages import failed, require_columns
+from jobs.common.stages.rows import failed, require_columns
 
 # Columns of a block beside those of the stages, and the one of what the driver is told.
 SHARD, WORKERS, DONE = "shard", "workers", "done"

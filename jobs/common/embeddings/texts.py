@@ -10,8 +10,8 @@ from typing import Any, cast
 import numpy as np
 import pyarrow as pa
 
-from jobs.common.progress import Progress
-from jobs.common.stages import require_columns
+from jobs.common.reporting.progress import Progress
+from jobs.common.stages.rows import require_columns
 from jobs.common.tables import matrix_of, vectors_of
 
 log = logging.getLogger(__name__)

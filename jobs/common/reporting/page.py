@@ -19,7 +19,7 @@ from fromage_model.vision.images import decode_image
 
 PAGE_FILE = "report.html"
 JSON_FILE = "report.json"
-TEMPLATE = "report_page.html"
+TEMPLATE = "page.html"
 PICTURES = 12
 THUMBNAIL_PX = 160
 CHART = (640, 160)

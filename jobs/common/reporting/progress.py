@@ -7,7 +7,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from jobs.common.memory import peak_rss_bytes
+from jobs.common.durable.memory import peak_rss_bytes
 
 if TYPE_CHECKING:
     from jobs.common.durable import ShardDone

@@ -18,8 +18,8 @@ from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import FromageError
 from fromage_model.logs import dated_lines, hand_on
 from fromage_model.storage.artefacts import is_uri
-from jobs.common.actors import actors_by_value
-from jobs.common.progress import Progress
+from jobs.common.reporting.progress import Progress
+from jobs.common.stages.actors import actors_by_value
 
 EXIT_FAILED = 1
 EXIT_BAD_INPUT = 2

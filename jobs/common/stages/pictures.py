@@ -15,7 +15,7 @@ from fromage_model.catalogue.features import FULL_VIEW
 from fromage_model.catalogue.pictures.fetch import Fetched, Fetcher, FetchLimits
 from fromage_model.errors import InvalidInput
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
-from jobs.common.stages import failed, require_columns
+from jobs.common.stages.rows import failed, require_columns
 
 FLIP_VIEW = "flip"
 # A crop's area, as a share of the picture's, and its side to side, as in the training of most encoders.

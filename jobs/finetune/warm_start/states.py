@@ -13,7 +13,7 @@ from torch import Tensor
 
 from fromage_model.fromage import Fromage
 from fromage_model.model.reading import read_prompts
-from jobs.common.report import Progress
+from jobs.common.reporting.report import Progress
 from jobs.finetune.examples.examples import Shown, Talk
 from jobs.finetune.step import FinetuneStep
 

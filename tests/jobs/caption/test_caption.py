@@ -22,7 +22,7 @@ from jobs.caption.job import CaptionArgs, main, rows_of, settings_of, wanted_ids
 from jobs.caption.stages import ITEM
 from jobs.common.durable import DurableRun, work_folder
 from jobs.common.durable.guard import SHARD, WORKERS, Guard, Plan
-from jobs.common.report import Report
+from jobs.common.reporting.report import Report
 from tests.jobs import tiny
 from tests.pictures import write_png
 

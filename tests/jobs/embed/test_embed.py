@@ -23,8 +23,8 @@ from fromage_model.language.precision import default_dtype
 from fromage_model.storage.artefacts import home
 from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
 from fromage_model.vision.images import decode_image
-from jobs.common.picture_stages import DecodePictures, EncodePictures, random_crop
-from jobs.common.report import Report
+from jobs.common.reporting.report import Report
+from jobs.common.stages.pictures import DecodePictures, EncodePictures, random_crop
 from jobs.embed.earlier import up_to_date
 from jobs.embed.job import EmbedArgs, fastest_compute, main
 from jobs.ingest.job import IngestArgs

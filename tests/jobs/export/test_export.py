@@ -7,7 +7,7 @@ import torch
 
 from fromage_model.index import RetrievalIndex
 from fromage_model.interop import load_original, read_embeddings
-from jobs.common.report import run
+from jobs.common.reporting.report import run
 from jobs.export.forms import ExportArgs
 from jobs.export.job import main
 from tests.fromage_model import tiny

@@ -16,7 +16,7 @@ from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.storage.artefacts import home
-from jobs.common.report import Report
+from jobs.common.reporting.report import Report
 from jobs.finetune.data import select_items
 from jobs.finetune.job import decisive_of, holds_bundle_of, main, run_folder
 from jobs.finetune.settings import FinetuneArgs

@@ -18,7 +18,7 @@ from fromage_model.index import RetrievalIndex
 from jobs.common.durable import work_folder
 from jobs.index.job import main
 from tests.jobs import tiny
-from tests.jobs.common.durable_stages import RefusingTexts
+from tests.jobs.common.durable.stages import RefusingTexts
 
 MANY = [f"#{number:06x}" for number in range(240)]
 SHARD_ROWS = 4

@@ -130,9 +130,9 @@ def test_a_tsv_takes_pictures_from_files_and_urls_and_reports_bad_rows(tmp_path,
         "abfs://bucket/a.png\tBucket\thttps://shop.example/8",
         "pictures/big.png\tBig\thttps://shop.example/9",
     )
-    with caplog.at_level("INFO", logger="jobs.common.progress"):
+    with caplog.at_level("INFO", logger="jobs.common.reporting.progress"):
         report = ingest(source, allow_private=True, max_image_megapixels=0.001)
-    told = [record.getMessage() for record in caplog.records if record.name == "jobs.common.progress"]
+    told = [record.getMessage() for record in caplog.records if record.name == "jobs.common.reporting.progress"]
     assert "ingest: 9 of 9 rows" in told[-1]
     assert "6 failed" in told[-1]
     assert (report.rows_in, report.rows_out, report.rows_failed) == (9, 3, 6)

@@ -215,7 +215,7 @@ def full():
 options = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20}
 ray.init("local", runtime_env={"worker_process_setup_hook": full}, **options)
 from jobs.ingest.job import IngestArgs, main
-from jobs.common.report import run
+from jobs.common.reporting.report import run
 run(main, IngestArgs)
 """
 

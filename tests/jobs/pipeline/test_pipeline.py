@@ -10,7 +10,7 @@ import yaml
 
 from fromage_model.bundle import load_bundle
 from fromage_model.errors import ConfigError, FromageError
-from jobs.common.report import Report
+from jobs.common.reporting.report import Report
 from jobs.pipeline.config import read_pipeline
 from jobs.pipeline.job import PipelineArgs, main, rows_failed
 from tests.jobs import tiny

@@ -1,12 +1,12 @@
-"""A durable run as a program of its own, to be killed: python -m tests.jobs.common.durable_job FOLDER ROWS SLOW_S."""
+"""A durable run as a program of its own, to be killed: python -m tests.jobs.common.durable.job FOLDER ROWS SLOW_S."""
 
 import sys
 
 import pyarrow as pa
 
 from jobs.common.durable import DurableRun, Stage
-from jobs.common.report import ray_session
-from tests.jobs.common.durable_stages import Double, Stumble
+from jobs.common.reporting.report import ray_session
+from tests.jobs.common.durable.stages import Double, Stumble
 
 SHARD_ROWS = 4
 

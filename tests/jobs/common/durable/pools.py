@@ -1,4 +1,4 @@
-"""A durable run in a Ray with a GPU that is not there: python -m tests.jobs.common.durable_pools FOLDER.
+"""A durable run in a Ray with a GPU that is not there: python -m tests.jobs.common.durable.pools FOLDER.
 
 Prints who did what.
 
@@ -11,8 +11,8 @@ import sys
 import ray
 
 from jobs.common.durable import DurableRun, Stage
-from tests.jobs.common.durable_job import numbers
-from tests.jobs.common.durable_stages import WhoDidIt
+from tests.jobs.common.durable.job import numbers
+from tests.jobs.common.durable.stages import WhoDidIt
 
 
 def main(folder: str) -> None:

@@ -11,7 +11,7 @@ import pytest
 from ray.cluster_utils import Cluster
 
 from jobs.common.durable import DurableRun
-from tests.jobs.common.durable_job import SHARD_ROWS, numbers
+from tests.jobs.common.durable.job import SHARD_ROWS, numbers
 
 ROWS = 80
 PATIENCE_S = 240
@@ -28,7 +28,7 @@ def cluster() -> Iterator[Cluster]:
 def test_rows_of_a_node_that_dies_are_done_on_another(cluster, tmp_path):
     folder = tmp_path / "run"
     doomed = cluster.add_node(num_cpus=1, object_store_memory=100 * 2**20)
-    command = [sys.executable, "-m", "tests.jobs.common.durable_job", str(folder), str(ROWS), "0.1"]
+    command = [sys.executable, "-m", "tests.jobs.common.durable.job", str(folder), str(ROWS), "0.1"]
     job = subprocess.Popen(
         command, env=os.environ | {"RAY_ADDRESS": cluster.address}, stderr=subprocess.PIPE, text=True
     )

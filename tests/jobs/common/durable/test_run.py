@@ -17,10 +17,10 @@ from fromage_model.errors import ConfigError, SettingsDiffer, WriteError
 from jobs.common.durable import DurableRun, Files, Stage, work_folder
 from jobs.common.durable.guard import split
 from jobs.common.durable.work import Work, write_work
-from jobs.common.stages import failed
-from tests.jobs.common import durable_job
-from tests.jobs.common.durable_job import numbers
-from tests.jobs.common.durable_stages import Die, Double, InTheWay, Misconfigured, Stumble
+from jobs.common.stages.rows import failed
+from tests.jobs.common.durable import job as durable_job
+from tests.jobs.common.durable.job import numbers
+from tests.jobs.common.durable.stages import Die, Double, InTheWay, Misconfigured, Stumble
 
 CPUS = 0.5
 WHY = ("stage", "error", "message")
@@ -118,7 +118,7 @@ def test_a_killed_worker_costs_nothing_and_a_row_that_kills_every_worker_is_a_fa
 
 def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp_path):
     folder = tmp_path / "run"
-    command = [sys.executable, "-m", "tests.jobs.common.durable_job", str(folder), "40", "0.05"]
+    command = [sys.executable, "-m", "tests.jobs.common.durable.job", str(folder), "40", "0.05"]
     driver = subprocess.Popen(command, env=os.environ, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     deadline_s = time.monotonic() + 240
     while len(list(folder.glob("shard-*.json"))) < 2:
@@ -136,7 +136,7 @@ def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp
 
 
 def test_a_pool_grows_while_rows_wait_and_its_workers_share_a_gpu_that_decoding_leaves_alone(tmp_path):
-    command = [sys.executable, "-m", "tests.jobs.common.durable_pools", str(tmp_path / "run")]
+    command = [sys.executable, "-m", "tests.jobs.common.durable.pools", str(tmp_path / "run")]
     environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
     assert done.returncode == 0, done.stderr[-2000:]

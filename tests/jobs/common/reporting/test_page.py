@@ -5,7 +5,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from jobs.common.report_page import Sample, page, polyline, samples_of, spread, throughput, write_page
+from jobs.common.reporting.page import Sample, page, polyline, samples_of, spread, throughput, write_page
 from tests.pictures import write_png
 
 FIGURES = {"job": "caption", "rows_in": 4, "rows_out": 3, "rows_failed": 1}

@@ -9,11 +9,11 @@ from types import SimpleNamespace
 import pytest
 
 from fromage_model.errors import CatalogueError
-from jobs.common import progress as module
 from jobs.common.durable import ShardDone
-from jobs.common.memory import peak_rss_bytes
-from jobs.common.progress import duration
-from jobs.common.report import Progress, Report, run
+from jobs.common.durable.memory import peak_rss_bytes
+from jobs.common.reporting import progress as module
+from jobs.common.reporting.progress import duration
+from jobs.common.reporting.report import Progress, Report, run
 from tests.lines import said
 
 

@@ -6,7 +6,7 @@ from PIL import Image
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.vision.images import ImageLimits
 from jobs.caption import job as caption
-from jobs.common.picture_stages import PictureReader, limits_of
+from jobs.common.stages.pictures import PictureReader, limits_of
 from jobs.embed import job as embed
 from tests.pictures import write_png
 

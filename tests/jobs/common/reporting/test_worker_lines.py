@@ -4,7 +4,7 @@ import logging
 
 import ray
 
-from jobs.common.worker_lines import send_lines, worker_lines
+from jobs.common.reporting.worker_lines import send_lines, worker_lines
 
 
 @ray.remote(num_cpus=0.1)
