@@ -51,13 +51,16 @@ def send_lines(name: str, *, level: int = logging.INFO) -> None:
 
 
 class _Sender(QueueHandler):
-    """Into Ray's queue; a line is there before the worker goes on."""
+    """Into the actor of Ray's queue; a line is there before the worker goes on."""
+
+    def __init__(self, actor: Any):
+        super().__init__(actor)
+        self.actor = actor
 
     def enqueue(self, record: logging.LogRecord) -> None:
         import ray
 
-        actor: Any = self.queue
-        ray.get(actor.put_nowait.remote(record))
+        ray.get(self.actor.put_nowait.remote(record))
 
 
 class _Listener(QueueListener):
@@ -69,7 +72,7 @@ class _Listener(QueueListener):
         try:
             return super().dequeue(block)
         except ray.exceptions.RayError:
-            return self._sentinel  # type: ignore[attr-defined]  # what ends the listener
+            return None  # QueueListener's word for the end
 
     def handle(self, record: logging.LogRecord) -> None:
         logging.getLogger(record.name).handle(record)
