@@ -46,7 +46,7 @@ def test_the_original_comes_in_and_goes_out_unchanged(tmp_path, monkeypatch, cap
     np.testing.assert_array_equal(read_embeddings(tmp_path / "e.pkl").vectors, RetrievalIndex.load("theirs").vectors)
     code, report = ended(capsys, monkeypatch, "prune", "--full", tmp_path / "e.pkl", "--out", tmp_path / "p")
     assert code == 2
-    assert "e.pkl can't be opened" in report["error"]
+    assert "e.pkl can't be read: it is a pickle; expected a file that torch.save" in report["error"]
     code, report = ended(capsys, monkeypatch, "bundle", "--source", tmp_path / "lm", "--out", "x")
     assert code == 2
     assert "model_args.json is not there" in report["error"]
