@@ -15,8 +15,8 @@ from torch import Tensor
 
 from fromage_model.bundle import HEADER, load_bundle
 from fromage_model.captioning.names import DEFAULT_CAPTIONER, FORMS, LLAMA_ADAPTER, adapter_places
+from fromage_model.chat.chooser import Chooser
 from fromage_model.chat.row_decoding import write_rows
-from fromage_model.chat.sampling import row_generator, sample
 from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.frozen.model import FrozenModel
@@ -47,7 +47,7 @@ class Captioner(Protocol):
     ) -> list[str]:
         """One caption for each RGB picture, written together and each as if alone.
 
-        Temperature 0 is greedy; otherwise each picture's words are drawn from a generator of its own, seeded by `seed`.
+        Temperature 0 is greedy; otherwise each picture's words are drawn by themselves, all from `seed`.
         A caption that the token limit cuts ends at its last complete clause.
         """
 
@@ -164,12 +164,12 @@ class TransformersCaptioner:
         inputs = self.processor(
             images=[[image] for image in images], text=[text] * len(images), padding=True, return_tensors="pt"
         ).to(self.model.device, self.model.dtype)
-        chooser = _RowChooser(sampling, rows=len(images), device=self.model.device)
+        drawn = _Drawn(sampling, rows=len(images), device=self.model.device)
         output = self.model.generate(
             **inputs,
             max_new_tokens=max_new_tokens,
             do_sample=False,
-            logits_processor=[] if temperature == 0 else [chooser],
+            logits_processor=[] if temperature == 0 else [drawn],
             pad_token_id=self._tokenizer.pad_token_id,
         )
         return [self._caption(row) for row in output[:, inputs["input_ids"].shape[1] :].tolist()]
@@ -187,23 +187,18 @@ class TransformersCaptioner:
         return caption_of(self._tokenizer.decode(ids[:end], skip_special_tokens=True), ended=end is not None)
 
 
-class _RowChooser:
-    """A logits processor for greedy `generate` that leaves each row one token, drawn by that row's own generator."""
+class _Drawn:
+    """A logits processor for greedy `generate` that leaves each row one token, drawn by that row's own numbers."""
 
     def __init__(self, sampling: Sampling, *, rows: int, device: torch.device):
-        self._sampling = sampling
-        self._generators = [row_generator(sampling.seed, device) for _ in range(rows)]
+        self._chooser = Chooser(slots=rows, device=device)
+        for _ in range(rows):
+            self._chooser.admit(sampling)
 
     def __call__(self, input_ids: Tensor, scores: Tensor) -> Tensor:
         """(R, T) ids so far and (R, V) logits -> (R, V)."""
-        chosen = torch.full_like(scores, float("-inf"))
-        for row, generator in enumerate(self._generators):
-            chosen[row, self._draw(scores[row], generator)] = 0.0
-        return chosen
-
-    def _draw(self, logits: Tensor, generator: torch.Generator) -> int:
-        settings = self._sampling
-        return sample(logits.float(), temperature=settings.temperature, top_p=settings.top_p, generator=generator)
+        self._chooser(scores.float())
+        return torch.full_like(scores, float("-inf")).scatter_(1, self._chooser.ids.unsqueeze(1), 0.0)
 
 
 def load_captioner(

@@ -14,7 +14,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from fromage_model.chat.sampling import Chooser
+from fromage_model.chat.chooser import Chooser
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.language.kv_cache import Layout, SlotCache
 from fromage_model.language.model import States
@@ -61,6 +61,8 @@ class Engine:
         self._rows: list[_Row] = []
         layers = model.lm.backbone.config.num_hidden_layers
         self._cache = SlotCache(layers=layers, slots=slots, device=model.lm.device)
+        tokens, device = model.tokens, model.lm.device
+        self._chooser = Chooser(slots=slots, device=device, ret_id=tokens.ret_id, stop_ids=tokens.stop_ids)
 
     def add(self, prompt: Prompt, *, retrieval: RetrievalMode = "auto", sampling: Sampling | None = None) -> Request:
         """Queue a request. Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
@@ -110,11 +112,11 @@ class Engine:
         """
         events: list[tuple[Request, Event | Exception]] = [*self._read_chosen()]
         self._drop_finished()
-        self._let_join()
+        events += self._let_join()
         if self._rows:
             logits = self._model.logits(torch.stack([row.state for row in self._rows]))
-            for row, scores in zip(self._rows, logits, strict=True):
-                events += [(row.request, event) for event in row.advance(scores)]
+            for row, token in zip(self._rows, self._chooser(logits), strict=True):
+                events += [(row.request, event) for event in row.advance(token)]
         self._drop_finished()
         return events
 
@@ -122,7 +124,7 @@ class Engine:
         if not self._rows:
             return []
         lm = self._model.lm
-        ids = torch.tensor([[row.chosen] for row in self._rows], device=lm.device)
+        ids = self._chooser.ids.unsqueeze(1)
         states = self._forward(embed_tokens(ids, lm=lm, ret=self._model.trained.ret), self._cache.extend())
         events: list[tuple[Request, Event]] = []
         for place, row in enumerate(self._rows):
@@ -141,11 +143,22 @@ class Engine:
         at_ret = [layer[place, -1] for layer in states.layers]
         return self._model.retrieval_embedding(at_ret, row.pictures).float().cpu().numpy()
 
-    def _let_join(self) -> None:
+    def _let_join(self) -> list[tuple[Request, Exception]]:
+        """-> who can't, and why: what no check of a request foresaw ends it before it costs the others a pass."""
         requests = self._next_to_join()
-        if not requests:
-            return
         self._waiting = self._waiting[len(requests) :]
+        failed: dict[Request, Exception] = {}
+        for request in requests:
+            try:
+                self._chooser.admit(request.sampling, request.retrieval)
+            except Exception as error:
+                failed[request] = error
+        joining = [request for request in requests if request not in failed]
+        if joining:
+            self._read_prompts(joining)
+        return list(failed.items())
+
+    def _read_prompts(self, requests: list[Request]) -> None:
         batch = self._model.embed_prompts([request.prompt for request in requests])
         opening = requests[0].opening
         lengths = [request.prompt_tokens for request in requests]
@@ -172,12 +185,16 @@ class Engine:
         return self._model.lm(embeddings, attention_mask=layout.mask, position_ids=layout.positions, cache=self._cache)
 
     def _drop_finished(self) -> None:
+        staying = list(range(len(self._rows)))
         for place in reversed(range(len(self._rows))):
             if self._rows[place].finished:
                 self._cache.leave(place)
-                last = self._rows.pop()
-                if place < len(self._rows):
-                    self._rows[place] = last
+                last = staying.pop()
+                if place < len(staying):
+                    staying[place] = last
+        if len(staying) < len(self._rows):
+            self._chooser.keep(staying)
+            self._rows = [self._rows[place] for place in staying]
 
 
 class _Row:
@@ -192,13 +209,6 @@ class _Row:
         self.finished = False
         self._ret_id = tokens.ret_id
         self._stop_ids = tokens.stop_ids
-        self._choose = Chooser(
-            request.sampling,
-            request.retrieval,
-            ret_id=tokens.ret_id,
-            stop_ids=sorted(tokens.stop_ids),
-            device=model.lm.device,
-        )
         self._text: TextStream = tokens.stream()
         self._offset = 0
         self._written = 0
@@ -208,16 +218,16 @@ class _Row:
         """Whether [RET] is what is to be read."""
         return self.chosen == self._ret_id
 
-    def advance(self, logits: Tensor) -> Iterator[Event | Exception]:
-        """(V + 1) -> what the next token gives; nothing for [RET], which has to be read first."""
+    def advance(self, token: int) -> Iterator[Event | Exception]:
+        """What the next token gives; nothing for [RET], which has to be read first."""
         try:
-            yield from self._advance(logits)
+            yield from self._advance(token)
         except Exception as error:  # of this request: the LM's pass, and with it everybody's cache, is whole
             self.finished = True
             yield error
 
-    def _advance(self, logits: Tensor) -> Iterator[Event]:
-        self.chosen = self._choose(logits)
+    def _advance(self, token: int) -> Iterator[Event]:
+        self.chosen = token
         self._written += 1
         if self.chosen in self._stop_ids:
             yield self._finish("stop")

@@ -1,18 +1,18 @@
 """Several rows written at once, each until it ends. Knows of a model only that it gives logits and reads tokens.
 
-A row's tokens depend on the row alone: it has a generator of its own, and one that has ended leaves the batch.
+A row's tokens depend on the row alone, and one that has ended leaves the batch.
 
 Shapes: R rows still being written, V vocabulary.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Protocol
 
 import torch
 from torch import Tensor
 
-from fromage_model.chat.sampling import row_generator, sample
+from fromage_model.chat.chooser import Chooser
 from fromage_model.prompts.messages import Sampling
 
 
@@ -20,7 +20,7 @@ class Rows(Protocol):
     """A model part-way through a batch of sequences."""
 
     def logits(self) -> Tensor:
-        """(R, V) float32: what may come next in each row."""
+        """(R, V) float32: what may come next in each row; they are asked for once a token, and overwritten."""
 
     def keep(self, rows: Tensor) -> None:
         """Go on with these rows alone, (R',), indices into those of now."""
@@ -38,36 +38,36 @@ class Written:
 
 
 def write_rows(
-    rows: Rows, count: int, *, sampling: Sampling, stop_ids: Collection[int], device: torch.device
+    rows: Rows,
+    count: int,
+    *,
+    sampling: Sampling,
+    stop_ids: Collection[int],
+    device: torch.device,
+    ends: Callable[[list[int]], bool] = lambda ids: False,
 ) -> list[Written]:
-    """`count` rows decoded by `sampling` (its token limit, temperature, top_p and seed) -> what each wrote.
+    """`count` rows decoded by `sampling` (all but what it says of [RET]) -> what each wrote.
 
-    With a seed every row draws from a generator seeded so: a row is the same alone and among others.
+    A row ends before one of `stop_ids`, or after the token with which `ends` holds of its ids. With a seed every row is
+    drawn by the same numbers: it is the same alone and among others.
     """
-    generators = [row_generator(sampling.seed, device) for _ in range(count)]
+    chooser = Chooser(slots=count, device=device)
+    for _ in range(count):
+        chooser.admit(sampling)
     ids: list[list[int]] = [[] for _ in range(count)]
     ended = [False] * count
     running = list(range(count))
     for step in range(sampling.max_new_tokens):
-        chosen = _choose(rows.logits(), [generators[row] for row in running], sampling)
-        going = [place for place, token in enumerate(chosen) if token not in stop_ids]
-        for place, row in enumerate(running):
-            ended[row] = chosen[place] in stop_ids
-        running = [running[place] for place in going]
-        for place, row in zip(going, running, strict=True):
-            ids[row].append(chosen[place])
-        if not running or step + 1 == sampling.max_new_tokens:
+        for row, token in zip(running, chooser(rows.logits()), strict=True):
+            if token not in stop_ids:
+                ids[row].append(token)
+            ended[row] = token in stop_ids or ends(ids[row])
+        going = [place for place, row in enumerate(running) if not ended[row]]
+        if not going or step + 1 == sampling.max_new_tokens:
             break
-        if len(going) < len(chosen):
+        if len(going) < len(running):
             rows.keep(torch.tensor(going, device=device))
-        rows.consume(torch.tensor([chosen[place] for place in going], device=device))
+            chooser.keep(going)
+            running = [running[place] for place in going]
+        rows.consume(chooser.ids)
     return [Written(row, end) for row, end in zip(ids, ended, strict=True)]
-
-
-def _choose(logits: Tensor, generators: list[torch.Generator], sampling: Sampling) -> list[int]:
-    if sampling.temperature == 0:
-        return logits.argmax(dim=-1).tolist()
-    return [
-        sample(row, temperature=sampling.temperature, top_p=sampling.top_p, generator=generator)
-        for row, generator in zip(logits, generators, strict=True)
-    ]

@@ -1,138 +1,169 @@
-"""Which token comes next: pure samplers over logits, and the rules of a request. Knows no prompts and no LM.
+"""Which token comes next in each of several rows: pure functions over their logits. Knows no requests and no LM.
 
-Shapes: V vocabulary; the last of V + 1 logits is [RET]'s.
+On a CPU torch compares, searches and sorts element by element, and does arithmetic and maxima many at a time: so a row
+is looked at in blocks first, and element by element only in the block that matters. Nothing here waits for a device.
+
+Shapes: R rows, V vocabulary (of logits that end in [RET]'s, V + 1), W ids already written, K candidates.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable
 
 import torch
 from torch import Tensor
+from torch.nn import functional
 
-from fromage_model.prompts.messages import RetrievalMode, Sampling
+BLOCK = 256
+"""Neighbouring ids that are looked at as one."""
+
+DEPTH = 16
+"""Ids of which only the likeliest is compared, where the likeliest of all are sought."""
 
 LIKELIEST = 256
-"""Tokens that top-p sorts at first; only where they hold too little of the mass does it sort them all."""
+"""Tokens that top-p sorts at first; only where they hold too little of the mass does it look at more."""
 
 COLDEST = 1e-6
 """Temperatures below are 0: the best alone has any mass, and a division by them would overflow float32."""
 
+HALF = 15
+"""Half of the bits that a float32 from 0 to 1 makes use of."""
 
-def scale_ret(logits: Tensor, factor: float) -> Tensor:
-    """(V + 1) -> the same with the last logit, [RET]'s, multiplied by `factor` (the original's `ret_scale_factor`)."""
-    scaled = logits.clone()
-    scaled[-1] *= factor
-    return scaled
-
-
-def forbid(logits: Tensor, ids: Sequence[int]) -> Tensor:
-    """(V + 1) -> the same with `ids` impossible."""
-    return logits.index_fill(0, torch.tensor(list(ids), dtype=torch.long, device=logits.device), float("-inf"))
+UNDECIDED = -1
+"""In place of an id: the candidates hold too little of the mass to tell."""
 
 
-def penalise_repetition(logits: Tensor, ids: Sequence[int] | Tensor, penalty: float) -> Tensor:
-    """(V) -> logits of ids already written divided (or, below 0, multiplied) by `penalty` (CTRL, section 4.1)."""
-    if penalty == 1.0 or len(ids) == 0:
-        return logits
-    seen = torch.as_tensor(ids, dtype=torch.long, device=logits.device)
-    chosen = logits[seen]
-    return logits.index_copy(0, seen, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
+def best(logits: Tensor) -> Tensor:
+    """(R, V) -> (R,) the id of each row's greatest logit, the first among equals."""
+    block = _by_block(logits, lambda block: block.amax(dim=-1)).argmax(dim=-1, keepdim=True)
+    ids = _ids_of_block(block).clamp_(max=logits.shape[1] - 1)
+    return ids.gather(1, logits.gather(1, ids).argmax(dim=-1, keepdim=True)).squeeze(1)
 
 
-def penalise_repeated_words(logits: Tensor, ids: Sequence[int] | Tensor, penalty: float) -> Tensor:
-    """(V + 1) -> the same, where the penalty is between words: [RET], the last, keeps its distance to the best of them,
-    or it would come wherever the LM's first choice has been written before.
+def penalise_repetition(logits: Tensor, ids: Tensor, penalty: Tensor) -> None:
+    """(R, V), in place: logits of `ids` (R, W) divided (or, below 0, multiplied) by `penalty`, (R, 1) float32, once
+    however often an id is among them (CTRL, section 4.1).
     """
-    words = penalise_repetition(logits[:-1], ids, penalty)
-    return torch.cat([words, logits[-1:] + words.max() - logits[:-1].max()])
+    chosen = logits.gather(1, ids)
+    logits.scatter_(1, ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
 
 
-def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch.Generator | None = None) -> int:
-    """(V + 1) -> one id: the best at temperature 0, else drawn from the smallest set that holds `top_p` of the mass.
-
-    One number is drawn, and sought in the mass summed up in the order of ids: rounding in the logits, which depends on
-    who decodes in the same batch, then moves no token's share by more than itself.
+def penalise_repeated_words(logits: Tensor, ids: Tensor, penalty: Tensor) -> None:
+    """(R, V + 1), in place: the same, where the penalty is between words: [RET], the last, keeps its distance to the
+    best of them, or it would come wherever the LM's first choice has been written before.
     """
-    if temperature < COLDEST:
-        return int(logits.argmax())
-    probabilities = ((logits - logits.max()) / temperature).softmax(dim=-1)
-    ids = None if top_p == 1 else _smallest_set(probabilities, top_p)
-    mass = (probabilities if ids is None else probabilities[ids]).cumsum(dim=-1, dtype=torch.float64)
-    drawn = torch.rand(1, generator=generator, dtype=torch.float64, device=logits.device) * mass[-1]
-    place = torch.searchsorted(mass, drawn, right=True).clamp(max=len(mass) - 1)
-    return int(place if ids is None else ids[place])
+    words, ret = logits[:, :-1], logits[:, -1].clone()
+    before = words.amax(dim=-1)
+    penalise_repetition(logits, ids, penalty)
+    logits[:, -1] = ret + (words.amax(dim=-1) - before)
 
 
-def _smallest_set(probabilities: Tensor, top_p: float) -> Tensor:
-    """(V + 1) -> the ids of the likeliest tokens that hold `top_p` of the mass, in ascending order; never none."""
-    for count in (min(LIKELIEST, len(probabilities)), len(probabilities)):
-        likeliest, ids = probabilities.topk(count)
-        before = likeliest.cumsum(dim=-1) - likeliest
-        inside = max(1, int((before < top_p).sum()))
-        if inside < count:
-            break
-    return ids[:inside].sort().values
+def draw(weights: Tensor, numbers: Tensor) -> Tensor:
+    """(R, V) and numbers (R, 1) float64 in [0, 1) -> (R,) one id in each row, by its weight; never one of weight 0.
+
+    A row's number is sought in the mass summed up in the order of ids: rounding in the logits, which depends on who
+    decodes in the same batch, then moves no token's share by more than itself.
+    """
+    last = weights.shape[1] - 1
+    mass = _by_block(weights, lambda block: block.sum(dim=-1)).cumsum(dim=-1, dtype=torch.float64)
+    sought = numbers * mass[:, -1:]
+    block = _place(mass, sought)
+    sought = sought - functional.pad(mass, (1, 0)).gather(1, block)
+    ids = _ids_of_block(block)
+    own = weights.gather(1, ids.clamp(max=last)).masked_fill_(ids > last, 0)
+    mass = own.cumsum(dim=-1, dtype=torch.float64)
+    # The two sums of a block may differ in their last bits, and what is sought must lie below the second.
+    sought = torch.minimum(sought, mass[:, -1:].nextafter(mass.new_zeros(())))
+    return ids.gather(1, _place(mass, sought)).squeeze(1).clamp_(max=last)
 
 
-def row_generator(seed: int | None, device: torch.device) -> torch.Generator:
-    """What one reply's tokens are drawn from: seeded by `seed`, or by chance where there is none."""
-    generator = torch.Generator(device=device)
+def draw_top_p(probabilities: Tensor, numbers: Tensor, top_p: Tensor) -> Tensor:
+    """As `draw`, from the smallest set of likeliest tokens that holds `top_p`, (R, 1) float64, of a row's mass.
+
+    UNDECIDED where the LIKELIEST hold less than that: then `draw_wide_top_p` can tell.
+    """
+    every = probabilities.shape[1]
+    likeliest, ids = _likeliest(probabilities, min(LIKELIEST, every))
+    inside = likeliest.cumsum(dim=-1, dtype=torch.float64) - likeliest < top_p
+    ids, order = ids.sort(dim=-1)
+    place = draw((likeliest * inside).gather(1, order), numbers)
+    chosen = ids.gather(1, place.unsqueeze(1)).squeeze(1)
+    return chosen if every <= LIKELIEST else chosen.masked_fill_(inside[:, -1], UNDECIDED)
+
+
+def draw_wide_top_p(probabilities: Tensor, numbers: Tensor, top_p: Tensor) -> Tensor:
+    """The same, whatever it takes: never UNDECIDED, and slower.
+
+    Tokens exactly as likely as the last one in the set are in it too.
+    """
+    least = _least_inside(probabilities, top_p)
+    return draw((probabilities >= least).float().mul_(probabilities), numbers)
+
+
+def row_numbers(seed: int | None, count: int) -> Tensor:
+    """(count,) float64 in [0, 1): what one reply's tokens are drawn by, from `seed` or, without one, by chance.
+
+    Made on the CPU, so that a seed says the same whatever the device.
+    """
+    generator = torch.Generator()
     if seed is None:
         generator.seed()
     else:
         generator.manual_seed(seed)
-    return generator
+    return torch.rand(count, generator=generator, dtype=torch.float64)
 
 
-class Chooser:
-    """Which token comes next: the request's sampling and its retrieval mode over the model's logits."""
+def _least_inside(weights: Tensor, wanted: Tensor) -> Tensor:
+    """(R, V) in [0, 1] -> (R, 1) how likely the last must be, for the mass `wanted`, (R, 1) float64, to be in the set.
 
-    def __init__(
-        self, sampling: Sampling, mode: RetrievalMode, *, ret_id: int, stop_ids: Sequence[int], device: torch.device
-    ):
-        self._sampling = sampling
-        self._mode = mode
-        self._ret_id = ret_id
-        self._stop_ids = frozenset(stop_ids)
-        self._rets_left = 0 if mode == "never" else sampling.max_rets
-        self._rets = 0
-        self._just_asked = False
-        self._words = 0
-        self._written: set[int] = set()
-        self._written_ids = torch.empty(sampling.max_new_tokens, dtype=torch.long, device=device)
-        self._generator = row_generator(sampling.seed, device)
+    Nothing is sorted: as integers, the bits of such floats rise with them, so their masses are summed up by the leading
+    half of the bits, and in the half that reaches what is wanted by the rest.
+    """
+    bits = weights.view(torch.int32)
+    found = torch.zeros_like(wanted, dtype=torch.int32)
+    reached = torch.zeros_like(wanted)
+    for shift in (HALF, 0):
+        leading = bits >> shift
+        alike = weights if shift else (leading >> HALF == found).float().mul_(weights)
+        digits = (leading & (1 << HALF) - 1).long()
+        mass = weights.new_zeros(len(weights), 1 << HALF).scatter_add_(1, digits, alike)
+        mass = reached + mass.flip(1).cumsum(dim=-1, dtype=torch.float64)
+        place = torch.searchsorted(mass, wanted).clamp_(max=mass.shape[1] - 1)
+        reached = torch.cat([reached, mass], dim=1).gather(1, place)
+        found = (found << HALF) + ((1 << HALF) - 1 - place).int()
+    return found.view(torch.float32)
 
-    def __call__(self, logits: Tensor) -> int:
-        """(V + 1) float32 -> the next id, which is remembered."""
-        token = self._choose(logits)
-        if token == self._ret_id:
-            self._rets += 1
-            self._rets_left -= 1
-        else:
-            self._remember(token)
-        self._just_asked = token == self._ret_id
-        return token
 
-    def _remember(self, token: int) -> None:
-        self._words += 1
-        if self._sampling.repetition_penalty != 1 and token not in self._written:
-            self._written_ids[len(self._written)] = token
-            self._written.add(token)
+def _likeliest(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+    """(R, V) -> the `count` greatest weights of each row in falling order, and their ids.
 
-    def _choose(self, logits: Tensor) -> int:
-        sampling = self._sampling
-        early = self._words < sampling.min_tokens_before_ret
-        late = sampling.max_tokens_before_ret is not None and self._words > sampling.max_tokens_before_ret
-        last = self._words + self._rets == sampling.max_new_tokens - 1
-        owed = self._mode == "always" and self._rets == 0 and self._rets_left > 0
-        if owed and (last or not early):
-            return self._ret_id
-        if self._written:
-            written = self._written_ids[: len(self._written)]
-            logits = penalise_repeated_words(logits, written, sampling.repetition_penalty)
-        if sampling.ret_scale_factor != 1:
-            logits = scale_ret(logits, sampling.ret_scale_factor)
-        again = self._just_asked and not sampling.ret_in_context
-        if early or late or again or self._rets_left == 0:
-            logits = forbid(logits, [self._ret_id])
-        token = sample(logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self._generator)
-        return self._ret_id if owed and token in self._stop_ids else token
+    Ids are grouped by DEPTH; a group holds one of those only if its own greatest is among the `count` greatest of all
+    groups.
+    """
+    groups = weights.shape[1] // DEPTH
+    if groups <= count:
+        return weights.topk(count)
+    grouped = groups * DEPTH
+    greatest = weights[:, :grouped].unflatten(1, (DEPTH, groups)).amax(dim=1)
+    group = greatest.topk(count, sorted=False).indices
+    members = torch.arange(0, grouped, groups, device=weights.device)[:, None] + group.unsqueeze(1)
+    ungrouped = torch.arange(grouped, weights.shape[1], device=weights.device).expand(len(weights), -1)
+    ids = torch.cat([members.flatten(1), ungrouped], dim=1)
+    found, places = weights.gather(1, ids).topk(count)
+    return found, ids.gather(1, places)
+
+
+def _by_block(values: Tensor, reduce: Callable[[Tensor], Tensor]) -> Tensor:
+    """(R, V) -> (R, blocks): `reduce` takes (..., BLOCK) to (...)."""
+    count = values.shape[1] // BLOCK
+    reduced = reduce(values[:, : count * BLOCK].unflatten(1, (count, BLOCK)))
+    rest = values[:, count * BLOCK :]
+    return torch.cat([reduced, reduce(rest).unsqueeze(1)], dim=1) if rest.shape[1] else reduced
+
+
+def _ids_of_block(block: Tensor) -> Tensor:
+    """(R, 1) -> (R, BLOCK) the ids in a block; the last block may go on beyond the vocabulary."""
+    return torch.arange(BLOCK, device=block.device).add(block, alpha=BLOCK)
+
+
+def _place(mass: Tensor, sought: Tensor) -> Tensor:
+    """Rising sums (R, N) and (R, 1) -> (R, 1) the first place whose sum is greater."""
+    return torch.searchsorted(mass, sought, right=True).clamp_(max=mass.shape[1] - 1)

@@ -10,11 +10,10 @@ from typing import Any, Literal, Self
 import torch
 from torch import Tensor
 
-from fromage_model.chat.sampling import penalise_repetition, row_generator, sample
+from fromage_model.chat.row_decoding import Written, write_rows
 from fromage_model.errors import InvalidInput
 from fromage_model.frozen.core import FrozenCore, positions_of
 from fromage_model.language.model import States
-from fromage_model.language.tokens import Tokens
 from fromage_model.model.batching import PromptBatch
 from fromage_model.prompts.messages import Sampling
 from fromage_model.prompts.segments import Prompt
@@ -55,21 +54,28 @@ def generate(
 ) -> list[Continuation]:
     """Continue all prompts at once over one KV cache, each as if it were alone.
 
-    A row ends at the LM's own end, at the first of the strings `until`, or at the token limit. Each row draws from a
-    generator of its own, seeded by `sampling.seed`; settings of [RET] mean nothing here. Raises InvalidInput on an
-    empty prompt, PromptTooLong where a prompt and its reply would not fit into the LM's positions.
+    A row ends at the LM's own end, at the first of the strings `until`, or at the token limit. With a seed each row is
+    drawn by the same numbers; settings of [RET] mean nothing here. Raises InvalidInput on an empty prompt,
+    PromptTooLong where a prompt and its reply would not fit into the LM's positions.
     """
     if not prompts:
         return []
+    tokens = model.tokens
+
+    def ends(ids: list[int]) -> bool:
+        return bool(until) and any(end in tokens.decode(ids) for end in until)
+
     with model.evaluating():
         reading = _Reading(model, prompts, reply_tokens=sampling.max_new_tokens)
-        rows = [_Row(model.tokens, sampling, until, device=model.lm.device) for _ in prompts]
-        while True:
-            logits = model.lm.logits(reading.last).float()
-            ids = [row.take(logits[index]) for index, row in enumerate(rows)]
-            if all(row.reason for row in rows):
-                return [row.continuation() for row in rows]
-            reading.consume(torch.tensor(ids, device=model.lm.device).unsqueeze(1))
+        device = model.lm.device
+        rows = write_rows(reading, len(prompts), sampling=sampling, stop_ids=tokens.stop_ids, device=device, ends=ends)
+    return [_continuation(row, tokens.decode(row.ids), until) for row in rows]
+
+
+def _continuation(row: Written, text: str, until: Sequence[str]) -> Continuation:
+    ends = [text.find(end) for end in until if end in text]
+    reason: Literal["stop", "length"] = "stop" if row.ended else "length"
+    return Continuation(text=text[: min(ends)] if ends else text, ids=tuple(row.ids), reason=reason)
 
 
 @torch.inference_mode()
@@ -89,7 +95,7 @@ def score_choices(model: FrozenCore, prompt: Prompt, choices: Sequence[str]) -> 
     with model.evaluating():
         reading = _Reading(model, [prompt], reply_tokens=longest)
         before = reading.repeat(len(rows)).last.unsqueeze(1)
-        states = torch.cat([before, reading.consume(ids[:, :-1], mask[:, :-1])], dim=1) if longest > 1 else before
+        states = torch.cat([before, reading.read(ids[:, :-1], mask[:, :-1])], dim=1) if longest > 1 else before
     log_probabilities = model.lm.logits(states).float().log_softmax(dim=-1)
     chosen = log_probabilities.gather(-1, ids.unsqueeze(-1)).squeeze(-1)
     return ChoiceScores(log_likelihoods=(chosen * mask).sum(dim=1).cpu(), tokens=mask.sum(dim=1).cpu())
@@ -117,7 +123,18 @@ class _Reading:
         self._mask, self.last = self._mask.expand(times, -1), self.last.expand(times, -1)
         return self
 
-    def consume(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
+    def logits(self) -> Tensor:
+        """(B, V) float32."""
+        return self._model.lm.logits(self.last).float()
+
+    def keep(self, rows: Tensor) -> None:
+        self._cache.batch_select_indices(rows)
+        self._mask = self._mask.index_select(0, rows)
+
+    def consume(self, tokens: Tensor) -> None:
+        self.read(tokens.unsqueeze(1))
+
+    def read(self, ids: Tensor, mask: Tensor | None = None) -> Tensor:
         """(B, T) ids, of which `mask` says what is content -> states (B, T, D)."""
         mask = torch.ones_like(ids) if mask is None else mask
         self._mask = torch.cat([self._mask, mask], dim=1)
@@ -128,39 +145,3 @@ class _Reading:
 
     def _read(self, embeddings: Tensor, positions: Tensor) -> States:
         return self._model.lm(embeddings, attention_mask=self._mask, position_ids=positions, cache=self._cache)
-
-
-class _Row:
-    """One reply as it grows."""
-
-    def __init__(self, tokens: Tokens, sampling: Sampling, until: Sequence[str], *, device: torch.device):
-        self._tokens = tokens
-        self._sampling = sampling
-        self._until = tuple(until)
-        self._ids: list[int] = []
-        self._text = ""
-        self.reason: Literal["stop", "length"] | None = None
-        self._generator = row_generator(sampling.seed, device)
-
-    def take(self, logits: Tensor) -> int:
-        """(V,) float32 -> the next id; a row that has ended gives 0, which nobody reads."""
-        if self.reason:
-            return 0
-        logits = penalise_repetition(logits, self._ids, self._sampling.repetition_penalty)
-        settings = self._sampling
-        token = sample(logits, temperature=settings.temperature, top_p=settings.top_p, generator=self._generator)
-        if token in self._tokens.stop_ids:
-            self.reason = "stop"
-            return 0
-        self._ids.append(token)
-        self._text = self._tokens.decode(self._ids)
-        if any(end in self._text for end in self._until):
-            self.reason = "stop"
-        elif len(self._ids) == settings.max_new_tokens:
-            self.reason = "length"
-        return token
-
-    def continuation(self) -> Continuation:
-        ends = [self._text.find(end) for end in self._until if end in self._text]
-        text = self._text[: min(ends)] if ends else self._text
-        return Continuation(text=text, ids=tuple(self._ids), reason=self.reason or "length")

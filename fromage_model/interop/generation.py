@@ -18,7 +18,6 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from fromage_model.chat.sampling import forbid, scale_ret
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.index import Hit, RetrievalIndex
@@ -164,11 +163,11 @@ def keep_top_p(logits: Tensor, top_p: float) -> Tensor:
 
 
 def _choose(logits: Tensor, sampling: OriginalSampling, *, place: int, generator: torch.Generator | None) -> int:
-    """(V + 1) float32 -> the next id, in the original's order: [RET], temperature, top-p, draw."""
+    """(V + 1) float32, changed in place -> the next id, in the original's order: [RET], temperature, top-p, draw."""
     if place < sampling.min_word_tokens:
-        logits = forbid(logits, [len(logits) - 1])
+        logits[-1] = float("-inf")
     else:
-        logits = scale_ret(logits, sampling.ret_scale_factor)
+        logits[-1] *= sampling.ret_scale_factor
     if sampling.temperature == 0:
         return int(logits.argmax())
     logits = logits / sampling.temperature

@@ -11,7 +11,6 @@ from PIL import Image
 from fromage_model import FrozenModel
 from fromage_model.bundle import save_bundle
 from fromage_model.captioning.captioner import BundleCaptioner, Captioner, TransformersCaptioner, load_captioner
-from fromage_model.chat.sampling import sample
 from fromage_model.errors import ConfigError, InvalidInput, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.language.caption_text import last_complete_clause
@@ -21,6 +20,7 @@ from fromage_model.storage.artefacts import place
 from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import reference, tiny, tiny_frozen
 from tests.fromage_model.captioning import tiny_captioners
+from tests.fromage_model.chat.one_row import sample
 from tests.fromage_model.llama_adapter.originals import write_originals
 
 

@@ -225,10 +225,10 @@ def test_a_request_that_fails_ends_alone(chat_model):
         for request, event in engine.step():
             events[request].append(event)
     (error,) = events[requests[1]]
-    assert isinstance(error, TypeError)
+    assert isinstance(error, ValueError)
     for one, request in zip(good, (requests[0], requests[2]), strict=True):
         assert_same(events[request], list(decode(chat_model, one.pop("prompt"), **one)))
-    with pytest.raises(TypeError):
+    with pytest.raises(ValueError, match="what no check foresaw"):
         list(decode(chat_model, prompts_of(chat_model)[4], sampling=sampling))
 
 

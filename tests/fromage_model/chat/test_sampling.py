@@ -1,163 +1,165 @@
-"""Which token comes next: samplers over logits, and the rules of [RET], penalties and stops."""
+"""Which token comes next in each row: the best, or one drawn by its share, alone or from top-p's set."""
 
 import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from torch import Tensor
 
-from fromage_model.chat.sampling import Chooser, forbid, penalise_repeated_words, sample, scale_ret
+from fromage_model.chat.sampling import (
+    BLOCK,
+    LIKELIEST,
+    UNDECIDED,
+    best,
+    draw,
+    draw_top_p,
+    draw_wide_top_p,
+    penalise_repeated_words,
+    penalise_repetition,
+    row_numbers,
+)
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Sampling
 
-LOGITS = st.lists(st.floats(-8, 8, width=32), min_size=2, max_size=12).map(torch.tensor)
-RET, STOP = 4, 1
-TEXT_BEST = torch.tensor([0.0, -1.0, 3.0, 1.0, 2.0])
-RET_BEST = torch.tensor([0.0, -1.0, 3.0, 1.0, 5.0])
-STOP_BEST = torch.tensor([0.0, 9.0, 3.0, 1.0, 2.0])
+VOCABULARIES = st.sampled_from([1, 2, 9, BLOCK - 1, BLOCK, BLOCK + 1, 2 * BLOCK + 7, 16 * LIKELIEST + 1, 6007])
+"""Below, at and beyond what is looked at as one."""
 
 
-def chooser(mode: str = "auto", **sampling) -> Chooser:
-    return Chooser(Sampling(**sampling), mode, ret_id=RET, stop_ids=[STOP], device=torch.device("cpu"))
+@st.composite
+def batches(draw) -> Tensor:
+    """(R, V) logits, no two of a row alike."""
+    rows, vocabulary = draw(st.integers(1, 4)), draw(VOCABULARIES)
+    generator = torch.Generator().manual_seed(draw(st.integers(0, 999)))
+    return torch.randn(rows, vocabulary, generator=generator) * draw(st.sampled_from([0.1, 1.0, 4.0]))
 
 
-@settings(deadline=None)
-@given(logits=LOGITS, factor=st.floats(0, 3))
-def test_scale_ret_touches_the_last_logit_alone(logits, factor):
-    scaled = scale_ret(logits, factor)
-    assert torch.equal(scaled[:-1], logits[:-1])
-    assert float(scaled[-1]) == pytest.approx(float(logits[-1]) * factor, rel=1e-5, abs=1e-6)
+def numbers_of(rows: int, seed: int = 0) -> Tensor:
+    return row_numbers(seed, rows).unsqueeze(1)
 
 
-@settings(deadline=None)
-@given(logits=LOGITS, data=st.data())
-def test_what_is_forbidden_is_never_drawn(logits, data):
-    ids = data.draw(st.sets(st.integers(0, len(logits) - 1), max_size=len(logits) - 1))
-    token = sample(forbid(logits, sorted(ids)), temperature=data.draw(st.sampled_from([0.0, 1.0])), top_p=1.0)
-    assert token not in ids
+def top_p_of(logits: Tensor, top_p: float) -> Tensor:
+    return torch.full((len(logits), 1), top_p, dtype=torch.float64)
 
 
 @settings(deadline=None)
-@given(logits=LOGITS)
-def test_temperature_0_takes_the_best(logits):
-    assert float(logits[sample(logits, temperature=0, top_p=0.1)]) == float(logits.max())
+@given(logits=batches())
+def test_the_best_is_the_greatest_logit_of_each_row(logits):
+    assert torch.equal(best(logits), logits.argmax(dim=1))
+
+
+def test_the_best_of_equals_is_the_first_and_a_row_of_nan_gives_an_id():
+    logits = torch.zeros(2, 3 * BLOCK + 5)
+    logits[:, [BLOCK + 7, BLOCK + 9, 3 * BLOCK + 1]] = 2.0
+    logits[1] = float("nan")
+    first, other = best(logits).tolist()
+    assert first == BLOCK + 7
+    assert 0 <= other < logits.shape[1]
+    drawn = draw(logits.softmax(dim=-1), numbers_of(2))
+    assert int(drawn.max()) < logits.shape[1]
 
 
 @settings(deadline=None)
-@given(logits=LOGITS, top_p=st.floats(0.05, 1.0), temperature=st.floats(0.2, 2.0), seed=st.integers(0, 99))
-def test_top_p_draws_from_the_smallest_set_that_holds_its_mass(logits, top_p, temperature, seed):
-    token = sample(logits, temperature=temperature, top_p=top_p, generator=torch.Generator().manual_seed(seed))
-    probabilities = (logits / temperature).softmax(dim=-1)
-    better = float(probabilities[probabilities > probabilities[token]].sum())
-    assert better < top_p + 1e-5
+@given(logits=batches(), seed=st.integers(0, 99))
+def test_what_is_drawn_stands_where_the_number_falls_in_the_mass_in_the_order_of_ids(logits, seed):
+    weights, numbers = logits.softmax(dim=-1), numbers_of(len(logits), seed)
+    mass = weights.cumsum(dim=-1, dtype=torch.float64)
+    rows = torch.arange(len(logits))
+    drawn = draw(weights, numbers)
+    sought = (numbers * mass[:, -1:]).squeeze(1)
+    assert (mass[rows, drawn] > sought - 1e-6).all()
+    assert (mass[rows, drawn] - weights[rows, drawn] <= sought + 1e-6).all()
 
 
-@pytest.mark.parametrize(
-    ("temperature", "top_p"), [(1.0, 1e-300), (1e-40, 0.9), (1e-40, 1.0), (1e-300, 1.0), (1e-40, 1e-300), (2e-6, 0.5)]
-)
-def test_the_least_temperature_and_the_least_top_p_draw_the_best(temperature, top_p):
-    logits = forbid(torch.tensor([20.0, 20.001, -30.0, 40.0]), [3])
-    assert sample(logits, temperature=temperature, top_p=top_p) == 1
+@settings(deadline=None)
+@given(logits=batches(), data=st.data())
+def test_what_has_no_weight_is_never_drawn(logits, data):
+    weights = logits.softmax(dim=-1)
+    kept = data.draw(st.sets(st.integers(0, weights.shape[1] - 1), min_size=1, max_size=5))
+    only = torch.zeros_like(weights)
+    only[:, sorted(kept)] = 1e-6 + weights[:, sorted(kept)]
+    edges = torch.tensor([[0.0], [1 - 2**-53]], dtype=torch.float64)
+    for number in (*edges, *numbers_of(20)):
+        drawn = draw(only, number.expand(len(only), 1))
+        assert set(drawn.tolist()) <= kept
 
 
-def test_sampling_follows_the_softmax():
-    logits = torch.tensor([2.0, 1.0, 0.0])
-    generator = torch.Generator().manual_seed(0)
-    drawn = [sample(logits, temperature=2.0, top_p=1.0, generator=generator) for _ in range(4000)]
-    shares = torch.tensor([drawn.count(token) / 4000 for token in range(3)])
-    torch.testing.assert_close(shares, (logits / 2.0).softmax(dim=-1), atol=0.03, rtol=0)
+def test_draws_follow_the_softmax_in_every_row():
+    shares = torch.tensor([[2.0, 1.0, 0.0], [0.0, 0.0, 3.0]]).softmax(dim=-1)
+    drawn = torch.stack([draw(shares, number.expand(2, 1)) for number in numbers_of(4000)])
+    for row in range(2):
+        found = torch.bincount(drawn[:, row], minlength=3) / 4000
+        torch.testing.assert_close(found, shares[row], atol=0.03, rtol=0)
 
 
-@pytest.mark.parametrize("top_p", [0.3, 0.9])
-def test_top_p_keeps_the_smallest_set_however_many_tokens_it_takes(top_p):
-    logits = torch.randn(2000, generator=torch.Generator().manual_seed(1))
-    probabilities, order = logits.softmax(dim=-1).sort(descending=True)
-    allowed = order[: int((probabilities.cumsum(0) < top_p).sum()) + 1].tolist()
-    generator = torch.Generator().manual_seed(0)
-    drawn = {sample(logits, temperature=1.0, top_p=top_p, generator=generator) for _ in range(3000)}
-    assert drawn <= set(allowed)
-    assert len(allowed) > 100
-    assert len(drawn) > len(allowed) / 2
+def test_shares_are_kept_where_a_vocabulary_takes_several_blocks():
+    weights = torch.ones(1, 3 * BLOCK + 5)
+    drawn = draw(weights.expand(5000, -1), numbers_of(5000))
+    found = torch.bincount(drawn // BLOCK, minlength=4) / 5000
+    expected = torch.tensor([BLOCK, BLOCK, BLOCK, 5]) / weights.shape[1]
+    torch.testing.assert_close(found, expected, atol=0.03, rtol=0)
 
 
 def test_rounding_that_swaps_the_order_of_like_tokens_does_not_change_what_is_drawn():
-    logits = torch.zeros(500)
-    rounded = logits + 1e-6 * torch.randn(500, generator=torch.Generator().manual_seed(1))
-    for seed in range(30):
-        generators = (torch.Generator().manual_seed(seed) for _ in range(2))
-        first, second = (
-            sample(scores, temperature=1.0, top_p=1.0, generator=generator)
-            for scores, generator in zip((logits, rounded), generators, strict=True)
-        )
-        assert first == second
+    logits = torch.zeros(30, 500)
+    rounded = logits + 1e-6 * torch.randn(30, 500, generator=torch.Generator().manual_seed(1))
+    numbers = numbers_of(30)
+    assert torch.equal(draw(logits.softmax(dim=-1), numbers), draw(rounded.softmax(dim=-1), numbers))
 
 
 @settings(deadline=None)
-@given(logits=LOGITS, penalty=st.floats(1.0, 2.0), data=st.data())
+@given(logits=batches(), top_p=st.floats(0.01, 0.999), seed=st.integers(0, 99))
+def test_top_p_draws_from_the_smallest_set_that_holds_its_mass(logits, top_p, seed):
+    probabilities, numbers = logits.softmax(dim=-1), numbers_of(len(logits), seed)
+    narrow = draw_top_p(probabilities, numbers, top_p_of(logits, top_p))
+    wide = draw_wide_top_p(probabilities, numbers, top_p_of(logits, top_p))
+    for row, shares in enumerate(probabilities.double()):
+        likeliest = shares.sort(descending=True).values
+        size = int((likeliest.cumsum(0) - likeliest < top_p).sum())
+        assert shares[wide[row]] >= likeliest[size - 1] - 1e-6
+        if shares.numel() <= LIKELIEST or size < LIKELIEST - 1:
+            assert narrow[row] == wide[row]
+        elif size > LIKELIEST + 1:
+            assert narrow[row] == UNDECIDED
+
+
+def test_every_token_of_the_smallest_set_can_be_drawn_and_no_other():
+    logits = torch.randn(1, 6007, generator=torch.Generator().manual_seed(1))
+    probabilities = logits.softmax(dim=-1)
+    shares, order = probabilities[0].sort(descending=True)
+    for top_p, draw_one in ((0.03, draw_top_p), (0.2, draw_wide_top_p)):
+        allowed = order[: int((shares.cumsum(0) < top_p).sum()) + 1].tolist()
+        drawn = {int(draw_one(probabilities, number[None], top_p_of(logits, top_p))) for number in numbers_of(1500)}
+        assert drawn <= set(allowed)
+        assert len(drawn) > len(allowed) / 2
+
+
+@settings(deadline=None)
+@given(logits=batches(), penalty=st.floats(1.0, 2.0), data=st.data())
 def test_a_repetition_penalty_only_lowers_what_was_written(logits, penalty, data):
-    ids = data.draw(st.lists(st.integers(0, len(logits) - 2), max_size=5))
-    result = penalise_repeated_words(logits, ids, penalty)
-    others = [place for place in range(len(logits) - 1) if place not in ids]
-    assert torch.equal(result[others], logits[others])
-    assert (result[ids] <= logits[ids] + 1e-6).all()
-    lead, before = result[-1] - result[:-1].max(), logits[-1] - logits[:-1].max()
-    torch.testing.assert_close(lead, before, atol=1e-4, rtol=0)
+    logits = torch.cat([logits, torch.ones(len(logits), 1)], dim=1)
+    words = st.lists(st.integers(0, logits.shape[1] - 2), min_size=4, max_size=4)
+    ids = torch.tensor([data.draw(words) for _ in logits])
+    result = logits.clone()
+    penalise_repeated_words(result, ids, torch.full((len(logits), 1), penalty))
+    for before, after, written in zip(logits, result, ids, strict=True):
+        others = torch.ones(len(before) - 1, dtype=torch.bool)
+        others[written] = False
+        assert torch.equal(after[:-1][others], before[:-1][others])
+        assert (after[written] <= before[written] + 1e-6).all()
+        lead, was = after[-1] - after[:-1].max(), before[-1] - before[:-1].max()
+        torch.testing.assert_close(lead, was, atol=1e-4, rtol=0)
 
 
-def test_a_repetition_penalty_reaches_a_token_once_however_often_it_was_written():
-    choose = chooser(repetition_penalty=2.0)
-    assert [choose(TEXT_BEST) for _ in range(3)] == [2, 2, 2]
+def test_a_penalty_reaches_an_id_once_and_each_row_by_its_own():
+    logits = torch.tensor([[2.0, -2.0, 4.0], [2.0, -2.0, 4.0]])
+    penalise_repetition(logits, torch.tensor([[0, 0, 1], [2, 2, 2]]), torch.tensor([[2.0], [1.0]]))
+    assert logits.tolist() == [[1.0, -4.0, 4.0], [2.0, -2.0, 4.0]]
 
 
-def test_a_penalty_on_what_was_written_does_not_bring_a_ret():
-    choose = chooser(repetition_penalty=2.0)
-    choose(TEXT_BEST)
-    assert choose(torch.tensor([0.0, -1.0, 3.0, 2.9, 2.0])) == 3
-
-
-def test_no_ret_after_its_maximum_of_tokens():
-    choose = chooser(max_tokens_before_ret=1)
-    assert [choose(TEXT_BEST), choose(RET_BEST), choose(TEXT_BEST)] == [2, RET, 2]
-    choose = chooser(max_tokens_before_ret=1, max_rets=3)
-    assert [choose(TEXT_BEST), choose(TEXT_BEST), choose(RET_BEST)] == [2, 2, 2]
-
-
-def test_a_maximum_of_tokens_before_ret_below_the_minimum_is_refused():
-    with pytest.raises(InvalidInput, match="max_tokens_before_ret is 1; it must be at least min_tokens_before_ret, 2"):
-        Sampling(min_tokens_before_ret=2, max_tokens_before_ret=1)
-
-
-def test_no_ret_before_its_minimum_of_tokens():
-    choose = chooser(min_tokens_before_ret=2)
-    assert [choose(RET_BEST) for _ in range(3)] == [2, 2, RET]
-
-
-def test_no_more_rets_than_allowed():
-    choose = chooser(max_rets=2)
-    assert [choose(RET_BEST) for _ in range(4)] == [RET, RET, 2, 2]
-
-
-def test_a_ret_scale_factor_decides_when_ret_is_best():
-    assert chooser(ret_scale_factor=1.0)(TEXT_BEST) == 2
-    assert chooser(ret_scale_factor=2.0)(TEXT_BEST) == RET
-
-
-def test_always_writes_ret_as_soon_as_the_minimum_allows():
-    choose = chooser("always", min_tokens_before_ret=1)
-    assert [choose(TEXT_BEST) for _ in range(3)] == [2, RET, 2]
-
-
-def test_always_writes_ret_before_the_reply_may_stop():
-    choose = chooser("always", min_tokens_before_ret=5)
-    assert choose(STOP_BEST) == RET
-
-
-def test_always_writes_ret_last_where_the_minimum_leaves_no_other_place():
-    choose = chooser("always", min_tokens_before_ret=9, max_new_tokens=3)
-    assert [choose(TEXT_BEST) for _ in range(3)] == [2, 2, RET]
-
-
-def test_never_does_not_write_ret_however_much_the_lm_wants_it():
-    assert chooser("never", ret_scale_factor=9.0)(RET_BEST) == 2
+def test_numbers_follow_their_seed_and_without_one_chance():
+    assert torch.equal(row_numbers(3, 40)[:10], row_numbers(3, 10))
+    assert not torch.equal(row_numbers(3, 10), row_numbers(4, 10))
+    assert not torch.equal(row_numbers(None, 10), row_numbers(None, 10))
 
 
 @pytest.mark.parametrize(
@@ -181,6 +183,6 @@ def test_a_sampling_value_that_makes_no_sense_is_refused_by_name(field):
     assert caught.value.field == name
 
 
-def test_out_of_context_a_ret_never_follows_a_ret():
-    choose = chooser(ret_in_context=False, max_rets=3)
-    assert [choose(RET_BEST) for _ in range(4)] == [RET, 2, RET, 2]
+def test_a_maximum_of_tokens_before_ret_below_the_minimum_is_refused():
+    with pytest.raises(InvalidInput, match="max_tokens_before_ret is 1; it must be at least min_tokens_before_ret, 2"):
+        Sampling(min_tokens_before_ret=2, max_tokens_before_ret=1)

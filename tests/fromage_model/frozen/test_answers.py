@@ -87,6 +87,19 @@ def test_a_reply_ends_before_the_first_of_the_given_strings(build):
     assert len(cut.ids) < len(whole.ids)
 
 
+def test_a_reply_that_has_ended_is_no_longer_read(build):
+    model = build()
+    prompts = some_prompts(model)
+    whole = model.generate(prompts, sampling=Sampling(max_new_tokens=24))
+    mark = next(letter for letter in whole[0].text if letter not in whole[1].text[:3] + whole[2].text[:3])
+    rows: list[int] = []
+    model.lm.register_forward_pre_hook(lambda module, given: rows.append(len(given[0])))
+    cut = model.generate(prompts, sampling=Sampling(max_new_tokens=24), until=[mark])
+    assert rows == sorted(rows, reverse=True)
+    assert rows[0] > rows[-1]
+    assert [reply.text for reply in cut] == [reply.text.partition(mark)[0] for reply in whole]
+
+
 @pytest.mark.parametrize("lm", ["gpt2", "opt", "llama"])
 @torch.no_grad()
 def test_choices_score_together_as_one_at_a_time(build, lm):

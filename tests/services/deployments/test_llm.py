@@ -158,7 +158,8 @@ def test_a_reply_that_fails_by_itself_ends_alone(model):
 
     plain, error = asyncio.run(ask())
     assert isinstance(plain[-1], Finished)
-    assert isinstance(error, TypeError)
+    assert isinstance(error, ValueError)
+    assert "what no check foresaw" in str(error)
 
 
 def test_a_step_that_fails_reaches_all_who_were_in_it_and_the_next_reply_is_whole(model):

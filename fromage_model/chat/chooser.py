@@ -1,0 +1,223 @@
+"""Which tokens come next in a batch of requests, each by its own sampling: one choice over all their logits.
+
+The host knows every row's settings and, once they are fetched, its ids; what a row has written and is to be drawn by
+lies on the device, where it is needed. A row's tokens depend on the row: the numbers that it is drawn by are its own.
+
+Shapes: R rows, V vocabulary, N rows of them that are chosen alike.
+"""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from torch import Tensor
+
+from fromage_model.chat.ret_rules import RetRules
+from fromage_model.chat.sampling import (
+    COLDEST,
+    best,
+    draw,
+    draw_top_p,
+    draw_wide_top_p,
+    penalise_repeated_words,
+    penalise_repetition,
+    row_numbers,
+)
+from fromage_model.prompts.messages import RetrievalMode, Sampling
+
+Way = Literal["best", "drawn", "drawn by top-p"]
+
+
+@dataclass
+class _Row:
+    """What the host knows of a row; `steps` is how many tokens have been chosen in it."""
+
+    way: Way
+    temperature: float
+    top_p: float
+    penalty: float
+    ret_scale: float
+    rules: RetRules | None
+    steps: int = 0
+
+    @property
+    def remembers(self) -> bool:
+        """Whether what it has written, or how much, has a bearing on what comes next."""
+        return self.way != "best" or self.penalty != 1
+
+
+class Chooser:
+    """At most `slots` rows. With `ret_id`, which is V, logits are V + 1 and the last of them is [RET]'s."""
+
+    def __init__(self, *, slots: int, device: torch.device, ret_id: int | None = None, stop_ids: Collection[int] = ()):
+        self._device = device
+        self._ret_id = ret_id
+        self._stop_ids = stop_ids
+        self._rows: list[_Row] = []
+        self._plan: _Plan | None = None
+        self._ids = torch.zeros(slots, dtype=torch.long, device=device)
+        self._places = torch.zeros(slots, 1, dtype=torch.long, device=device)
+        self._written = torch.zeros(slots, 1, dtype=torch.long, device=device)
+        self._numbers = torch.zeros(slots, 1, dtype=torch.float64, device=device)
+
+    @property
+    def ids(self) -> Tensor:
+        """(R,) what was last chosen, on the device."""
+        return self._ids[: len(self._rows)]
+
+    def admit(self, sampling: Sampling, mode: RetrievalMode = "auto") -> None:
+        """One row more, after those in use, for at most `sampling.max_new_tokens` tokens; `mode` means nothing without
+        [RET]. A setting that can't be used raises what it raises, and nothing has changed.
+        """
+        place, count = len(self._rows), sampling.max_new_tokens
+        temperature, top_p = float(sampling.temperature), float(sampling.top_p)
+        way: Way = "best" if temperature < COLDEST else "drawn" if top_p == 1 else "drawn by top-p"
+        numbers = None if way == "best" else row_numbers(sampling.seed, count)
+        rules = None
+        if self._ret_id is not None:
+            rules = RetRules(sampling, mode, ret_id=self._ret_id, stop_ids=self._stop_ids)
+        penalty, ret_scale = float(sampling.repetition_penalty), float(sampling.ret_scale_factor)
+        self._widen(count)
+        self._places[place] = 0
+        if numbers is not None:
+            self._numbers[place, :count] = numbers.to(self._device)
+        self._rows.append(_Row(way, temperature, top_p, penalty, ret_scale, rules))
+        self._plan = None
+
+    def keep(self, rows: Sequence[int]) -> None:
+        """Go on with these rows alone, in this order."""
+        order = torch.tensor(rows, dtype=torch.long, device=self._device)
+        for kept in (self._ids, self._places, self._written, self._numbers):
+            kept[: len(rows)] = kept.index_select(0, order)
+        self._rows = [self._rows[row] for row in rows]
+        self._plan = None
+
+    def __call__(self, logits: Tensor) -> list[int]:
+        """(R, V) float32, which are overwritten -> the next id of each row, remembered as written.
+
+        The ids are all that is fetched from the device. Only where a row's likeliest hold less than its top_p is it
+        chosen once more in a wider look, and the ids are fetched again.
+        """
+        self.decide(logits)
+        ids = self.ids.tolist()
+        if min(ids) < 0:
+            self._decide_widely(ids)
+            ids = self.ids.tolist()
+        return self._settle(ids)
+
+    def decide(self, logits: Tensor) -> None:
+        """The LM's choice into `ids`, without a look at what is on the device."""
+        if self._plan is None:
+            self._plan = _Plan(self._rows, self._device)
+        barred = [row.rules is None or row.rules.barred for row in self._rows]
+        if self._plan.penalties is not None:
+            # A row's columns beyond what it has written repeat its first token.
+            longest = max(row.steps for row in self._rows if row.penalty != 1)
+            penalise = penalise_repetition if all(barred) else penalise_repeated_words
+            penalise(logits, self._written[: len(logits), :longest], self._plan.penalties)
+        if self._ret_id is not None:
+            self._plan.restrain(barred, logits[:, -1])
+        numbers = None
+        if self._plan.draws:
+            numbers = self._numbers[: len(logits)].gather(1, self._places[: len(logits)])
+        for group in self._plan.groups:
+            self._ids.index_copy_(0, group.index, group.choose(logits, numbers))
+
+    def _decide_widely(self, ids: list[int]) -> None:
+        for group in self._plan.groups if self._plan else ():
+            undecided = [place for place, row in enumerate(group.rows) if ids[row] < 0]
+            if undecided:
+                places = _sent(undecided, self._device)
+                self._ids.index_copy_(0, group.index.index_select(0, places), group.choose_widely(places))
+
+    def _settle(self, chosen: list[int]) -> list[int]:
+        """The LM's choice -> what is written, by the rules of [RET]."""
+        forced = [place for place, row in enumerate(self._rows) if row.rules and row.rules.forced]
+        ids = [row.rules.settle(token) if row.rules else token for row, token in zip(self._rows, chosen, strict=True)]
+        overruled = [place for place, token in enumerate(ids) if token != chosen[place]]
+        if overruled and self._ret_id is not None:
+            self._ids.index_fill_(0, _sent(overruled, self._device), self._ret_id)
+        if any(row.remembers for row in self._rows):
+            places = self._places[: len(ids)]
+            self._written.scatter_(1, places, self.ids.unsqueeze(1))
+            places += 1
+            if forced:  # whoever had no choice was not drawn, and goes on with the same number
+                self._places.index_add_(0, _sent(forced, self._device), places.new_full((len(forced), 1), -1))
+        for place, row in enumerate(self._rows):
+            if row.penalty != 1 and row.steps == 0:
+                self._written[place] = ids[place]
+                self._plan = None
+            row.steps += 1
+        return ids
+
+    def _widen(self, columns: int) -> None:
+        more = columns - self._numbers.shape[1]
+        if more > 0:
+            self._numbers, self._written = (
+                torch.cat([kept, kept[:, :1].expand(-1, more)], dim=1) for kept in (self._numbers, self._written)
+            )
+
+
+class _Plan:
+    """What the rows of now have in common, and what of their settings the device needs; it holds until they change."""
+
+    def __init__(self, rows: Sequence[_Row], device: torch.device):
+        self._device = device
+        ways: dict[Way, list[int]] = {}
+        for place, row in enumerate(rows):
+            ways.setdefault(row.way, []).append(place)
+        self.groups = [_Group(way, places, rows, device) for way, places in ways.items()]
+        self.draws = any(way != "best" for way in ways)
+        penalties = [[row.penalty if row.steps else 1.0] for row in rows]
+        self.penalties = None if penalties == [[1.0]] * len(rows) else _sent(penalties, device)
+        scales = [row.ret_scale for row in rows]
+        self._scales = None if scales == [1.0] * len(rows) else _sent(scales, device)
+        self._barred: list[bool] = []
+        self._mask = _sent(self._barred, device)
+
+    def restrain(self, barred: list[bool], ret: Tensor) -> None:
+        """[RET]'s logits (R,), in place: scaled (the original's `ret_scale_factor`), and impossible where `barred`."""
+        if self._scales is not None:
+            ret.mul_(self._scales)
+        if any(barred):
+            if barred != self._barred:
+                self._barred, self._mask = barred, _sent(barred, self._device)
+            ret.masked_fill_(self._mask, float("-inf"))
+
+
+class _Group:
+    """Rows that are chosen in the same way, each with its own temperature and top_p."""
+
+    def __init__(self, way: Way, places: list[int], rows: Sequence[_Row], device: torch.device):
+        self.rows = places
+        self.index = _sent(places, device)
+        self._way = way
+        self._everyone = len(places) == len(rows)
+        temperatures = [[rows[place].temperature] for place in places]
+        self._temperature = None if temperatures == [[1.0]] * len(places) else _sent(temperatures, device)
+        self._top_p = _sent([[rows[place].top_p] for place in places], device, dtype=torch.float64)
+
+    def choose(self, logits: Tensor, numbers: Tensor | None) -> Tensor:
+        """(R, V) and (R, 1) of all rows -> (N,) ids, UNDECIDED where that takes a wider look."""
+        if self._way == "best" or numbers is None:
+            return best(self._own(logits))
+        own, self._drawn_by = self._own(logits), self._own(numbers)
+        self._probabilities = (own if self._temperature is None else own.div_(self._temperature)).softmax(dim=-1)
+        if self._way == "drawn":
+            return draw(self._probabilities, self._drawn_by)
+        return draw_top_p(self._probabilities, self._drawn_by, self._top_p)
+
+    def choose_widely(self, places: Tensor) -> Tensor:
+        """Choose again in these of the group's rows, by the same numbers, from as many as it takes."""
+        of_all = (self._probabilities, self._drawn_by, self._top_p)
+        return draw_wide_top_p(*(kept.index_select(0, places) for kept in of_all))
+
+    def _own(self, values: Tensor) -> Tensor:
+        return values if self._everyone else values.index_select(0, self.index)
+
+
+def _sent(values: Sequence, device: torch.device, *, dtype: torch.dtype | None = None) -> Tensor:
+    """Values of the host, on the device; from pinned memory it takes them by itself, and the host does not wait."""
+    pinned = device.type == "cuda"
+    return torch.tensor(values, dtype=dtype, pin_memory=pinned).to(device, non_blocking=pinned)
