@@ -101,6 +101,7 @@ def _llm(settings: Settings) -> Application:
         device=settings.device,
         threads=settings.llm_torch_threads,
         concurrency=settings.llm_concurrency,
+        gather_s=settings.llm_gather_ms / 1000,
     )
 
 

@@ -31,12 +31,13 @@ class LlmHandle:
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[Event, None]:
-        """Closing this iterator cancels the call, and with it the decoding."""
+        """What comes gathered, event by event. Closing this iterator cancels the call, and with it the decoding."""
         with _ours():
             response = self._stream.remote(messages, retrieval=retrieval, sampling=sampling)
             try:
-                async for event in response:
-                    yield event
+                async for events in response:
+                    for event in events:
+                        yield event
             except (asyncio.CancelledError, GeneratorExit):
                 response.cancel()
                 raise

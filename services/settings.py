@@ -47,6 +47,9 @@ class Settings(BaseSettings):
     llm_num_gpus: float = Field(0, ge=0, description="GPUs that Ray reserves for an LM replica.")
     llm_threads: int = Field(0, ge=0, description="Threads that torch computes with in an LM replica; 0 is every core.")
     llm_concurrency: int = Field(8, ge=1, description="Replies that an LM replica decodes together.")
+    llm_gather_ms: float = Field(
+        40, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
+    )
     llm_queue: int = Field(16, ge=0, description="Chats that may wait for the LM; the next is refused with HTTP 503.")
 
     retrieval_replicas: int = Field(1, ge=1, description="Replicas of the retrieval deployment.")

@@ -1,11 +1,10 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
-import asyncio
 import logging
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing, suppress
+from contextlib import aclosing
 
 import torch
 from ray import serve
@@ -15,6 +14,7 @@ from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.reply import next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
+from services.outbox import Outbox
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Event | Exception], None]
@@ -28,8 +28,10 @@ class ReplyWriter:
     A reply is what it would be alone, up to the rounding of the LM's dtype; one too many waits its turn.
     """
 
-    def __init__(self, model: Fromage, *, concurrency: int = 2):
+    def __init__(self, model: Fromage, *, concurrency: int = 2, gather_s: float = 0.0):
+        """`gather_s`: seconds that text waits for more, so that several tokens travel together."""
         self._model = model
+        self._gather_s = gather_s
         self._concurrency = concurrency
         self._engine = Engine(model, slots=concurrency)
         self._listeners: dict[Request, Listener] = {}
@@ -47,27 +49,23 @@ class ReplyWriter:
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncGenerator[Event, None]:
-        """The events as they are decoded, Finished last. Closing or cancelling this iterator frees its place.
+    ) -> AsyncGenerator[list[Event], None]:
+        """The events as they are decoded, some at a time, Finished last. Closing or cancelling it frees its place.
 
         Raises InvalidInput, PromptTooLong.
         """
-        loop = asyncio.get_running_loop()
-        arrived: asyncio.Queue[Event | Exception] = asyncio.Queue()
+        outbox = Outbox(gather_s=self._gather_s)
         mine: list[Request] = []
-
-        def hear(event: Event | Exception) -> None:
-            with suppress(RuntimeError):  # the loop has been closed, and with it whoever listened
-                loop.call_soon_threadsafe(arrived.put_nowait, event)
-
-        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, hear)))
+        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put)))
         try:
             while True:
-                event = await arrived.get()
-                if isinstance(event, Exception):
-                    raise event
-                yield event
-                if isinstance(event, Finished):
+                events = await outbox.take()
+                whole = [event for event in events if not isinstance(event, Exception)]
+                if whole:
+                    yield whole
+                if len(whole) < len(events):
+                    raise next(event for event in events if isinstance(event, Exception))
+                if isinstance(whole[-1], Finished):
                     return
         finally:
             self._orders.put(lambda: self._leave(mine))
@@ -127,19 +125,19 @@ class ReplyWriter:
 class LlmDeployment:
     """The bundle without its vision encoder, behind a queue of bounded length."""
 
-    def __init__(self, bundle: str, *, device: str | None, threads: int, concurrency: int):
+    def __init__(self, bundle: str, *, device: str | None, threads: int, concurrency: int, gather_s: float):
         torch.set_num_threads(threads)
         model = load_bundle(bundle, device=device, vision=False)
         model.lm.pack()
         model.read_opening()
-        self.writer = ReplyWriter(model, concurrency=concurrency)
+        self.writer = ReplyWriter(model, concurrency=concurrency, gather_s=gather_s)
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncGenerator[Event, None]:
-        async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as events:
-            async for event in events:
-                yield event
+    ) -> AsyncGenerator[list[Event], None]:
+        async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as gathered:
+            async for events in gathered:
+                yield events
 
     def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""

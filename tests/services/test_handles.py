@@ -33,7 +33,7 @@ class PeerLlm:
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
-    ) -> AsyncIterator[Event]:
+    ) -> AsyncIterator[list[Event]]:
         scripts: dict[str, Sequence[Event | Exception]] = {
             "write": [TextDelta("word ")] * TOKENS,
             "greet": [TextDelta("Hi"), Finished("stop", 1, 1)],
@@ -45,7 +45,7 @@ class PeerLlm:
         self.note("began")
         try:
             async for event in llm.stream(messages, retrieval=retrieval, sampling=sampling):
-                yield event
+                yield [event]
         except (asyncio.CancelledError, GeneratorExit):
             self.note("cancelled")
             raise

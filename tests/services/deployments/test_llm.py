@@ -13,6 +13,7 @@ from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
 from services.deployments.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
+from services.outbox import joined
 from tests.fromage_model import tiny
 
 TOKENS = 12
@@ -48,9 +49,9 @@ async def read(
     sampling = Sampling(max_new_tokens=tokens, ret_in_context=False, **options)
     events: list[Event] = []
     async with aclosing(writer.stream([Message("user", [wish])], retrieval="auto", sampling=sampling)) as stream:
-        async for event in stream:
-            events.append(event)
-            if len(events) == most:
+        async for gathered in stream:
+            events += gathered
+            if most is not None and len(events) >= most:
                 break
     return events
 
@@ -60,6 +61,7 @@ async def read_all(writer: ReplyWriter, **options) -> list[list[Event]]:
 
 
 def assert_same(found: Sequence[Event], expected: Sequence[Event]) -> None:
+    found, expected = joined(found), joined(expected)
     assert [type(event) for event in found] == [type(event) for event in expected]
     for one, other in zip(found, expected, strict=True):
         if isinstance(one, Retrieval):
@@ -93,7 +95,7 @@ def test_no_more_replies_than_allowed_are_decoded_at_once_and_all_come(model):
 
 def test_events_arrive_while_the_rest_is_still_being_written(model):
     with steps_of(model) as rows:
-        (event,) = asyncio.run(read(ReplyWriter(model), tokens=LONG, most=1))
+        event, *_ = asyncio.run(read(ReplyWriter(model), tokens=LONG, most=1))
         before = len(rows)
     assert isinstance(event, TextDelta)
     assert before < LONG / 2
@@ -200,7 +202,7 @@ def test_a_reader_whose_place_can_t_be_freed_costs_nobody_after_it_the_reply(mod
 def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_again_when_one_succeeds(model, tmp_path):
     folder = tmp_path / "bundle"
     save_bundle(model, folder, feature_width=tiny.FEATURE_WIDTH, encoder_fingerprint="none", lineage={})
-    replica = LlmDeployment.func_or_class(str(folder), device="cpu", threads=1, concurrency=1)
+    replica = LlmDeployment.func_or_class(str(folder), device="cpu", threads=1, concurrency=1, gather_s=0.0)
 
     def fail(*_) -> None:
         raise RuntimeError("out of memory")
