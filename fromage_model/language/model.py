@@ -65,9 +65,8 @@ class LanguageModel(nn.Module):
         For inference alone: afterwards no gradient goes through, and the weights can't be saved, changed or moved.
         Memory grows by the head alone, whose rows the token table may share. Elsewhere than on a CPU nothing happens.
         """
-        bias, rows = self._head_bias, slice(self.vocabulary)
         if frozen_linear.can_pack(self._head):
-            self._packed_head = frozen_linear.PackedLinear(self._head[rows], None if bias is None else bias[rows])
+            self._packed_head = frozen_linear.PackedLinear(*self.head_rows)
         frozen_linear.pack(self.backbone.base_model)
         # Weights may be views of a mapped file: as long as one of them is, all of it counts as memory in use.
         for parameter in self.backbone.parameters():
@@ -99,6 +98,12 @@ class LanguageModel(nn.Module):
     @property
     def _head_bias(self) -> Tensor | None:
         return getattr(self.backbone.get_output_embeddings(), "bias", None)
+
+    @property
+    def head_rows(self) -> tuple[Tensor, Tensor | None]:
+        """The head's weights, (V, D), and its bias, (V,), without padding rows."""
+        bias, rows = self._head_bias, slice(self.vocabulary)
+        return self._head[rows].detach(), None if bias is None else bias[rows].detach()
 
     def embed(self, ids: Tensor) -> Tensor:
         """(B, T) ids below V -> (B, T, D)."""
@@ -138,8 +143,7 @@ class LanguageModel(nn.Module):
         """(..., D) -> (..., V) in the LM's dtype."""
         if self._packed_head is not None:
             return self._packed_head(last)
-        bias, rows = self._head_bias, slice(self.vocabulary)
-        return frozen_linear.linear(last, self._head[rows], None if bias is None else bias[rows])
+        return frozen_linear.linear(last, *self.head_rows)
 
     @torch.no_grad()
     def mean_row_norm(self, *, output: bool = False) -> float:

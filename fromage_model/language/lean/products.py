@@ -1,0 +1,137 @@
+"""Which product multiplies which number of rows. Knows no models.
+
+A few rows are a matter of how many bytes the weights take, many of how fast the processor multiplies. So weights may
+lie twice: in 4 or 8 bits for few rows, and as oneDNN reads them for more (`few_rows` says where one ends).
+
+Microseconds, weights (1536, 576), rows 1 / 8 / 16, on two cores that multiply bfloat16: 4 bits 30 / 98 / 188, packed
+bfloat16 35 / 60 / 104; a whole model's weights don't stay in the processor's cache, and there 4 bits take 0.6 of the
+time at one row and as long at two. On a core that does not: 4 bits 45 / 220 / 420, packed float32 150 / 270 / 350.
+torch's 4-bit product is that fast for bfloat16 inputs alone, so float32 ones are rounded on their way in.
+
+Shapes: M rows, O outputs, I inputs.
+"""
+
+from collections.abc import Sequence
+from typing import Literal, Protocol
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F
+
+from fromage_model.language.frozen_linear import PACKED_FOR, can_pack
+from fromage_model.language.lean.four_bit import Groups
+
+Quantize = Literal["none", "int8", "int4"]
+
+_packed = torch.ops.mkldnn._linear_pointwise.default
+_four_bit = torch.ops.aten._weight_int4pack_mm_for_cpu.default
+_eight_bit = torch.ops.aten._weight_int8pack_mm.default
+
+
+class Product(Protocol):
+    """A frozen linear map, laid out for one way of multiplying. `dtype` is what it reads without a conversion."""
+
+    dtype: torch.dtype
+
+    @property
+    def size_bytes(self) -> int: ...
+
+    def __call__(self, x: Tensor) -> Tensor:
+        """(M, I) -> (M, O) in `dtype`."""
+
+
+class Plain:
+    """Weights as they are, by torch's own product."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        self.dtype = weight.dtype
+        self._weight, self._bias = weight, bias
+
+    @property
+    def size_bytes(self) -> int:
+        return self._weight.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        return F.linear(x if x.dtype == self.dtype else x.to(self.dtype), self._weight, self._bias)
+
+
+class Packed:
+    """float32 or bfloat16 as oneDNN reads it, on a CPU."""
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        self.dtype = weight.dtype
+        self.size_bytes = weight.nbytes
+        self._weight = torch.ops.mkldnn._reorder_linear_weight(weight.contiguous(), PACKED_FOR)
+        self._bias = bias
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = x if x.dtype == self.dtype else x.to(self.dtype)
+        return _packed(x, self._weight, self._bias, "none", [], "")
+
+
+class FourBit:
+    """Groups of 4 bits, on a CPU; `twice` where each row of the weights holds the halves of 8 bits side by side."""
+
+    dtype = torch.bfloat16
+
+    def __init__(self, groups: Groups, bias: Tensor | None, *, twice: bool = False):
+        self._weight = torch.ops.aten._convert_weight_to_int4pack_for_cpu(groups.numbers.int(), 1)
+        self._scales = groups.scale_and_offset()
+        self._group = groups.numbers.shape[1] // groups.scale.shape[1]
+        self._bias = None if bias is None else bias.to(self.dtype)
+        self._twice = twice
+
+    @property
+    def size_bytes(self) -> int:
+        return self._weight.nbytes + self._scales.nbytes
+
+    def __call__(self, x: Tensor) -> Tensor:
+        x = x if x.dtype == self.dtype else x.to(self.dtype)
+        found = _four_bit(torch.cat((x, x), -1) if self._twice else x, self._weight, self._group, self._scales)
+        return found if self._bias is None else found.add_(self._bias)
+
+
+class EightBit:
+    """8 bits with one scale for each output, on a CPU."""
+
+    dtype = torch.bfloat16
+
+    def __init__(self, weight: Tensor, bias: Tensor | None):
+        scale = (weight.float().abs().amax(dim=-1, keepdim=True) / 127).clamp(min=torch.finfo(torch.float32).tiny)
+        self._weight = (weight.float() / scale).round_().to(torch.int8)
+        self._scales = scale.flatten().to(self.dtype)
+        self._bias = None if bias is None else bias.to(self.dtype)
+
+    @property
+    def size_bytes(self) -> int:
+        return self._weight.nbytes + self._scales.nbytes
+
+    def weights(self) -> Tensor:
+        """(O, I) float32, as the product reads them."""
+        return self._weight.float() * self._scales.float().unsqueeze(-1)
+
+    def __call__(self, x: Tensor) -> Tensor:
+        found = _eight_bit(x if x.dtype == self.dtype else x.to(self.dtype), self._weight, self._scales)
+        return found if self._bias is None else found.add_(self._bias)
+
+
+def for_many_rows(weight: Tensor, bias: Tensor | None) -> Product:
+    """What multiplies any number of rows without loss."""
+    return Packed(weight, bias) if can_pack(weight) else Plain(weight, bias)
+
+
+def few_rows(dtype: torch.dtype) -> int:
+    """Up to how many rows weights of fewer bits are faster than `for_many_rows`, by the table above."""
+    if dtype == torch.bfloat16 and not multiplies_bfloat16():
+        return 32
+    return 2 if dtype == torch.bfloat16 else 8
+
+
+def multiplies_bfloat16() -> bool:
+    """Whether the processor has instructions for it."""
+    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+
+
+def size_bytes(products: Sequence[Product]) -> int:
+    """Of all that are different."""
+    return sum(product.size_bytes for product in {id(product): product for product in products}.values())

@@ -1,0 +1,121 @@
+"""Weights of few bits: groups are found again in what came out of them, and products are those of their weights."""
+
+import pytest
+import torch
+from torch import Tensor
+
+from fromage_model.language.lean.four_bit import GROUP, came_in_eight_bits, came_in_four_bits, grouped, halves
+from fromage_model.language.lean.model import LeanLM
+from fromage_model.language.lean.products import EightBit, FourBit, few_rows
+from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, locate_language_model
+from tests.fromage_model.language.lean import shapes
+
+OUTPUTS, INPUTS = 64, 96
+
+
+def drawn(*shape: int, seed: int = 0) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))
+
+
+def from_four_bits(seed: int = 0) -> tuple[Tensor, Tensor]:
+    """Weights as a file of 4-bit groups gives them, in bfloat16, and their numbers; both ends of a group are in it."""
+    groups = drawn(OUTPUTS, INPUTS // GROUP, GROUP, seed=seed)
+    low, high = groups.aminmax(dim=-1, keepdim=True)
+    scale, low = ((high - low) / 15).half().float(), low.half().float()
+    numbers = ((groups - low) / scale).round().clamp(0, 15)
+    return (numbers * scale + low).flatten(1).bfloat16(), numbers.flatten(1)
+
+
+def test_numbers_are_found_again_in_weights_that_came_in_four_bits():
+    weight, numbers = from_four_bits()
+    groups = grouped(weight)
+    torch.testing.assert_close(groups.numbers.float(), numbers)
+    assert came_in_four_bits(weight, groups)
+    assert not came_in_four_bits(drawn(OUTPUTS, INPUTS), grouped(drawn(OUTPUTS, INPUTS)))
+
+
+def test_numbers_are_found_again_in_weights_that_came_in_eight_bits():
+    groups = drawn(OUTPUTS, INPUTS // GROUP, GROUP)
+    scale = (groups.abs().amax(dim=-1, keepdim=True) / 127).half().float()
+    weight = ((groups / scale).round() * scale).flatten(1).bfloat16()
+    assert came_in_eight_bits(weight, halves(weight))
+    assert not came_in_eight_bits(groups.flatten(1), halves(groups.flatten(1)))
+
+
+@pytest.mark.parametrize("rows", [1, 2, 8, 33])
+@pytest.mark.parametrize("has_bias", [True, False])
+def test_products_are_those_of_the_weights_that_the_bits_stand_for(rows, has_bias):
+    weight, x = drawn(OUTPUTS, INPUTS), drawn(rows, INPUTS, seed=1).bfloat16()
+    bias = drawn(OUTPUTS, seed=2) if has_bias else None
+    four, eight = grouped(weight), halves(weight)
+    lower = EightBit(weight, bias)
+    for product, stands_for in (
+        (FourBit(four, bias), four.weights()),
+        (FourBit(eight, bias, twice=True), sum(eight.weights().chunk(2, dim=-1))),
+        (lower, lower.weights()),
+    ):
+        exact = x.float() @ stands_for.t() + (0 if bias is None else bias)
+        found = product(x).float()
+        torch.testing.assert_close(found, exact, rtol=2**-7, atol=2**-7 * float(exact.abs().max()))
+
+
+def test_float32_inputs_are_rounded_on_their_way_in():
+    product, x = FourBit(grouped(drawn(OUTPUTS, INPUTS)), None), drawn(3, INPUTS, seed=1)
+    torch.testing.assert_close(product(x), product(x.bfloat16()))
+
+
+def test_groups_of_one_value_are_that_value():
+    weight = torch.full((16, GROUP), 0.75)
+    torch.testing.assert_close(grouped(weight).weights(), weight)
+    assert torch.isfinite(halves(torch.zeros(16, GROUP)).weights()).all()
+
+
+def test_few_rows_end_sooner_where_the_processor_multiplies_what_many_take():
+    assert few_rows(torch.float32) == 8
+    assert few_rows(torch.bfloat16) in (2, 32)
+
+
+def test_the_default_lm_s_maps_came_in_four_bits_and_its_head_in_eight():
+    from safetensors import safe_open
+
+    with safe_open(locate_language_model(DEFAULT_LANGUAGE_MODEL).path / "model.safetensors", "pt") as file:
+        for name in ("self_attn.q_proj", "self_attn.o_proj", "mlp.up_proj", "mlp.down_proj"):
+            weight = file.get_tensor(f"model.layers.7.{name}.weight")
+            assert came_in_four_bits(weight, grouped(weight))
+        head = file.get_slice("model.embed_tokens.weight")[:512]
+        assert came_in_eight_bits(head, halves(head))
+
+
+@pytest.mark.parametrize("quantize", ["int8", "int4"])
+@torch.no_grad()
+def test_an_lm_made_of_few_bits_computes_with_the_weights_that_they_stand_for(quantize, tmp_path):
+    lm, rounded = (shapes.load("llama3", tmp_path) for _ in range(2))
+    for number in range(2):
+        layer = rounded.backbone.model.layers[number]
+        for module in (*layer.self_attn.children(), *layer.mlp.children()):
+            if isinstance(module, torch.nn.Linear):
+                weight = module.weight
+                found = grouped(weight).weights() if quantize == "int4" else EightBit(weight, None).weights()
+                module.weight.data = found
+    embeddings = lm.embed(torch.arange(5, 45))
+    lean = LeanLM(lm, slots=1, quantize=quantize)
+    found = lean.prefill(lean.join(), embeddings, every=True).last
+    expected = rounded(embeddings[None]).last[0]
+    # Inputs of the products are bfloat16.
+    assert float((found - expected).std()) < 2**-5 * float(expected.std())
+    assert lean.weight_bytes < LeanLM(lm, slots=1).weight_bytes
+
+
+@torch.no_grad()
+def test_weights_that_came_in_few_bits_lie_so_as_far_as_bytes_go(tmp_path):
+    lm = shapes.load("llama3", tmp_path)
+    plain = LeanLM(lm, slots=1).weight_bytes
+    for layer in lm.backbone.model.layers:
+        for module in (*layer.self_attn.children(), *layer.mlp.children()):
+            if isinstance(module, torch.nn.Linear):
+                groups = grouped(module.weight)
+                parts = groups.numbers.float().unflatten(1, (-1, GROUP)) * groups.scale.unsqueeze(-1)
+                module.weight.data = (parts + groups.minimum.unsqueeze(-1)).flatten(1)
+    sizes = [LeanLM(lm, slots=1, few_bits_bytes=left).weight_bytes for left in (0, 5000, float("inf"))]
+    assert sizes[0] == plain
+    assert plain < sizes[1] <= plain + 5000 < sizes[2]
