@@ -4,8 +4,10 @@ A few rows are a matter of how many bytes the weights take, many of how fast the
 lie twice: in 4 or 8 bits for few rows, and as oneDNN reads them for more (`few_rows` says where one ends).
 
 Microseconds, weights (1536, 576), rows 1 / 8 / 16, on two cores that multiply bfloat16: 4 bits 30 / 98 / 188, packed
-bfloat16 35 / 60 / 104; a whole model's weights don't stay in the processor's cache, and there 4 bits take 0.6 of the
-time at one row and as long at two. On a core that does not: 4 bits 45 / 220 / 420, packed float32 150 / 270 / 350.
+bfloat16 35 / 60 / 104; over a whole model, whose weights don't stay in the processor's cache, 4 bits take 0.6 of the
+time at one row. Weights (3072, 576), rows 1 / 2 / 4 / 8 / 16, on one core that does not multiply it, beside other work:
+4 bits 97 / 125 / 211 / 411 / 846, packed float32 313 / 339 / 449 / 546 / 696, packed bfloat16 159 / 437 / 822 / 1,305 /
+2,284; what is faster beyond 16 rows of bfloat16 is not measured.
 torch's 4-bit product is that fast for bfloat16 inputs alone, so float32 ones are rounded on their way in.
 
 Shapes: M rows, O outputs, I inputs.
