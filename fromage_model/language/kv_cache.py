@@ -28,7 +28,7 @@ KEPT_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Layout:
-    """What the next forward pass must be told: `mask` (R, C + T), or None where every row sees all; `positions` (R, T).
+    """What the next forward pass must be told: `mask` (R, C + 1), or None where every row sees all; `positions` (R, 1).
 
     Rows of a pass end together, so a row shorter than others stands at the right, with padding before it.
     """
@@ -39,16 +39,15 @@ class Layout:
 
 @dataclass
 class _Window:
-    """What the next forward pass sees, rows `first` to `last` and columns `start` to `end`, without those two ends."""
+    """What the next forward pass sees: the first `rows`, and their columns from `start` up to `end`."""
 
-    first: int = 0
-    last: int = 0
+    rows: int = 0
     start: int = 0
     end: int = 0
 
 
 class SlotCache(Cache):
-    """At most `slots` rows. After `admit` or `extend`, one forward pass has to follow, which fills what they opened.
+    """At most `slots` rows. After `extend` one forward pass has to follow, which fills what it opened.
 
     Its memory is for as many rows and columns as have been needed at once, not for what could be.
     """
@@ -65,34 +64,34 @@ class SlotCache(Cache):
         self._end = 0
         self.lengths: list[int] = []
 
-    def admit(self, lengths: Sequence[int], *, opening: Sequence[tuple[Tensor, Tensor]] = ()) -> Layout:
-        """New rows, after those in use, for prompts of these lengths: the next pass reads them alone.
+    @property
+    def size_bytes(self) -> int:
+        return sum(layer.size_bytes for layer in self.layers)
 
-        `opening` holds for each layer the keys and values, (1, H, O, E), of what all these prompts begin with. The
-        longest one's other positions are then what the pass reads, and as many of every other row, at its end: a
-        shorter row reads the end of the opening again where the longest row goes on, and needs no padding for that.
-        """
-        longest = max(lengths)
-        new = longest - (opening[0][0].shape[2] if opening else 0)
+    def admit(self, states: Sequence[tuple[Tensor, Tensor]]) -> None:
+        """A new row, after those in use, which has read what these are: keys and values (1, H, T, E) of each layer."""
+        length = states[0][0].shape[2]
         if not self.lengths:
             self._end = 0
-        first = len(self.lengths)
-        self._make_room(rows=first + len(lengths), before=longest, after=0)
-        for row, length in enumerate(lengths, start=first):
-            for layer, (keys, values) in zip(self.layers, opening, strict=False):
-                layer.fill_row(row, slice(self._end - length, max(self._end - length, self._end - new)), keys, values)
-        self._open(first=first, lengths=lengths, width=longest, new=new, end=self._end - new)
-        self.lengths += lengths
-        return self._layout(lengths, width=longest, new=new)
+        self._make_room(rows=len(self.lengths) + 1, before=length, after=0)
+        for layer, (keys, values) in zip(self.layers, states, strict=True):
+            layer.fill_row(len(self.lengths), slice(self._end - length, self._end), keys, values)
+        self.lengths.append(length)
+
+    def row(self, row: int) -> list[tuple[Tensor, Tensor]]:
+        """What a row has read: keys and values of each layer, (H, T, E), as they lie in the cache."""
+        columns = slice(self._end - self.lengths[row], self._end)
+        return [(layer.keys[row, :, columns], layer.values[row, :, columns]) for layer in self.layers]
 
     def extend(self) -> Layout:
-        """One position more for every row."""
+        """One position more for every row: the next pass has to follow, and fills it."""
         self._make_room(rows=len(self.lengths), before=0, after=1)
         width = max(self.lengths)
-        self._open(first=0, lengths=self.lengths, width=width, new=0, end=self._end)
+        window = self._window
+        window.rows, window.start, window.end = len(self.lengths), self._end - width, self._end
         self._end += 1
         self.lengths = [length + 1 for length in self.lengths]
-        return self._layout(self.lengths, width=width + 1, new=1)
+        return self._layout(width + 1)
 
     def forget_last(self, row: int) -> None:
         """Take the newest position back out of one row."""
@@ -104,7 +103,7 @@ class SlotCache(Cache):
     def leave(self, row: int) -> None:
         """Give a row up; the last row takes its place, in this cache and in `lengths`."""
         length = self.lengths.pop()
-        if not self.lengths and sum(layer.size_bytes for layer in self.layers) > KEPT_BYTES:
+        if not self.lengths and self.size_bytes > KEPT_BYTES:
             self._give_back()
         if row == len(self.lengths):
             return
@@ -112,16 +111,11 @@ class SlotCache(Cache):
             layer.copy_row(len(self.lengths), row, slice(self._end - length, self._end))
         self.lengths[row] = length
 
-    def _open(self, *, first: int, lengths: Sequence[int], width: int, new: int, end: int) -> None:
-        window = self._window
-        window.first, window.last = first, first + len(lengths)
-        window.start, window.end = end - (width - new), end
-
-    def _layout(self, lengths: Sequence[int], *, width: int, new: int) -> Layout:
-        columns = torch.arange(width, device=self._device)
-        places = columns - torch.tensor([[width - length] for length in lengths], device=self._device)
-        mask = None if min(lengths) == width else (places >= 0).long()
-        return Layout(mask=mask, positions=places[:, width - new :].clamp(min=0))
+    def _layout(self, width: int) -> Layout:
+        lengths = torch.tensor(self.lengths, device=self._device).unsqueeze(1)
+        places = torch.arange(width, device=self._device) - (width - lengths)
+        mask = None if min(self.lengths) == width else (places >= 0).long()
+        return Layout(mask=mask, positions=places[:, -1:])
 
     def _make_room(self, *, rows: int, before: int, after: int) -> None:
         """So that there are `rows`, `before` columns stand before their common end, and `after` behind it."""
@@ -168,11 +162,10 @@ class _SlotLayer(CacheLayerMixin):
         return self._write(self.keys, key_states), self._write(self.values, value_states)
 
     def fill_row(self, row: int, columns: slice, keys: Tensor, values: Tensor) -> None:
-        """The first of the keys and values, (1, H, O, E), go into `columns` of a row, as many as these are."""
+        """Keys and values, (1, H, T, E), go into as many `columns` of a row."""
         self._allocate(keys, values)
-        count = columns.stop - columns.start
-        self.keys[row, :, columns] = keys[0, :, :count]
-        self.values[row, :, columns] = values[0, :, :count]
+        self.keys[row, :, columns] = keys[0]
+        self.values[row, :, columns] = values[0]
 
     def _allocate(self, keys: Tensor, values: Tensor) -> None:
         if not self.is_initialized:
@@ -180,7 +173,7 @@ class _SlotLayer(CacheLayerMixin):
 
     def _write(self, kept: Tensor, new: Tensor) -> Tensor:
         window = self._window
-        rows = kept[window.first : window.last]
+        rows = kept[: window.rows]
         stop = window.end + new.shape[2]
         rows[:, :, window.end : stop] = new
         return rows[:, :, window.start : stop]

@@ -13,6 +13,8 @@ from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
 from fromage_model.language import frozen_linear
+from fromage_model.language.decoder import Decoder, PackedWeights
+from fromage_model.language.module_decoder import ModuleDecoder, read_alone
 from fromage_model.language.one_position import use_one_position
 from fromage_model.storage.pretrained import load_pretrained
 
@@ -50,6 +52,8 @@ class LanguageModel(nn.Module):
         self.head_width = head.shape[1]
         self.tied = table.data_ptr() == head.data_ptr()
         self.has_merged_lora = False
+        self.packed: PackedWeights | None = None
+        """What decodes instead of transformers' modules, which then have lost their weights."""
         self._packed_head: frozen_linear.PackedLinear | None = None
         self._mean_norms: dict[bool, float] = {}
         self.max_positions: int = getattr(backbone.config, "max_position_embeddings", 2048)
@@ -59,18 +63,33 @@ class LanguageModel(nn.Module):
         """Stays in eval mode: a frozen LM has no dropout to switch on."""
         return super().train(False)
 
-    def pack(self) -> None:
-        """Lay the weights out so that few rows, as in decoding, are multiplied in half the time or less on a CPU.
+    def pack_modules(self) -> None:
+        """Lay the modules' weights out so that few rows are multiplied in half the time or less on a CPU.
 
         For inference alone: afterwards no gradient goes through, and the weights can't be saved, changed or moved.
         Memory grows by the head alone, whose rows the token table may share. Elsewhere than on a CPU nothing happens.
         """
-        if frozen_linear.can_pack(self._head):
-            self._packed_head = frozen_linear.PackedLinear(*self.head_rows)
+        head, bias = self.head_rows
+        if frozen_linear.can_pack(head):
+            self._packed_head = frozen_linear.PackedLinear(head, bias)
         frozen_linear.pack(self.backbone.base_model)
-        # Weights may be views of a mapped file: as long as one of them is, all of it counts as memory in use.
+        self.let_go_of_the_file()
+
+    def let_go_of_the_file(self) -> None:
+        """Weights may be views of a mapped file: as long as one of them is, all of it counts as memory in use."""
         for parameter in self.backbone.parameters():
             parameter.data = parameter.data.clone()
+
+    def decoder(self, slots: int) -> Decoder:
+        """At most `slots` rows that are read side by side."""
+        if self.packed is not None:
+            return self.packed.decoder(slots)
+        layers = self.backbone.config.num_hidden_layers
+        return ModuleDecoder(self, layers=layers, slots=slots, device=self.device)
+
+    def read_opening(self, embeddings: Tensor) -> Any:
+        """(O, D) -> what the rows of a decoder may begin with."""
+        return read_alone(self, embeddings) if self.packed is None else self.packed.read_opening(embeddings)
 
     @property
     def layer_widths(self) -> list[int]:
@@ -119,8 +138,11 @@ class LanguageModel(nn.Module):
     ) -> States:
         """(B, T, D) -> states; `attention_mask`, (B, cached + T), and `position_ids`, (B, T), for padded batches.
 
-        With a `cache` the tokens follow those that it holds, and it grows in place.
+        With a `cache` the tokens follow those that it holds, and it grows in place. Raises RuntimeError where the
+        modules have lost their weights to `packed`.
         """
+        if self.packed is not None:
+            raise RuntimeError("packed weights let no gradient through and are read by `decoder` alone; load it again")
         inner = self.text_layers != (-1,)
         output = self.backbone.base_model(
             inputs_embeds=embeddings.to(self.dtype),

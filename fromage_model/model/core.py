@@ -74,7 +74,7 @@ class FromageCore(nn.Module):
     def read_opening(self) -> None:
         """Read ahead of the first chat what every chat begins with."""
         if self.opening is not None:
-            _ = self.opening.layers
+            _ = self.opening.kept
 
     def encode(self, images: Sequence[Image.Image]) -> Tensor:
         """RGB pictures -> features (B, F) float32 on the CPU. Raises ConfigError where the model has no encoder."""

@@ -30,23 +30,21 @@ class Opening:
         self._ret = ret
 
     @cached_property
-    def layers(self) -> list[tuple[Tensor, Tensor]]:
-        """For each layer the keys and values, (1, H, O, E); read at first use."""
-        from transformers import DynamicCache
-
-        cache = DynamicCache()
+    def kept(self) -> Any:
+        """What a row of the LM's decoder may begin with, read at first use. Of transformers' modules, for each layer
+        the keys and values, (1, H, O, E).
+        """
         # Not under inference mode, even where the caller is: what is kept must serve training too.
         with torch.inference_mode(False), torch.no_grad():
-            row = torch.tensor([self.ids], device=self._lm.device)
-            self._lm(embed_tokens(row, lm=self._lm, ret=self._ret), cache=cache)
-        return [(layer.keys, layer.values) for layer in cache.layers]
+            ids = torch.tensor(self.ids, device=self._lm.device)
+            return self._lm.read_opening(embed_tokens(ids, lm=self._lm, ret=self._ret))
 
     def cache(self, rows: int) -> Any:
         """A KV cache that has read the opening in each of `rows` rows."""
         from transformers import DynamicCache
 
         cache = DynamicCache()
-        for number, (keys, values) in enumerate(self.layers):
+        for number, (keys, values) in enumerate(self.kept):
             cache.update(keys.expand(rows, -1, -1, -1), values.expand(rows, -1, -1, -1), number)
         return cache
 

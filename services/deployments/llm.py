@@ -128,7 +128,7 @@ class LlmDeployment:
     def __init__(self, bundle: str, *, device: str | None, threads: int, concurrency: int, gather_s: float):
         torch.set_num_threads(threads)
         model = load_bundle(bundle, device=device, vision=False)
-        model.lm.pack()
+        model.lm.pack_modules()
         model.read_opening()
         self.writer = ReplyWriter(model, concurrency=concurrency, gather_s=gather_s)
 

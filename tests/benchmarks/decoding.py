@@ -107,7 +107,7 @@ def main(args: Args) -> dict:
 def _served(model: Fromage) -> Fromage:
     """As the chat serves it, but that nothing ends a reply."""
     model.tokens.stop_ids = frozenset()
-    model.lm.pack()
+    model.lm.pack_modules()
     return model
 
 

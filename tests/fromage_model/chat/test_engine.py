@@ -12,6 +12,7 @@ from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
 from fromage_model.prompts.messages import Event, Finished, Retrieval, Sampling, TextDelta
 from fromage_model.prompts.segments import Prompt, raw_prompt
 from tests.fromage_model import reference, tiny
+from tests.fromage_model.chat.replies import assert_same, passes, run, text_of
 
 POSITIONS = 256
 
@@ -70,27 +71,6 @@ def requests_of(model) -> list[dict]:
         {"prompt": prompt, "retrieval": mode, "sampling": sampling}
         for prompt, (mode, sampling) in zip(prompts_of(model), samplings, strict=True)
     ]
-
-
-def run(engine: Engine, requests: list[Request]) -> list[list[Event]]:
-    events: dict[Request, list[Event]] = {request: [] for request in requests}
-    for request, event in engine.run():
-        events[request].append(event)
-    return list(events.values())
-
-
-def text_of(events: list[Event]) -> str:
-    return "".join(event.text for event in events if isinstance(event, TextDelta))
-
-
-def assert_same(found: list[Event], expected: list[Event]) -> None:
-    assert [type(event) for event in found] == [type(event) for event in expected]
-    for one, other in zip(found, expected, strict=True):
-        if isinstance(one, Retrieval):
-            assert one.offset == other.offset
-            torch.testing.assert_close(one.embedding, other.embedding, atol=1e-4, rtol=0)
-        else:
-            assert one == other
 
 
 @pytest.mark.parametrize("slots", [2, 6])
@@ -158,31 +138,13 @@ def test_the_embedding_of_each_row_sees_that_row_s_pictures(lms, own_home):
         assert_same(found, list(decode(model, prompt, retrieval="always", sampling=Sampling(max_new_tokens=3))))
 
 
-def passes(model) -> list[tuple[int, int]]:
-    """(rows, positions) of each pass of the LM from now on."""
-    shapes: list[tuple[int, int]] = []
-    model.lm.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape[:2])))
-    return shapes
-
-
 def test_a_step_of_many_requests_is_one_pass_of_the_lm(chat_model):
     shapes = passes(chat_model)
     engine = Engine(chat_model, slots=4)
     prompt = prompts_of(chat_model)[0]
     requests = [engine.add(prompt, retrieval="never", sampling=Sampling(max_new_tokens=8)) for _ in range(4)]
     run(engine, requests)
-    assert shapes == [(4, requests[0].prompt_tokens)] + [(4, 1)] * 7
-
-
-def test_prompts_of_unlike_length_are_not_padded_to_one(chat_model):
-    shapes = passes(chat_model)
-    engine = Engine(chat_model, slots=4)
-    long, short = prompts_of(chat_model)[3], prompts_of(chat_model)[1]
-    prompts = (short, short, long, short)
-    few, _, many, _ = (engine.add(prompt, retrieval="never").prompt_tokens for prompt in prompts)
-    for _ in range(3):
-        engine.step()
-    assert shapes == [(2, few), (2, 1), (1, many), (3, 1), (1, few)]
+    assert shapes == [(1, requests[0].prompt_tokens)] * 4 + [(4, 1)] * 7
 
 
 def test_no_more_requests_decode_at_once_than_there_are_slots(chat_model):

@@ -26,13 +26,12 @@ def numbers(rows: int, new: int, *, seed: int) -> Tensor:
     return torch.randn(rows, HEADS, new, WIDTH, generator=torch.Generator().manual_seed(seed))
 
 
-def read(cache: SlotCache, lengths: list[int], *, seed: int = 0) -> Tensor:
-    """Prompts of these lengths join -> their keys, as a pass writes them in the last layer."""
-    new = cache.admit(lengths).positions.shape[1]
-    keys = numbers(len(lengths), new, seed=seed)
-    for layer in range(LAYERS):
-        cache.update(keys, -keys, layer)
-    return keys
+def read(cache: SlotCache, lengths: list[int], *, seed: int = 0) -> list[Tensor]:
+    """Prompts of these lengths join -> the keys of each, in the last layer."""
+    keys = [numbers(1, length, seed=seed + 1000 * place) for place, length in enumerate(lengths)]
+    for row in keys:
+        cache.admit([(row, -row)] * LAYERS)
+    return [row[0] for row in keys]
 
 
 def step(cache: SlotCache, *, seed: int) -> tuple[Tensor, Tensor]:
@@ -77,6 +76,6 @@ def test_a_large_cache_is_given_back_when_its_last_row_leaves_and_a_small_one_is
     assert bytes_of(cache) > 0
     cache.leave(0)
     assert bytes_of(cache) == 0
-    first = read(cache, [7], seed=3)
+    (first,) = read(cache, [7], seed=3)
     second, seen = step(cache, seed=4)
-    assert torch.equal(seen, torch.cat([first, second], dim=2))
+    assert torch.equal(seen[0], torch.cat([first, second[0]], dim=1))

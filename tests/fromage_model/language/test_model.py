@@ -126,7 +126,7 @@ def test_ret_stays_float32_over_a_bfloat16_lm(lms):
 @pytest.mark.parametrize("name", ["chat", "opt", "untied"])
 def test_a_packed_lm_computes_the_same_and_keeps_no_second_copy_of_its_layers(lms, own_home, name, dtype, rounding):
     plain, packed = (tiny.build(getattr(lms, name), dtype=dtype) for _ in range(2))
-    packed.lm.pack()
+    packed.lm.pack_modules()
     kept = {parameter for parameter, _ in packed.lm.backbone.base_model.named_parameters()}
     assert not [parameter for parameter in kept if "proj" in parameter or "fc" in parameter]
     ids = torch.randint(5, 200, (2, 9), generator=torch.Generator().manual_seed(0))
@@ -141,7 +141,7 @@ def test_a_packed_lm_computes_the_same_and_keeps_no_second_copy_of_its_layers(lm
 @pytest.mark.parametrize("name", ["chat", "opt", "untied"])
 def test_a_packed_lm_writes_the_same_tokens(lms, own_home, name):
     plain, packed = (tiny.build(getattr(lms, name)) for _ in range(2))
-    packed.lm.pack()
+    packed.lm.pack_modules()
     options = {"max_new_tokens": 24, "ret_scale_factor": 4.0, "max_rets": 2}
     prompts = [["Show me ", tiny.features(1)[0]], ["Have you got a red dress?"]]
     for one, other in zip(
@@ -153,7 +153,7 @@ def test_a_packed_lm_writes_the_same_tokens(lms, own_home, name):
 
 def test_nothing_learns_through_a_packed_lm(lms, own_home):
     model = tiny.build(lms.chat)
-    model.lm.pack()
+    model.lm.pack_modules()
     assert not any(isinstance(module, FrozenLinear) for module in model.lm.backbone.base_model.modules())
     with pytest.raises(RuntimeError, match="packed weights let no gradient through"):
         model.contrastive_loss(tiny.features(2), ["a red dress", "shoes"])
@@ -164,6 +164,6 @@ def test_a_packed_lm_lets_go_of_the_file_that_it_was_read_from(own_home, tmp_pat
     model = tiny.build(tiny.write_llama(tmp_path / "lm"))
     weights = str(tmp_path / "lm" / "model.safetensors")
     assert weights in Path("/proc/self/maps").read_text()
-    model.lm.pack()
+    model.lm.pack_modules()
     gc.collect()
     assert weights not in Path("/proc/self/maps").read_text()
