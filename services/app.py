@@ -17,7 +17,7 @@ from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
 from services.http.routes import HttpOptions, ServedModel
-from services.settings import Settings
+from services.settings import MIB, Settings
 
 CHAT_ONGOING_REQUESTS = 1000
 PARALLEL_PICTURES = 64
@@ -102,6 +102,8 @@ def _llm(settings: Settings) -> Application:
         threads=settings.llm_torch_threads,
         concurrency=settings.llm_concurrency,
         gather_s=settings.llm_gather_ms / 1000,
+        quantize=settings.llm_quantize,
+        prefix_bytes=settings.llm_prefix_mb * MIB,
     )
 
 

@@ -6,6 +6,7 @@ A setting comes from the command line (`python -m services --port 8080`), from t
 
 import os
 from functools import cached_property
+from typing import Literal
 
 from pydantic import Field
 from pydantic_settings import BaseSettings, SettingsConfigDict
@@ -49,6 +50,12 @@ class Settings(BaseSettings):
     llm_concurrency: int = Field(8, ge=1, description="Replies that an LM replica decodes together.")
     llm_gather_ms: float = Field(
         40, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
+    )
+    llm_quantize: Literal["none", "int8", "int4"] = Field(
+        "none", description="Bits of the LM's weights; fewer are faster and change what it says a little."
+    )
+    llm_prefix_mb: int = Field(
+        128, ge=0, description="Memory for what earlier turns were read into, so that it is not read again, in MiB."
     )
     llm_queue: int = Field(16, ge=0, description="Chats that may wait for the LM; the next is refused with HTTP 503.")
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from fromage_model.prompts.segments import Picture, Prompt
 
-BLOCK = 16
+BLOCK = 8
 """Positions that are kept, found and given up together."""
 
 Content = Sequence[Hashable]

@@ -67,9 +67,7 @@ class ModuleDecoder:
         placed = [rows.index(row) for row in self._stepping]
         layout = self._cache.extend()
         given = embeddings[torch.tensor(placed, device=self._device)].unsqueeze(1)
-        states = self._forward(
-            given, attention_mask=layout.mask, position_ids=layout.positions, cache=self._cache
-        )
+        states = self._forward(given, attention_mask=layout.mask, position_ids=layout.positions, cache=self._cache)
         back = torch.tensor([self._stepping.index(row) for row in rows], device=self._device)
         return NewStates(states.last[back, -1], tuple(layer[back, -1] for layer in states.layers))
 

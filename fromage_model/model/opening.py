@@ -8,7 +8,6 @@ from functools import cached_property
 from typing import Any
 
 import torch
-from torch import Tensor
 
 from fromage_model.config import FromageConfig
 from fromage_model.language.model import LanguageModel, RetToken

@@ -1,5 +1,6 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
+import dataclasses
 import logging
 import queue
 import threading
@@ -8,11 +9,15 @@ from contextlib import aclosing
 
 import torch
 from ray import serve
+from ray.serve import metrics
 
 from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
+from fromage_model.chat.prefix_cache import Counts
 from fromage_model.chat.reply import next_turn
 from fromage_model.fromage import Fromage
+from fromage_model.language.lean.products import Quantize
+from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
 from services.outbox import Outbox
 
@@ -20,6 +25,11 @@ log = logging.getLogger(__name__)
 Listener = Callable[[Event | Exception], None]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
+PREFIX_METRICS = {
+    "hits": "Positions of prompts that had been read before.",
+    "misses": "Positions of prompts that had to be read.",
+    "size_bytes": "Memory of what has been read and is kept, in bytes.",
+}
 
 
 class ReplyWriter:
@@ -28,12 +38,14 @@ class ReplyWriter:
     A reply is what it would be alone, up to the rounding of the LM's dtype; one too many waits its turn.
     """
 
-    def __init__(self, model: Fromage, *, concurrency: int = 2, gather_s: float = 0.0):
-        """`gather_s`: seconds that text waits for more, so that several tokens travel together."""
-        self._model = model
+    def __init__(self, model: Fromage, *, concurrency: int = 2, gather_s: float = 0.0, prefix_bytes: int = 0):
+        """`gather_s`: seconds that text waits for more, so that several tokens travel together. `prefix_bytes`: memory
+        for what rows have read, kept for later turns.
+        """
         self._gather_s = gather_s
-        self._concurrency = concurrency
-        self._engine = Engine(model, slots=concurrency)
+        self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
+        self._model = model
+        self._engine = self._new_engine()
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
@@ -46,6 +58,11 @@ class ReplyWriter:
             raise RuntimeError("the thread that decodes has ended")
         if self._failed_steps >= HOPELESS_STEPS:
             raise RuntimeError(f"the last {self._failed_steps} steps of the LM failed")
+
+    @property
+    def prefix_counts(self) -> Counts:
+        """Positions of prompts that earlier rows had read or had not, and the bytes that are kept for that."""
+        return self._engine.prefix_counts
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
@@ -115,7 +132,7 @@ class ReplyWriter:
     def _start_again(self, error: Exception) -> None:
         """A step that failed may have spoilt the cache of everyone in it."""
         log.exception("a step failed; %d replies are lost", len(self._listeners))
-        self._engine = Engine(self._model, slots=self._concurrency)
+        self._engine = self._new_engine()
         lost, self._listeners = self._listeners, {}
         for hear in lost.values():
             hear(error)
@@ -125,12 +142,26 @@ class ReplyWriter:
 class LlmDeployment:
     """The bundle without its vision encoder, behind a queue of bounded length."""
 
-    def __init__(self, bundle: str, *, device: str | None, threads: int, concurrency: int, gather_s: float):
+    def __init__(
+        self,
+        bundle: str,
+        *,
+        device: str | None,
+        threads: int,
+        concurrency: int,
+        gather_s: float,
+        quantize: Quantize,
+        prefix_bytes: int,
+    ):
         torch.set_num_threads(threads)
         model = load_bundle(bundle, device=device, vision=False)
-        model.lm.pack_modules()
+        pack(model.lm, quantize=quantize)
         model.read_opening()
-        self.writer = ReplyWriter(model, concurrency=concurrency, gather_s=gather_s)
+        self.writer = ReplyWriter(model, concurrency=concurrency, gather_s=gather_s, prefix_bytes=prefix_bytes)
+        self._prefix_gauges = {
+            name: metrics.Gauge(f"fromage_prefix_{name}", description=description)
+            for name, description in PREFIX_METRICS.items()
+        }
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
@@ -141,4 +172,6 @@ class LlmDeployment:
 
     def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""
+        for name, value in dataclasses.asdict(self.writer.prefix_counts).items():
+            self._prefix_gauges[name].set(value)
         self.writer.check_health()

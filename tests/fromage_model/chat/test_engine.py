@@ -4,42 +4,20 @@ import dataclasses
 
 import pytest
 import torch
-from transformers import GPT2Config, GPT2LMHeadModel, GPTNeoConfig, GPTNeoForCausalLM
 
 from fromage_model.chat.decode import decode
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
-from fromage_model.prompts.messages import Event, Finished, Retrieval, Sampling, TextDelta
+from fromage_model.prompts.messages import Event, Finished, Retrieval, Sampling
 from fromage_model.prompts.segments import Prompt, raw_prompt
-from tests.fromage_model import reference, tiny
+from tests.fromage_model import other_lms, reference, tiny
 from tests.fromage_model.chat.replies import assert_same, passes, run, text_of
-
-POSITIONS = 256
-
-
-def write_gpt2(folder):
-    length = tiny.write_plain_tokenizer(folder)
-    torch.manual_seed(0)
-    sizes = {"n_embd": 32, "n_layer": 2, "n_head": 2, "n_positions": POSITIONS, "vocab_size": length}
-    GPT2LMHeadModel(GPT2Config(**sizes, initializer_range=0.4, bos_token_id=0, eos_token_id=1)).save_pretrained(folder)
-    return folder
-
-
-def write_gpt_neo(folder):
-    """Its second layer sees the nearest 12 positions only."""
-    length = tiny.write_plain_tokenizer(folder)
-    torch.manual_seed(0)
-    sizes = {"hidden_size": 32, "num_layers": 2, "num_heads": 2, "max_position_embeddings": POSITIONS}
-    kinds = {"attention_types": [[["global", "local"], 1]], "window_size": 12, "vocab_size": length}
-    config = GPTNeoConfig(**sizes, **kinds, initializer_range=0.4, bos_token_id=0, eos_token_id=1)
-    GPTNeoForCausalLM(config).save_pretrained(folder)
-    return folder
 
 
 @pytest.fixture(params=["llama", "opt", "untied llama", "gpt2", "gpt neo"])
 def model(request, lms, own_home, tmp_path):
     folders = {"llama": lms.chat, "opt": lms.opt, "untied llama": lms.untied}
-    writers = {"gpt2": write_gpt2, "gpt neo": write_gpt_neo}
+    writers = {"gpt2": other_lms.write_gpt2, "gpt neo": other_lms.write_gpt_neo}
     return tiny.build(folders.get(request.param) or writers[request.param](tmp_path / "lm"))
 
 

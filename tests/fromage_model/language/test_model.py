@@ -1,14 +1,10 @@
 """The frozen LM and [RET]: nothing of the LM is trained, padding rows are out, and [RET] is as long as other rows."""
 
-import gc
-from pathlib import Path
-
 import pytest
 import torch
 from transformers import DynamicCache
 
 from fromage_model.errors import ConfigError
-from fromage_model.language.frozen_linear import FrozenLinear
 from fromage_model.language.model import RetToken, load_language_model
 from tests.fromage_model import tiny
 
@@ -136,34 +132,3 @@ def test_a_packed_lm_computes_the_same_and_keeps_no_second_copy_of_its_layers(lm
         logits = [model.lm.logits(expected.to(model.lm.dtype)).float() for model in (plain, packed)]
     torch.testing.assert_close(logits[1], logits[0], rtol=0, atol=rounding * float(logits[0].abs().max()))
     assert packed.lm.dtype == plain.lm.dtype
-
-
-@pytest.mark.parametrize("name", ["chat", "opt", "untied"])
-def test_a_packed_lm_writes_the_same_tokens(lms, own_home, name):
-    plain, packed = (tiny.build(getattr(lms, name)) for _ in range(2))
-    packed.lm.pack_modules()
-    options = {"max_new_tokens": 24, "ret_scale_factor": 4.0, "max_rets": 2}
-    prompts = [["Show me ", tiny.features(1)[0]], ["Have you got a red dress?"]]
-    for one, other in zip(
-        plain.generate_batch(prompts, **options), packed.generate_batch(prompts, **options), strict=True
-    ):
-        assert one.text == other.text
-        assert len(one.products) == len(other.products)
-
-
-def test_nothing_learns_through_a_packed_lm(lms, own_home):
-    model = tiny.build(lms.chat)
-    model.lm.pack_modules()
-    assert not any(isinstance(module, FrozenLinear) for module in model.lm.backbone.base_model.modules())
-    with pytest.raises(RuntimeError, match="packed weights let no gradient through"):
-        model.contrastive_loss(tiny.features(2), ["a red dress", "shoes"])
-
-
-@pytest.mark.skipif(not Path("/proc/self/maps").is_file(), reason="only Linux says what a process has mapped")
-def test_a_packed_lm_lets_go_of_the_file_that_it_was_read_from(own_home, tmp_path):
-    model = tiny.build(tiny.write_llama(tmp_path / "lm"))
-    weights = str(tmp_path / "lm" / "model.safetensors")
-    assert weights in Path("/proc/self/maps").read_text()
-    model.lm.pack_modules()
-    gc.collect()
-    assert weights not in Path("/proc/self/maps").read_text()
