@@ -2,8 +2,9 @@
 
 from fromage_model.errors import ConfigError
 from fromage_model.language.lean.fused import why_not
-from fromage_model.language.lean.lean_weights import LeanWeights
+from fromage_model.language.lean.model import LeanLM
 from fromage_model.language.lean.products import Quantize
+from fromage_model.language.lean.weights import LeanWeights
 from fromage_model.language.model import LanguageModel
 
 
@@ -14,9 +15,11 @@ def pack(lm: LanguageModel, *, quantize: Quantize = "none") -> None:
     makes the layers' weights smaller and what the LM says a little different. Raises ConfigError where that is asked of
     an LM of another shape than LLaMA's and OPT's.
     """
+    if lm.packed is not None:
+        return
     reason = why_not(lm)
     if reason is None:
-        lm.packed = LeanWeights(lm, quantize=quantize, release=True)
+        lm.packed = LeanLM(LeanWeights(lm, quantize=quantize, release=True))
         lm.let_go_of_the_file()
         return
     if quantize != "none":

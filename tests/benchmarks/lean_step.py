@@ -19,6 +19,8 @@ import tyro
 from torch import Tensor
 
 from fromage_model.language.lean.model import LeanLM
+from fromage_model.language.lean.reading import Opening
+from fromage_model.language.lean.weights import LeanWeights
 from fromage_model.language.model import load_language_model
 from fromage_model.language.precision import Precision
 from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, locate_language_model
@@ -45,20 +47,18 @@ class Args:
     """Memory for weights of few bits beside the others."""
 
 
-def decode(lean: LeanLM, prompt: Tensor, embed, *, rows: int, new_tokens: int) -> float:
+def decode(lean: LeanLM, opening: Opening, prompt: Tensor, embed, *, rows: int, new_tokens: int) -> float:
     """-> seconds of a step."""
-    joined = [lean.join() for _ in range(rows)]
-    last = torch.cat([lean.prefill(row, prompt).last for row in joined])
+    decoder = lean.decoder(rows)
+    joined = [decoder.join(opening) for _ in range(rows)]
+    last = torch.cat([decoder.prefill(row, prompt).last for row in joined])
     start_s = time.perf_counter()
     for _ in range(new_tokens):
-        last = lean.step(embed(lean.logits(last).argmax(-1)), joined).last
-    seconds = time.perf_counter() - start_s
-    for row in joined:
-        lean.leave(row)
-    return seconds / new_tokens
+        last = decoder.step(embed(lean.logits(last).argmax(-1)), joined).last
+    return (time.perf_counter() - start_s) / new_tokens
 
 
-def products(lean: LeanLM, *, rows: int, new_tokens: int) -> float:
+def products(lean: LeanWeights, *, rows: int, new_tokens: int) -> float:
     """-> seconds of a step's matrix products."""
     layers = lean.products(rows)
     inputs = [torch.randn(rows, width) for width in (lean.shape.width, lean.shape.feed_forward_width)]
@@ -82,15 +82,14 @@ def main(args: Args) -> dict:
     lm = load_language_model(folder, vocabulary=VOCABULARY, dtype=dtype)
     ids = torch.randint(0, VOCABULARY, (1, PROMPT), generator=torch.Generator().manual_seed(0))
     prompt = lm.embed(ids)[0]
-    lean = LeanLM(lm, slots=max(args.rows), few_bits_bytes=args.few_bits_mb * 1e6)
-    lean.read_opening(prompt[:OPENING])
-    print(
-        f"{dtype}, {args.threads} threads, load {os.getloadavg()[0]:.1f}, {lean.weight_bytes / 1e6:.0f} MB of weights"
-    )
+    lean = LeanLM(LeanWeights(lm, few_bits_bytes=args.few_bits_mb * 1e6))
+    opening = lean.read_opening(prompt[:OPENING])
+    size_mb = lean.weights.weight_bytes / 1e6
+    print(f"{dtype}, {args.threads} threads, load {os.getloadavg()[0]:.1f}, {size_mb:.0f} MB of weights")
     print(f"{'rows':>4}{'tokens/s':>12}{'products':>12}{'share':>8}")
     figures: dict = {"engine": {}, "products": {}, "share_of_products": {}}
     for rows in args.rows:
-        step, alone = _measured(lean, prompt[OPENING:], lm.embed, rows, args)
+        step, alone = _measured(lean, opening, prompt[OPENING:], lm.embed, rows, args)
         figures["engine"][rows] = round(rows / step, 1)
         figures["products"][rows] = round(rows / alone, 1)
         figures["share_of_products"][rows] = round(alone / step, 3)
@@ -98,12 +97,12 @@ def main(args: Args) -> dict:
     return figures | {"load": round(os.getloadavg()[0], 1)}
 
 
-def _measured(lean: LeanLM, prompt: Tensor, embed, rows: int, args: Args) -> tuple[float, float]:
-    decode(lean, prompt, embed, rows=rows, new_tokens=2)
+def _measured(lean: LeanLM, opening: Opening, prompt: Tensor, embed, rows: int, args: Args) -> tuple[float, float]:
+    decode(lean, opening, prompt, embed, rows=rows, new_tokens=2)
     turns = []
     for _ in range(args.rounds):
-        step = decode(lean, prompt, embed, rows=rows, new_tokens=args.new_tokens)
-        turns.append((step, products(lean, rows=rows, new_tokens=args.new_tokens)))
+        step = decode(lean, opening, prompt, embed, rows=rows, new_tokens=args.new_tokens)
+        turns.append((step, products(lean.weights, rows=rows, new_tokens=args.new_tokens)))
     return statistics.median(step for step, _ in turns), statistics.median(alone for _, alone in turns)
 
 

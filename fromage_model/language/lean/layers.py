@@ -9,10 +9,10 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from fromage_model.language.lean import products, weights
+from fromage_model.language.lean import fused, products
 from fromage_model.language.lean.four_bit import came_in_eight_bits, came_in_four_bits, can_group, grouped, halves
+from fromage_model.language.lean.fused import Map, Norm, Shape
 from fromage_model.language.lean.products import EightBit, FourBit, Product, Quantize
-from fromage_model.language.lean.weights import Map, Norm, Shape
 from fromage_model.language.model import LanguageModel
 
 Maps = tuple[Product, Product, Product, Product]
@@ -66,7 +66,7 @@ def normalise(x: Tensor, norm: Norm) -> Tensor:
 class LayerProducts:
     """One layer for some number of rows."""
 
-    def __init__(self, shape: Shape, layer: weights.Layer, maps: Maps):
+    def __init__(self, shape: Shape, layer: fused.Layer, maps: Maps):
         self.maps = maps
         self._qkv, self._out, self._up, self._down = maps
         self._gated, self._activation, self._norm_first = shape.gated, shape.activation, shape.norm_first
@@ -102,7 +102,7 @@ class FewBits:
     def __init__(self, bytes_left: float):
         self._left = bytes_left
 
-    def layer(self, layer: weights.Layer, many: Maps) -> Maps:
+    def layer(self, layer: fused.Layer, many: Maps) -> Maps:
         maps = layer.qkv, layer.out, layer.up, layer.down
         qkv, out, up, down = (self.of(part) or product for part, product in zip(maps, many, strict=True))
         return qkv, out, up, down
@@ -130,14 +130,14 @@ class Layers:
         self._many: list[LayerProducts] = []
         self._root = 0.0
         for number in range(shape.depth):
-            layer = weights.layer_of(lm, shape, number)
+            layer = fused.layer_of(lm, shape, number)
             many = _maps(layer, quantize)
             few = few_bits.layer(layer, many) if quantize == "none" else many
             self._many.append(LayerProducts(shape, layer, many))
             self._few.append(LayerProducts(shape, layer, few))
             self._root = (shape.width * layer.attention_norm.eps) ** 0.5
             if release:
-                weights.release_layer(lm, shape, number)
+                fused.release_layer(lm, shape, number)
 
     @property
     def size_bytes(self) -> int:
@@ -173,7 +173,7 @@ class Head:
         return (self._few if len(last) <= self._few_rows else self._many)(last)
 
 
-def _maps(layer: weights.Layer, quantize: Quantize) -> Maps:
+def _maps(layer: fused.Layer, quantize: Quantize) -> Maps:
     return tuple(_product(part, quantize) for part in (layer.qkv, layer.out, layer.up, layer.down))  # type: ignore[return-value]
 
 

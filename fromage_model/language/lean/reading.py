@@ -10,8 +10,8 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fromage_model.language.lean.cache import Slots
+from fromage_model.language.lean.fused import Shape, in_pairs
 from fromage_model.language.lean.rotation import Rotation, rotate
-from fromage_model.language.lean.weights import Shape, in_pairs
 
 
 class Opening:

@@ -12,9 +12,9 @@ import torch
 from torch import Tensor
 
 from fromage_model.language.lean.cache import Slots
+from fromage_model.language.lean.fused import Shape
 from fromage_model.language.lean.reading import Opening
 from fromage_model.language.lean.rotation import Rotation
-from fromage_model.language.lean.weights import Shape
 
 COLUMNS = 16
 """A step reads a multiple of so many columns, so that its buffers, and what it cuts out of the cache, serve as many."""

@@ -1,223 +1,109 @@
-"""The weights of LLaMA's shape and of OPT, fused: read out of transformers' modules layer by layer. No products.
+"""The weights of a decoder-only LM as the lean forward multiplies them: made once, for all rows that there will be.
 
-Rows of the fused map of queries, keys and values go by key head: its G queries, its key, its value. Where positions
-are rotated, the numbers of a head are put in pairs, (i, i + E / 2) one after the other, which makes a rotation one
-complex product; scores stay what they are, since queries and keys are permuted alike.
+It computes what transformers' modules compute, in fewer and larger calls: maps that read the same input are one, and
+the residual stream is one buffer that is added to. LMs of another shape, or with LoRA, keep transformers' modules;
+`fused.why_not` says so.
 
-Shapes: O outputs, I inputs, D width of the layers, H heads, K key heads, G = H / K, E width of a head.
+Shapes: M rows or positions, D LM width (of its embeddings), W width of the last states, V vocabulary, K key heads, G
+queries of each, H heads, E width of a head.
 """
 
+import math
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
+from torch.nn import functional as F
 
-from fromage_model.language.frozen_linear import FrozenLinear
+from fromage_model.errors import ConfigError
+from fromage_model.language.decoder import NewStates
+from fromage_model.language.lean import fused
+from fromage_model.language.lean.layers import FewBits, Head, LayerProducts, Layers, Maps, normalise
+from fromage_model.language.lean.products import Quantize
+from fromage_model.language.lean.rotation import Rotation
 from fromage_model.language.model import LanguageModel
 
-ROTATIONS = ("default", "linear", "dynamic", "yarn", "llama3")
-"""Kinds of rotated positions whose frequencies don't change within the LM's positions."""
 
+class LeanWeights:
+    """The frozen weights of one LM. For inference alone."""
 
-@dataclass(frozen=True)
-class Map:
-    """A linear map: `weight`, (O, I), and `bias`, (O,)."""
+    def __init__(
+        self,
+        lm: LanguageModel,
+        *,
+        quantize: Quantize = "none",
+        few_bits_bytes: float = math.inf,
+        release: bool = False,
+        cache_dtype: torch.dtype | None = None,
+    ):
+        """Weights that came in 4 or 8 bits lie so beside the others, for few rows, as far as `few_bits_bytes` go;
+        `quantize` makes those of the layers so, instead of the others, whatever they came in. With `release`
+        transformers' modules lose their matrices, one after the other, so that memory does not grow.
+        Raises ConfigError where `why_not` has a reason.
+        """
+        if reason := fused.why_not(lm):
+            raise ConfigError(f"no lean step for this LM: {reason}")
+        self.dtype, self.device = lm.dtype, lm.device
+        self.shape = fused.shape_of(lm)
+        self.cache_dtype = cache_dtype or (torch.float32 if lm.device.type == "cpu" else lm.dtype)
+        self.rotation: Rotation | None = None
+        self._ends = fused.ends_of(lm)
+        few_bits = FewBits(few_bits_bytes)
+        self._layers = Layers(lm, self.shape, quantize=quantize, few_bits=few_bits, release=release)
+        self._head = Head(lm, few_bits=few_bits)
+        if self._ends.frequencies is not None:
+            group = self.shape.heads // self.shape.key_heads
+            self.rotation = Rotation(
+                self._ends.frequencies, self._ends.rotation_scale, key_heads=self.shape.key_heads, group=group
+            )
+        depth = self.shape.depth
+        self._wanted = tuple(depth if layer == -1 else layer % (depth + 1) for layer in lm.text_layers)
 
-    weight: Tensor
-    bias: Tensor | None
+    @property
+    def weight_bytes(self) -> int:
+        """Of the layers' matrices and the head's, in all the forms in which they lie."""
+        return self._layers.size_bytes + self._head.size_bytes
 
+    def products(self, rows: int) -> list[Maps]:
+        """What multiplies that many rows: for each layer the maps qkv, out, up and down."""
+        return [layer.maps for layer in self._layers.for_rows(rows)]
 
-@dataclass(frozen=True)
-class Norm:
-    """Before or after a half layer, in float32; without `by_mean` only the root mean square is taken out."""
+    def attended_dtype(self, rows: int) -> torch.dtype:
+        """What the map behind attention reads without a conversion."""
+        return self._layers.attended_dtype(rows)
 
-    weight: Tensor | None
-    bias: Tensor | None
-    eps: float
-    by_mean: bool
+    @torch.inference_mode()
+    def logits(self, last: Tensor) -> Tensor:
+        """(M, W) -> (M, V) in the dtype of the product."""
+        return self._head(last)
 
+    def forward(
+        self, embeddings: Tensor, positions: Tensor, attend: Callable[[int, Tensor], Tensor], *, last: bool = False
+    ) -> NewStates:
+        """(M, D) -> states; `attend` takes a layer's number and its (M, K (G + 2) E) to (M, H E).
 
-@dataclass(frozen=True)
-class Layer:
-    """`up` is the gate and then the way up, one under the other, where the LM has a gate."""
-
-    attention_norm: Norm
-    qkv: Map
-    out: Map
-    mlp_norm: Norm
-    up: Map
-    down: Map
-
-
-@dataclass(frozen=True)
-class Shape:
-    """What is the same in all layers. `window` is how many positions back, itself included, a position sees."""
-
-    depth: int
-    width: int
-    feed_forward_width: int
-    heads: int
-    key_heads: int
-    head_width: int
-    scale: float
-    gated: bool
-    activation: Callable[[Tensor], Tensor]
-    norm_first: bool
-    window: int | None
-
-
-@dataclass(frozen=True)
-class Ends:
-    """What stands before the first layer and after the last.
-
-    `frequencies`, (E / 2,), and `rotation_scale` turn queries and keys; `positions`, (P, D), are added where learned.
-    """
-
-    frequencies: Tensor | None
-    rotation_scale: float
-    positions: Tensor | None
-    project_in: Map | None
-    norm: Norm | None
-    project_out: Map | None
-
-
-def why_not(lm: LanguageModel) -> str | None:
-    """Why this LM has to be computed by transformers' own modules; None where it need not."""
-    from transformers import LlamaModel, MistralModel, OPTModel, Qwen2Model
-
-    base = lm.backbone.base_model
-    if type(base) not in (LlamaModel, MistralModel, OPTModel, Qwen2Model):
-        return f"{type(base).__name__} is of another shape than LLaMA and OPT"
-    plain = (nn.Linear, FrozenLinear)
-    for name, module in base.named_modules():
-        if name.endswith(("proj", "fc1", "fc2", "project_in", "project_out")) and type(module) not in plain:
-            return f"{name} is a {type(module).__name__}: LoRA, packed or patched"
-    if len(set(getattr(base.config, "layer_types", None) or ())) > 1:
-        return "its layers see different numbers of positions"
-    rotation = getattr(getattr(base, "rotary_emb", None), "rope_type", "default")
-    return None if rotation in ROTATIONS else f"its positions are rotated by {rotation}"
-
-
-def shape_of(lm: LanguageModel) -> Shape:
-    from transformers.activations import ACT2FN
-
-    config = lm.backbone.config
-    is_opt = config.model_type == "opt"
-    heads = config.num_attention_heads
-    head_width = getattr(config, "head_dim", None) or config.hidden_size // heads
-    types = getattr(config, "layer_types", None) or ["full_attention"]
-    sliding = config.model_type == "mistral" or types[0] == "sliding_attention"
-    return Shape(
-        depth=config.num_hidden_layers,
-        width=config.hidden_size,
-        feed_forward_width=config.ffn_dim if is_opt else config.intermediate_size,
-        heads=heads,
-        key_heads=getattr(config, "num_key_value_heads", heads),
-        head_width=head_width,
-        scale=head_width**-0.5,
-        gated=not is_opt,
-        activation=ACT2FN[config.activation_function if is_opt else config.hidden_act],
-        norm_first=not is_opt or config.do_layer_norm_before,
-        window=lm.window if sliding else None,
-    )
-
-
-def ends_of(lm: LanguageModel) -> Ends:
-    base = lm.backbone.base_model
-    if lm.backbone.config.model_type != "opt":
-        rotation = base.rotary_emb
-        return Ends(
-            frequencies=rotation.inv_freq.float(),
-            rotation_scale=float(rotation.attention_scaling),
-            positions=None,
-            project_in=None,
-            norm=_norm(base.norm),
-            project_out=None,
-        )
-    decoder = base.decoder
-    learned = decoder.embed_positions
-    return Ends(
-        frequencies=None,
-        rotation_scale=1.0,
-        positions=learned.weight.detach()[learned.offset :].float(),
-        project_in=None if decoder.project_in is None else _map(decoder.project_in),
-        norm=None if decoder.final_layer_norm is None else _norm(decoder.final_layer_norm),
-        project_out=None if decoder.project_out is None else _map(decoder.project_out),
-    )
-
-
-def layer_of(lm: LanguageModel, shape: Shape, number: int) -> Layer:
-    """One layer, fused; its matrices of several parts are copies, the others share the module's memory."""
-    base = lm.backbone.base_model
-    is_opt = not shape.gated
-    module = (base.decoder if is_opt else base).layers[number]
-    attention = module.self_attn
-    order = fused_order(shape, rotated=not is_opt)
-    qkv = _under_each_other(attention.q_proj, attention.k_proj, attention.v_proj)
-    qkv = Map(qkv.weight[order], None if qkv.bias is None else qkv.bias[order])
-    if is_opt:
-        return Layer(
-            attention_norm=_norm(module.self_attn_layer_norm),
-            qkv=qkv,
-            out=_map(attention.out_proj),
-            mlp_norm=_norm(module.final_layer_norm),
-            up=_map(module.fc1),
-            down=_map(module.fc2),
-        )
-    return Layer(
-        attention_norm=_norm(module.input_layernorm),
-        qkv=qkv,
-        out=_map(attention.o_proj),
-        mlp_norm=_norm(module.post_attention_layernorm),
-        up=_under_each_other(module.mlp.gate_proj, module.mlp.up_proj),
-        down=_map(module.mlp.down_proj),
-    )
-
-
-def release_layer(lm: LanguageModel, shape: Shape, number: int) -> None:
-    """Let go of a layer's matrices in transformers' modules, which can't be called afterwards."""
-    base = lm.backbone.base_model
-    for module in (base if shape.gated else base.decoder).layers[number].modules():
-        if isinstance(module, nn.Linear):
-            module.weight.data = module.weight.data.new_empty(0)
-
-
-def fused_order(shape: Shape, *, rotated: bool) -> Tensor:
-    """(H E + 2 K E,): which row of the maps of queries, keys and values, under each other, comes next."""
-    key_heads, group, width = shape.key_heads, shape.heads // shape.key_heads, shape.head_width
-    rows = torch.arange((shape.heads + 2 * key_heads) * width).view(-1, width)
-    queries, keys, values = rows.split([shape.heads, key_heads, key_heads])
-    if rotated:
-        queries, keys = in_pairs(queries), in_pairs(keys)
-    queries, keys, values = (part.view(key_heads, -1, width) for part in (queries, keys, values))
-    assert queries.shape[1] == group
-    return torch.cat([queries, keys, values], dim=1).flatten()
-
-
-def in_pairs(heads: Tensor) -> Tensor:
-    """(..., E) as transformers rotates it -> with each number beside the one that it is rotated with."""
-    return heads.unflatten(-1, (2, -1)).transpose(-1, -2).flatten(-2)
-
-
-def _under_each_other(*modules: Any) -> Map:
-    weight = torch.cat([module.weight.detach() for module in modules])
-    if all(module.bias is None for module in modules):
-        return Map(weight, None)
-    return Map(weight, torch.cat([module.bias.detach() for module in modules]))
-
-
-def _map(module: Any) -> Map:
-    return Map(module.weight.detach(), None if module.bias is None else module.bias.detach())
-
-
-def _norm(module: Any) -> Norm:
-    by_mean = isinstance(module, nn.LayerNorm)
-    weight, bias = getattr(module, "weight", None), getattr(module, "bias", None)
-    return Norm(
-        weight=None if weight is None else weight.detach().float(),
-        bias=None if bias is None else bias.detach().float(),
-        eps=module.eps if by_mean else module.variance_epsilon,
-        by_mean=by_mean,
-    )
+        `last` keeps the states of the last position alone.
+        """
+        ends, shape = self._ends, self.shape
+        x = embeddings.to(self.dtype)
+        if ends.project_in is not None:
+            x = F.linear(x, ends.project_in.weight, ends.project_in.bias)
+        stream = self._layers.stream(x)
+        if ends.positions is not None:
+            stream.states.add_(ends.positions[positions])
+        kept = slice(-1, None) if last else slice(None)
+        inner: dict[int, Tensor] = {}
+        products: list[LayerProducts] = self._layers.for_rows(len(stream.states))
+        for number, layer in enumerate(products):
+            if number in self._wanted:
+                inner[number] = stream.states[kept].to(self.dtype, copy=True)
+            layer(number, stream, attend)
+        x = stream.states[kept]
+        if ends.norm is not None:
+            x = normalise(x, ends.norm)
+        x = x.to(self.dtype)
+        if ends.project_out is not None:
+            x = F.linear(x, ends.project_out.weight, ends.project_out.bias)
+        x = x.clone() if x.data_ptr() == stream.states[kept].data_ptr() else x
+        inner[shape.depth] = x
+        return NewStates(x, tuple(inner[layer] for layer in self._wanted))

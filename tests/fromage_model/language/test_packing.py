@@ -35,8 +35,10 @@ def test_a_packed_lm_writes_the_same_tokens_and_asks_for_the_same_products(model
     assert len({reply.text for reply in plain}) == len(PROMPTS)
 
 
-def test_nothing_learns_through_a_packed_lm(models):
-    _, packed = models
+@pytest.mark.parametrize("name", ["chat", "opt", "untied"])
+def test_nothing_learns_through_a_packed_lm(name, lms, own_home):
+    packed = tiny.build(getattr(lms, name))
+    pack(packed.lm)
     with pytest.raises(RuntimeError, match="packed weights let no gradient through"):
         packed.contrastive_loss(tiny.features(2), ["a red dress", "shoes"])
 

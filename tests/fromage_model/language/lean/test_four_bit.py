@@ -4,9 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
+from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.language.lean.four_bit import GROUP, came_in_eight_bits, came_in_four_bits, grouped, halves
-from fromage_model.language.lean.model import LeanLM
 from fromage_model.language.lean.products import EightBit, FourBit, few_rows
+from fromage_model.language.lean.weights import LeanWeights
 from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, locate_language_model
 from tests.fromage_model.language.lean import shapes
 
@@ -98,24 +99,25 @@ def test_an_lm_made_of_few_bits_computes_with_the_weights_that_they_stand_for(qu
                 found = grouped(weight).weights() if quantize == "int4" else EightBit(weight, None).weights()
                 module.weight.data = found
     embeddings = lm.embed(torch.arange(5, 45))
-    lean = LeanLM(lm, slots=1, quantize=quantize)
-    found = lean.prefill(lean.join(), embeddings, every=True).last
+    lean = LeanWeights(lm, quantize=quantize)
+    decoder = LeanDecoder(lean, slots=1)
+    found = decoder.prefill(decoder.join(), embeddings, every=True).last
     expected = rounded(embeddings[None]).last[0]
     # Inputs of the products are bfloat16.
     assert float((found - expected).std()) < 2**-5 * float(expected.std())
-    assert lean.weight_bytes < LeanLM(lm, slots=1).weight_bytes
+    assert lean.weight_bytes < LeanWeights(lm).weight_bytes
 
 
 @torch.no_grad()
 def test_weights_that_came_in_few_bits_lie_so_as_far_as_bytes_go(tmp_path):
     lm = shapes.load("llama3", tmp_path)
-    plain = LeanLM(lm, slots=1).weight_bytes
+    plain = LeanWeights(lm).weight_bytes
     for layer in lm.backbone.model.layers:
         for module in (*layer.self_attn.children(), *layer.mlp.children()):
             if isinstance(module, torch.nn.Linear):
                 groups = grouped(module.weight)
                 parts = groups.numbers.float().unflatten(1, (-1, GROUP)) * groups.scale.unsqueeze(-1)
                 module.weight.data = (parts + groups.minimum.unsqueeze(-1)).flatten(1)
-    sizes = [LeanLM(lm, slots=1, few_bits_bytes=left).weight_bytes for left in (0, 5000, float("inf"))]
+    sizes = [LeanWeights(lm, few_bits_bytes=left).weight_bytes for left in (0, 5000, float("inf"))]
     assert sizes[0] == plain
     assert plain < sizes[1] <= plain + 5000 < sizes[2]

@@ -5,8 +5,10 @@ import torch
 from torch import Tensor
 
 from fromage_model.errors import ConfigError
+from fromage_model.language.lean.decoder import LeanDecoder
+from fromage_model.language.lean.fused import why_not
 from fromage_model.language.lean.model import LeanLM
-from fromage_model.language.lean.weights import why_not
+from fromage_model.language.lean.weights import LeanWeights
 from fromage_model.language.lora import LoraSettings, add_lora, merge_into
 from fromage_model.language.model import LanguageModel, load_language_model
 from tests.fromage_model import families
@@ -57,10 +59,16 @@ def greedy(lm: LanguageModel, embeddings: Tensor, *, count: int) -> list[int]:
     return ids
 
 
-def lean_greedy(lean: LeanLM, lm: LanguageModel, rows: list[int], last: Tensor, *, count: int) -> list[list[int]]:
+def lean_lm(lm: LanguageModel, **options) -> LeanLM:
+    return LeanLM(LeanWeights(lm, **options))
+
+
+def lean_greedy(
+    lean: LeanLM, decoder: LeanDecoder, lm: LanguageModel, rows: list[int], last: Tensor, *, count: int
+) -> list[list[int]]:
     ids = [lean.logits(last).argmax(-1)]
     for _ in range(count - 1):
-        ids.append(lean.logits(lean.step(lm.embed(ids[-1]), rows).last).argmax(-1))
+        ids.append(lean.logits(decoder.step(lm.embed(ids[-1]), rows).last).argmax(-1))
     return torch.stack(ids, dim=1).tolist()
 
 
@@ -69,12 +77,11 @@ def lean_greedy(lean: LeanLM, lm: LanguageModel, rows: list[int], last: Tensor, 
 def test_states_of_every_layer_are_those_of_transformers(lm, common):
     embeddings = texts(lm)
     expected = [lm(row[None]) for row in embeddings]
-    lean = LeanLM(lm, slots=3)
-    if common:
-        lean.read_opening(embeddings[0][:common])
+    model = lean_lm(lm)
+    lean, opening = model.decoder(3), model.read_opening(embeddings[0][:common]) if common else None
     rows = []
     for place, (row, length) in enumerate(zip(embeddings, LENGTHS, strict=True)):
-        rows.append(lean.join())
+        rows.append(lean.join(opening))
         found = lean.prefill(rows[-1], row[common:length], every=True)
         for position in range(common, length):
             close(found, position - common, expected[place], position)
@@ -89,11 +96,11 @@ def test_states_of_every_layer_are_those_of_transformers(lm, common):
 @torch.no_grad()
 def test_greedy_tokens_are_those_of_transformers_and_many_are_different(lm):
     prompts = [row[:length] for row, length in zip(texts(lm, seed=1), LENGTHS, strict=True)]
-    lean = LeanLM(lm, slots=3)
-    lean.read_opening(prompts[0][:OPENING])
-    rows = [lean.join() for _ in prompts]
+    model = lean_lm(lm)
+    lean, opening = model.decoder(3), model.read_opening(prompts[0][:OPENING])
+    rows = [lean.join(opening) for _ in prompts]
     last = [lean.prefill(row, prompt[OPENING:]).last for row, prompt in zip(rows, prompts, strict=True)]
-    found = lean_greedy(lean, lm, rows, torch.cat(last), count=32)
+    found = lean_greedy(model, lean, lm, rows, torch.cat(last), count=32)
     assert found == [greedy(lm, prompt, count=32) for prompt in prompts]
     assert max(len(set(ids)) for ids in found) >= 10
 
@@ -102,9 +109,9 @@ def test_greedy_tokens_are_those_of_transformers_and_many_are_different(lm):
 def test_rows_with_and_without_the_opening_join_leave_and_go_back(lm):
     embeddings = texts(lm, seed=2)
     expected = [lm(row[None]) for row in embeddings]
-    lean = LeanLM(lm, slots=3)
-    lean.read_opening(embeddings[0][:OPENING])
-    first, second = lean.join(), lean.join(opening=False)
+    model = lean_lm(lm)
+    lean, opening = model.decoder(3), model.read_opening(embeddings[0][:OPENING])
+    first, second = lean.join(opening), lean.join()
     lean.prefill(first, embeddings[0][OPENING : LENGTHS[0]])
     lean.prefill(second, embeddings[1][: LENGTHS[1]])
     places = dict.fromkeys((0, 1), 0)
@@ -118,7 +125,7 @@ def test_rows_with_and_without_the_opening_join_leave_and_go_back(lm):
 
     step((0, first), (1, second))
     step((1, second), (0, first))
-    third = lean.join()
+    third = lean.join(opening)
     places[2] = 0
     lean.prefill(third, embeddings[2][OPENING:25])
     step((1, second))
@@ -129,7 +136,7 @@ def test_rows_with_and_without_the_opening_join_leave_and_go_back(lm):
     step((0, first), (2, third))
     lean.leave(first)
     step((2, third), (1, second))
-    again = lean.join()
+    again = lean.join(opening)
     lean.prefill(again, embeddings[0][OPENING : LENGTHS[0]])
     places[0] = 0
     for _ in range(4):
@@ -140,13 +147,13 @@ def test_rows_with_and_without_the_opening_join_leave_and_go_back(lm):
 def test_a_prompt_in_chunks_or_from_what_another_row_read_is_as_in_one(lm):
     row, length = texts(lm, seed=3)[1], LENGTHS[1]
     expected = lm(row[None])
-    lean = LeanLM(lm, slots=2)
-    lean.read_opening(row[:OPENING])
-    whole = lean.join()
+    model = lean_lm(lm)
+    lean, opening = model.decoder(2), model.read_opening(row[:OPENING])
+    whole = lean.join(opening)
     lean.prefill(whole, row[OPENING:length])
     kept = lean.export(whole, 0, 9)
     lean.leave(whole)
-    chunked, loaded = lean.join(), lean.join()
+    chunked, loaded = lean.join(opening), lean.join(opening)
     for start in range(OPENING, length, 7):
         found = lean.prefill(chunked, row[start : min(length, start + 7)])
     close(found, 0, expected, length - 1)
@@ -157,28 +164,15 @@ def test_a_prompt_in_chunks_or_from_what_another_row_read_is_as_in_one(lm):
     close(found, 1, expected, length)
 
 
-@torch.no_grad()
-def test_an_opening_may_come_from_transformers_cache(lm):
-    from transformers import DynamicCache
-
-    row = texts(lm, seed=4)[0]
-    cache = DynamicCache()
-    lm(row[None, :OPENING], cache=cache)
-    lean = LeanLM(lm, slots=1, opening=[(layer.keys, layer.values) for layer in cache.layers])
-    if lm.window is not None:  # transformers keeps a window's positions alone
-        return
-    found = lean.prefill(lean.join(), row[OPENING : LENGTHS[0]])
-    close(found, 0, lm(row[None]), LENGTHS[0] - 1)
-
-
 @pytest.mark.parametrize("name", ["smollm", "opt"])
 @torch.no_grad()
 def test_modules_that_let_go_of_their_weights_are_not_needed(name, tmp_path, lms):
     own = shapes.load(name, tmp_path)
-    lean = LeanLM(own, slots=1, release=True)
+    model = lean_lm(own, release=True)
+    lean = model.decoder(1)
     prompt = texts(lms[name])[0][: LENGTHS[0]]
     row = lean.join()
-    found = lean_greedy(lean, own, [row], lean.prefill(row, prompt).last, count=16)
+    found = lean_greedy(model, lean, own, [row], lean.prefill(row, prompt).last, count=16)
     assert found == [greedy(lms[name], prompt, count=16)]
     with pytest.raises(RuntimeError):
         own(prompt[None])
@@ -188,9 +182,9 @@ def test_what_is_of_another_shape_or_patched_is_refused_with_a_reason(tmp_path):
     families.gpt2(tmp_path / "gpt2")
     other = load_language_model(tmp_path / "gpt2", vocabulary=shapes.VOCABULARY)
     with pytest.raises(ConfigError, match="no lean step for this LM: GPT2Model is of another shape"):
-        LeanLM(other, slots=1)
+        LeanWeights(other)
     packed = shapes.load("smollm", tmp_path / "packed")
-    packed.pack()
+    packed.pack_modules()
     assert "PackedLinear" in (why_not(packed) or "")
     trained = shapes.load("llama3", tmp_path / "lora")
     add_lora(trained, LoraSettings(rank=2))
@@ -199,10 +193,23 @@ def test_what_is_of_another_shape_or_patched_is_refused_with_a_reason(tmp_path):
     assert why_not(trained) is None
 
 
-def test_an_opening_is_chosen_before_rows_join(lms):
-    lean = LeanLM(lms["smollm"], slots=1)
+@torch.no_grad()
+def test_rows_share_one_opening_and_there_are_no_more_than_slots(lms):
+    model = lean_lm(lms["smollm"])
+    one, other = (model.read_opening(row[:OPENING]) for row in texts(lms["smollm"])[:2])
+    lean = model.decoder(2)
+    row = lean.join(one)
+    with pytest.raises(RuntimeError, match="rows begin with another opening"):
+        lean.join(other)
     lean.join()
-    with pytest.raises(RuntimeError, match="rows have joined"):
-        lean.read_opening(torch.zeros(3, 32))
-    with pytest.raises(RuntimeError, match="all 1 slots are taken"):
+    with pytest.raises(RuntimeError, match="all 2 slots are taken"):
         lean.join()
+    lean.leave(row)
+    lean.join(other)
+
+
+@torch.no_grad()
+def test_a_prompt_of_no_positions_is_refused(lms):
+    lean = lean_lm(lms["smollm"]).decoder(1)
+    with pytest.raises(ValueError, match="no positions to read; expected 1 or more"):
+        lean.prefill(lean.join(), torch.zeros(0, 32))
