@@ -11,6 +11,7 @@ from fromage_model.bundle import save_bundle
 from fromage_model.chat.engine import Engine
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
+from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
 from services.deployments.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
 from services.outbox import joined
@@ -199,22 +200,23 @@ def test_a_reader_whose_place_can_t_be_freed_costs_nobody_after_it_the_reply(mod
     assert isinstance(asyncio.run(asyncio.wait_for(read(writer), PATIENCE_S))[-1], Finished)
 
 
-def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_again_when_one_succeeds(model, tmp_path):
+def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_again_when_one_succeeds(model, tmp_path, monkeypatch):
     folder = tmp_path / "bundle"
     save_bundle(model, folder, feature_width=tiny.FEATURE_WIDTH, encoder_fingerprint="none", lineage={})
-    replica = LlmDeployment.func_or_class(str(folder), device="cpu", threads=1, concurrency=1, gather_s=0.0)
+    options = {"device": "cpu", "threads": 1, "concurrency": 1, "gather_s": 0.0, "quantize": "none", "prefix_bytes": 0}
+    replica = LlmDeployment.func_or_class(str(folder), **options)
 
     def fail(*_) -> None:
         raise RuntimeError("out of memory")
 
-    hook = replica.writer._model.lm.register_forward_pre_hook(fail)
-    for _ in range(HOPELESS_STEPS):
-        replica.check_health()
-        with pytest.raises(RuntimeError, match="out of memory"):
-            asyncio.run(read(replica.writer))
-    with pytest.raises(RuntimeError, match=f"last {HOPELESS_STEPS} steps"):
-        replica.check_health()
-    hook.remove()
+    with monkeypatch.context() as broken:
+        broken.setattr(LeanDecoder, "prefill", fail)
+        for _ in range(HOPELESS_STEPS):
+            replica.check_health()
+            with pytest.raises(RuntimeError, match="out of memory"):
+                asyncio.run(read(replica.writer))
+        with pytest.raises(RuntimeError, match=f"last {HOPELESS_STEPS} steps"):
+            replica.check_health()
     asyncio.run(read(replica.writer))
     replica.check_health()
 
