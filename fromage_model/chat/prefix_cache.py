@@ -83,15 +83,17 @@ class PrefixCache:
         if not self._blocks.maxsize:
             return
         known = list(self._keys(content, behind))
+        self._use(known)
         before: Hashable = self._blocks[known[-1]].number if known else behind
-        first = BLOCK * len(known)
-        last = first + (len(content) - first) // BLOCK * BLOCK
-        if last > first:
-            for place, states in enumerate(export(first, last).split(BLOCK, dim=3)):
-                start = first + BLOCK * place
-                key = (before, tuple(content[start : start + BLOCK]))
-                before = self._add(key, states)
-                known.append(key)
+        for start in range(BLOCK * len(known), len(content) - BLOCK + 1, BLOCK):
+            states = export(start, start + BLOCK)
+            if (len(known) + 1) * states.nbytes > self._blocks.maxsize:
+                break  # of what is too long the beginning is kept, without which the rest is worth nothing
+            key = (before, tuple(content[start : start + BLOCK]))
+            self._next_number += 1
+            self._blocks[key] = _Block(states, self._next_number)
+            before = self._next_number
+            known.append(key)
         self._use(known)
 
     def _keys(self, content: Content, behind: Hashable) -> Iterator[Hashable]:
@@ -108,10 +110,3 @@ class PrefixCache:
         """The end of a chain is worth nothing without its beginning, which so is used last and goes last."""
         for key in reversed(chain):
             self._blocks.get(key)
-
-    def _add(self, key: Hashable, states: Tensor) -> int:
-        self._next_number += 1
-        if states.nbytes <= self._blocks.maxsize:
-            # A copy: what was exported in one piece would be kept whole as long as one block of it is.
-            self._blocks[key] = _Block(states.clone(), self._next_number)
-        return self._next_number

@@ -111,6 +111,18 @@ def test_no_more_bytes_are_kept_than_allowed_and_the_oldest_go_first(model):
     assert engine.prefix_counts.hits - before == opened
 
 
+def test_of_a_conversation_that_is_too_long_the_beginning_is_kept(model):
+    engine = Engine(model, slots=1, prefix_bytes=PLENTY)
+    prompt = turns(model, FIRST, SECOND, FIRST, SECOND)
+    ask(engine, prompt)
+    engine = Engine(model, slots=1, prefix_bytes=engine.prefix_counts.size_bytes // 2)
+    ask(engine, prompt)
+    opened = 0 if model.opening is None else len(model.opening.ids)
+    before = engine.prefix_counts.hits
+    ask(engine, prompt)
+    assert engine.prefix_counts.hits - before >= opened + 2 * BLOCK
+
+
 def test_without_bytes_nothing_is_kept(model):
     engine = Engine(model, slots=1)
     ask(engine, turns(model, FIRST))

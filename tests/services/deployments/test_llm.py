@@ -200,7 +200,7 @@ def test_a_reader_whose_place_can_t_be_freed_costs_nobody_after_it_the_reply(mod
     assert isinstance(asyncio.run(asyncio.wait_for(read(writer), PATIENCE_S))[-1], Finished)
 
 
-def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_again_when_one_succeeds(model, tmp_path, monkeypatch):
+def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_when_one_succeeds(model, tmp_path, monkeypatch):
     folder = tmp_path / "bundle"
     save_bundle(model, folder, feature_width=tiny.FEATURE_WIDTH, encoder_fingerprint="none", lineage={})
     options = {"device": "cpu", "threads": 1, "concurrency": 1, "gather_s": 0.0, "quantize": "none", "prefix_bytes": 0}
