@@ -60,6 +60,7 @@ class LeanDecoder:
             attended_dtype=weights.attended_dtype,
             graphs=self._graphs,
         )
+        # Embeddings and not ids: which row of which table a token reads, the LM's or [RET]'s own, is not known here.
         self._inputs = torch.zeros(slots, weights.width, dtype=weights.dtype, device=device)
         self._opening: Opening | None = None
 
