@@ -1,7 +1,8 @@
 """Keys and values of rows that come and go: each row has a slot, and its own positions start at the slot's column 0.
 
 A slot holds what its row alone has read. What all rows begin with lies beside, once. A forward pass reads the first
-slots, so a row may be moved: outside, it is known by a number that stays.
+slots, so a row may be moved: outside, it is known by a number that stays. Memory grows as rows need it, or is taken at
+once.
 
 Shapes: S slots, K key heads, C columns, E width of a head, O positions of the opening, N positions.
 """
@@ -11,8 +12,26 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor
 
+from fromage_model.errors import ConfigError
+from fromage_model.language.lean.fused import Shape
+
 FIRST_COLUMNS = 64
 """Columns of a new cache; they double when they run out."""
+
+
+def columns_that_fit(shape: Shape, *, slots: int, free_bytes: float, dtype: torch.dtype) -> int:
+    """How many positions of their own so many rows can have each, in so much memory; a multiple of FIRST_COLUMNS.
+
+    Raises ConfigError where that is none.
+    """
+    column_bytes = 2 * shape.depth * shape.key_heads * shape.head_width * dtype.itemsize
+    least_bytes = column_bytes * FIRST_COLUMNS
+    if free_bytes < slots * least_bytes:
+        raise ConfigError(
+            f"slots: {slots} rows take at least {slots * least_bytes / 1e6:,.0f} MB, and {free_bytes / 1e6:,.0f} MB may"
+            f" be taken; {int(free_bytes // least_bytes)} would fit"
+        )
+    return int(free_bytes // (slots * least_bytes)) * FIRST_COLUMNS
 
 
 class Slots:
@@ -22,13 +41,26 @@ class Slots:
     """
 
     def __init__(
-        self, *, layers: int, slots: int, key_heads: int, head_width: int, dtype: torch.dtype, device: torch.device
+        self,
+        *,
+        layers: int,
+        slots: int,
+        key_heads: int,
+        head_width: int,
+        dtype: torch.dtype,
+        device: torch.device,
+        columns: int | None = None,
+        spare: int = 0,
     ):
-        self._most = slots
+        """With `columns` there are so many from the start, of all slots: nothing moves as long as they do.
+
+        The last `spare` of the columns are no row's.
+        """
+        self.most = slots
         self._shape = (key_heads, 2, head_width)
         self._dtype, self._device = dtype, device
-        self.columns = FIRST_COLUMNS
-        self.kept = [self._empty(1, self.columns) for _ in range(layers)]
+        self.columns, self._spare = columns or FIRST_COLUMNS, spare
+        self.kept = [self._empty(slots if columns else 1, self.columns) for _ in range(layers)]
         self.lengths = [0] * slots
         self.starts = [0] * slots
         self.device_lengths = torch.zeros(slots, dtype=torch.long, device=device)
@@ -50,7 +82,7 @@ class Slots:
     def join(self, *, start: int = 0) -> int:
         """A new row whose own positions come after `start` others -> its number. Raises RuntimeError when full."""
         if None not in self._row_of:
-            raise RuntimeError(f"all {self._most} slots are taken")
+            raise RuntimeError(f"all {self.most} slots are taken")
         slot = self._row_of.index(None)
         self._make_room(rows=slot + 1, columns=0)
         row, self._next_row = self._next_row, self._next_row + 1
@@ -88,9 +120,9 @@ class Slots:
         for row in rows:
             self.device_lengths[self._slot_of[row]] += count
 
-    def make_room(self, rows: Sequence[int], count: int) -> None:
-        """So that each of the rows has columns for `count` positions more."""
-        self._make_room(rows=0, columns=max(self.length(row) for row in rows) + count)
+    def make_room(self, rows: Sequence[int], count: int, *, slots: int = 0) -> None:
+        """So that each of the rows has columns for `count` positions more, and there are so many slots."""
+        self._make_room(rows=slots, columns=max(map(self.length, rows), default=0) + count + self._spare)
 
     def write(self, row: int, layer: int, states: Tensor) -> Tensor:
         """(K, 2, N, E) after the row's positions -> all of its own, (K, 2, length + N, E)."""
@@ -135,7 +167,7 @@ class Slots:
             return
         while self.columns < columns:
             self.columns *= 2
-        rows = min(self._most, max(have, 2 * have if rows > have else 0, rows))
+        rows = min(self.most, max(have, 2 * have if rows > have else 0, rows))
         for number, layer in enumerate(self.kept):
             self.kept[number] = self._empty(rows, self.columns)
             self.kept[number][:have, :, :, : layer.shape[3]] = layer

@@ -4,35 +4,64 @@ Shapes: R rows, T new positions of a row, N positions of which states are given,
 """
 
 from collections.abc import Sequence
+from functools import partial
 
 import torch
 from torch import Tensor
 
 from fromage_model.language.decoder import NewStates
-from fromage_model.language.lean.cache import Slots
+from fromage_model.language.lean.cache import FIRST_COLUMNS, Slots, columns_that_fit
+from fromage_model.language.lean.graphs import Graphs, rung, rungs
 from fromage_model.language.lean.reading import Opening, Reading
-from fromage_model.language.lean.stepping import Stepping
+from fromage_model.language.lean.stepping import Buffers, Stepping
 from fromage_model.language.lean.weights import LeanWeights
 
 CHUNK = 512
 """Positions of a row that `prefill` reads at once."""
+CACHE_SHARE = 0.8
+"""Of a GPU's free memory; prompts and graphs take of the rest."""
+SPARE = 1
+"""Columns for what idle rows write."""
 
 
 class LeanDecoder:
     """At most `slots` rows, each a sequence of its own. Those that begin with an opening share one."""
 
-    def __init__(self, weights: LeanWeights, *, slots: int):
-        shape = weights.shape
+    def __init__(
+        self, weights: LeanWeights, *, slots: int, ladder: bool | None = None, cache_share: float = CACHE_SHARE
+    ):
+        """With a `ladder`, by default on CUDA, steps go in rungs of rows and columns, each of which CUDA captures once.
+
+        There the cache takes `cache_share` of the free memory at once, and no more than all slots can use, since what
+        is captured does not outlive a cache that grows. Raises ConfigError where that is too little.
+        """
+        shape, device = weights.shape, weights.device
         self._weights = weights
+        self._graphs = Graphs(device) if ladder or (ladder is None and device.type == "cuda") else None
+        columns = None
+        if self._graphs is not None and device.type == "cuda":
+            free_bytes = cache_share * torch.cuda.mem_get_info(device)[0]
+            columns = columns_that_fit(shape, slots=slots, free_bytes=free_bytes, dtype=weights.cache_dtype)
+            columns = min(columns, weights.max_positions + SPARE)
         self.slots = Slots(
             layers=shape.depth,
             slots=slots,
             key_heads=shape.key_heads,
             head_width=shape.head_width,
             dtype=weights.cache_dtype,
-            device=weights.device,
+            device=device,
+            columns=columns,
+            spare=0 if self._graphs is None else SPARE,
         )
-        self._stepping = Stepping(shape, self.slots, rotation=weights.rotation)
+        self._stepping = Stepping(
+            shape,
+            self.slots,
+            rotation=weights.rotation,
+            attended_dtype=weights.attended_dtype,
+            graphs=self._graphs,
+        )
+        # Embeddings and not ids: which row of which table a token reads, the LM's or [RET]'s own, is not known here.
+        self._inputs = torch.zeros(slots, weights.width, dtype=weights.dtype, device=device)
         self._opening: Opening | None = None
 
     @property
@@ -94,13 +123,40 @@ class LeanDecoder:
         Rows that stay in the same order from step to step are not moved.
         """
         self.slots.bring_forward(rows)
-        self.slots.make_room(rows, 1)
-        positions = self._stepping.prepare(
-            len(rows), opening=self._opening, dtype=self._weights.attended_dtype(len(rows))
-        )
-        states = self._weights.forward(embeddings, positions, self._stepping)
+        now = self._stepping.choose(rows, opening=self._opening)
+        if self._graphs is None:
+            states = self._compute(now, embeddings)
+        else:
+            count = len(rows)
+            self._inputs[:count].copy_(embeddings, non_blocking=True)
+            padded = self._replay(now)
+            states = NewStates(padded.last[:count].clone(), tuple(layer[:count].clone() for layer in padded.layers))
         self.slots.advance(rows, 1)
         return states
+
+    @torch.inference_mode()
+    def warm(self, opening: Opening | None = None) -> int:
+        """Before rows join: capture every rung, so that no step waits for that -> how many there are.
+
+        `opening` is what rows will begin with.
+        """
+        if self._graphs is None:
+            return 0
+        self.slots.make_room([], 0, slots=self.slots.most)
+        own = self._weights.max_positions - (0 if opening is None else opening.length)
+        most = rung(own, first=FIRST_COLUMNS, most=self.slots.columns)
+        for rows in rungs(first=1, most=self.slots.most):
+            for columns in rungs(first=FIRST_COLUMNS, most=most):
+                self._replay(self._stepping.buffers(rows, columns, opening, masked=True))
+        return len(self._graphs)
+
+    def _replay(self, now: Buffers) -> NewStates:
+        assert self._graphs is not None
+        return self._graphs(now, partial(self._compute, now, self._inputs[: now.rows]))
+
+    def _compute(self, now: Buffers, embeddings: Tensor) -> NewStates:
+        """May be done twice: lengths stay, and the same is written."""
+        return self._weights.forward(embeddings, self._stepping.begin(now), self._stepping)
 
     def _read(self, row: int, embeddings: Tensor, *, every: bool) -> NewStates:
         count = len(embeddings)

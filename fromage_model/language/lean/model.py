@@ -27,7 +27,7 @@ class LeanLM:
     @torch.inference_mode()
     def read_opening(self, embeddings: Tensor) -> Opening:
         """(O, D) -> what rows may begin with, and share."""
-        decoder = self.decoder(1)
+        decoder = LeanDecoder(self.weights, slots=1, ladder=False)
         row = decoder.join()
         decoder.prefill(row, embeddings)
         states = decoder.export(row, 0, len(embeddings))

@@ -2,63 +2,111 @@
 
 The scores of both are put side by side and share one softmax, so the result is exact. All that a layer computes goes
 into buffers that serve the next layer and the next step, seen in every shape that a product wants: a layer is a dozen
-calls. Inside a step nothing depends on data and nothing waits for the device: it can be captured as a graph.
+calls. The host decides which buffers a step takes; from there on nothing depends on data and nothing waits for the
+device, so that it can be captured as a graph.
 
 Shapes: R rows, K key heads, G queries of each, E width of a head, O positions of the opening, C columns of the rows'
 own positions.
 """
 
+from collections.abc import Callable, Sequence
+
 import torch
 from torch import Tensor
 
-from fromage_model.language.lean.cache import Slots
+from fromage_model.language.lean.cache import FIRST_COLUMNS, Slots
 from fromage_model.language.lean.fused import Shape
+from fromage_model.language.lean.graphs import Graphs, rung
 from fromage_model.language.lean.reading import Opening
 from fromage_model.language.lean.rotation import Rotation
 
 COLUMNS = 16
 """A step reads a multiple of so many columns, so that its buffers, and what it cuts out of the cache, serve as many."""
 MOST_BUFFERS = 8
-"""Numbers of rows and columns for which buffers are kept."""
+"""Sizes for which buffers are kept; with graphs, for all."""
 
 
 class Stepping:
-    """The first R slots take one position each: `prepare`, then one call for each layer, in turn."""
+    """The first slots take one position each: `choose`, `begin`, then one call for each layer, in turn.
 
-    def __init__(self, shape: Shape, slots: Slots, *, rotation: Rotation | None):
+    With graphs, R and C go in rungs. The slots that fill up a rung are idle: they stand at position 0 and write into
+    their last column, which is no row's.
+    """
+
+    def __init__(
+        self,
+        shape: Shape,
+        slots: Slots,
+        *,
+        rotation: Rotation | None,
+        attended_dtype: Callable[[int], torch.dtype],
+        graphs: Graphs | None = None,
+    ):
+        """Results for R rows will be in `attended_dtype(R)`; with graphs, `slots` have a spare column."""
         self._shape, self._slots, self._rotation = shape, slots, rotation
-        self._buffers: dict[tuple[int, int, int, torch.dtype], _Buffers] = {}
-        self._generation = -1
-        device = slots.device_lengths.device
-        self._nothing = torch.zeros(1, dtype=slots.kept[0].dtype, device=device)
+        self._attended_dtype, self._graphs = attended_dtype, graphs
+        self._buffers: dict[tuple[int, int, Opening | None, bool], Buffers] = {}
+        self._generation = slots.generation
+        self._opening: Opening | None = None
+        self._nothing = torch.zeros(1, dtype=slots.kept[0].dtype, device=slots.device_lengths.device)
+        self._numbers = torch.arange(slots.most, device=slots.device_lengths.device)
+        self._busy = torch.zeros_like(self._numbers[:1])
 
-    def prepare(self, rows: int, *, opening: Opening | None, dtype: torch.dtype) -> Tensor:
-        """-> the new positions, (R,). There has to be room for them; results will be in `dtype`."""
-        slots = self._slots
-        starts, longest = slots.starts[:rows], max(slots.lengths[:rows])
-        self._opening = opening if any(starts) else None
-        columns = min(slots.columns, -(-(longest + 1) // COLUMNS) * COLUMNS)
-        self._now = self._buffers_for(rows, columns, dtype)
-        own = slots.device_lengths[:rows].clone()
-        positions = own + slots.device_starts[:rows]
+    def choose(self, rows: Sequence[int], *, opening: Opening | None) -> "Buffers":
+        """-> those for the rows, which lie in the first slots, with room for their new positions."""
+        slots, count = self._slots, len(rows)
+        if self._graphs is not None:
+            self._busy.fill_(count)
+            padded = rung(count, first=1, most=slots.most)
+            slots.make_room(rows, 1, slots=padded)
+            columns = rung(max(slots.lengths[:count]) + 1, first=FIRST_COLUMNS, most=slots.columns)
+            return self.buffers(padded, columns, opening, masked=True)
+        slots.make_room(rows, 1)
+        starts, columns = slots.starts[:count], -(-(max(slots.lengths[:count]) + 1) // COLUMNS) * COLUMNS
+        masked = not all(starts)
+        return self.buffers(count, min(slots.columns, columns), opening if any(starts) else None, masked=masked)
+
+    def buffers(self, rows: int, columns: int, opening: Opening | None, *, masked: bool) -> "Buffers":
+        """`masked` where not all rows begin with the opening."""
+        if self._generation != self._slots.generation or opening not in (None, self._opening):
+            self._drop()
+            self._opening = opening
+        key = rows, columns, opening, masked
+        if key not in self._buffers:
+            if len(self._buffers) == MOST_BUFFERS and self._graphs is None:
+                self._buffers.pop(next(iter(self._buffers)))
+            self._buffers[key] = Buffers(self._shape, self._slots, *key, dtype=self._attended_dtype(rows))
+        return self._buffers[key]
+
+    def begin(self, now: "Buffers") -> Tensor:
+        """-> the new positions, (R,)."""
+        rows, self._now = now.rows, now
+        own, starts = self._slots.device_lengths[:rows].clone(), self._slots.device_starts[:rows]
+        places = own
+        if self._graphs is not None:
+            idle = self._numbers[:rows] >= self._busy
+            own, starts = own.masked_fill(idle, 0), starts.masked_fill(idle, 0)
+            places = own.masked_fill(idle, self._slots.columns - 1)
+        positions = own + starts
         self._factors = None if self._rotation is None else self._rotation.factors(positions)
-        self._rows, self._places = rows, self._now.first_columns + own.repeat_interleave(2 * self._shape.key_heads)
-        self._mask = self._hidden(columns, own, None).repeat_interleave(self._shape.key_heads, dim=0)
-        self._mask_by_row = self._mask.view(rows, -1, 1, columns).transpose(0, 1)
+        self._places = (now.first_columns + places.unsqueeze(-1)).flatten()
+        self._mask = self._hidden(now.columns, own, None).repeat_interleave(self._shape.key_heads, dim=0)
+        self._mask_by_row = self._mask.view(rows, -1, 1, now.columns).transpose(0, 1)
         self._opening_mask = None
-        if self._opening is not None and (self._shape.window is not None or not all(starts)):
-            absent = slots.device_starts[:rows] == 0
-            hidden = self._hidden(self._opening.length, positions, absent)
+        if now.opening is not None and (self._shape.window is not None or now.masked):
+            hidden = self._hidden(now.opening.length, positions, starts == 0)
             group = self._shape.heads // self._shape.key_heads
             self._opening_mask = hidden.repeat_interleave(group, dim=1).flatten(0, 1).unsqueeze(0)
         return positions
 
     def __call__(self, layer: int, qkv: Tensor) -> Tensor:
         """(R, K (G + 2) E) -> (R, H E), which the next call overwrites."""
-        now, opening, scale, rows = self._now, self._opening, self._shape.scale, self._rows
-        now.qkv.copy_(qkv)
+        now, opening, scale = self._now, self._now.opening, self._shape.scale
+        now.read.copy_(qkv)
         if self._factors is not None:
             now.turned.mul_(self._factors)
+        if now.qkv is not now.read:
+            now.qkv.copy_(now.read)
         now.new.copy_(now.new_source)
         now.kept[layer].index_copy_(0, self._places, now.new_places)
         torch.baddbmm(self._nothing, now.queries, now.keys[layer], beta=0, alpha=scale, out=now.own)
@@ -67,7 +115,7 @@ class Stepping:
             torch.softmax(now.own, -1, out=now.own)
             torch.bmm(now.own, now.values[layer], out=now.found)
             return now.result.copy_(now.found_flat)
-        if rows > 1:
+        if now.rows > 1:
             now.by_head_by_row.copy_(now.by_head_source)
         if self._opening_mask is None:
             torch.baddbmm(self._nothing, now.by_head, opening.keys_across[layer], beta=0, alpha=scale, out=now.first)
@@ -75,12 +123,19 @@ class Stepping:
             torch.baddbmm(self._opening_mask, now.by_head, opening.keys_across[layer], alpha=scale, out=now.first)
         torch.add(now.own_by_row, self._mask_by_row, out=now.own_by_head)
         torch.softmax(now.scores, -1, out=now.scores)
-        if rows > 1:
+        if now.rows > 1:
             now.own_by_row.copy_(now.own_by_head)
         torch.bmm(now.first, opening.values[layer], out=now.common)
         torch.bmm(now.own, now.values[layer], out=now.found)
         torch.add(now.found_by_row, now.common_by_row, out=now.result_by_row)
         return now.result
+
+    def _drop(self) -> None:
+        """What buffers show, and graphs have captured, is no longer there."""
+        self._generation = self._slots.generation
+        self._buffers.clear()
+        if self._graphs is not None:
+            self._graphs.drop()
 
     def _hidden(self, count: int, newest: Tensor, absent: Tensor | None) -> Tensor:
         """(R, 1, count): 0, or minus infinity where a row whose newest column is `newest`, (R,), sees nothing."""
@@ -93,39 +148,40 @@ class Stepping:
         mask = torch.zeros(hidden.shape, dtype=self._nothing.dtype, device=hidden.device)
         return mask.masked_fill_(hidden, float("-inf")).unsqueeze(1)
 
-    def _buffers_for(self, rows: int, columns: int, dtype: torch.dtype) -> "_Buffers":
-        if self._generation != self._slots.generation:
-            self._buffers, self._generation = {}, self._slots.generation
-        count = 0 if self._opening is None else self._opening.length
-        key = rows, columns, count, dtype
-        if key not in self._buffers:
-            if len(self._buffers) == MOST_BUFFERS:
-                self._buffers.pop(next(iter(self._buffers)))
-            self._buffers[key] = _Buffers(self._shape, self._slots, *key)
-        return self._buffers[key]
 
-
-class _Buffers:
+class Buffers:
     """Memory of a layer's results for one number of rows and columns, in the shapes in which it is read and written.
 
     Products over the rows' own positions go row by row and in a row by key head, those over the opening by key head and
     take all rows at once. For one row that is the same order, and nothing is copied from one into the other.
     """
 
-    def __init__(self, shape: Shape, slots: Slots, rows: int, columns: int, opening: int, dtype: torch.dtype):
+    def __init__(
+        self,
+        shape: Shape,
+        slots: Slots,
+        rows: int,
+        columns: int,
+        opening: Opening | None,
+        masked: bool,
+        *,
+        dtype: torch.dtype,
+    ):
+        self.rows, self.columns, self.opening, self.masked = rows, columns, opening, masked
         heads, width = shape.key_heads, shape.head_width
         group = shape.heads // heads
         some = slots.kept[0]
-        # 1. Queries, keys and values, and where in the cache new ones are written.
-        self.qkv = some.new_zeros(rows, heads * (group + 2) * width)
-        self.turned = self.qkv.view(torch.complex64) if some.dtype == torch.float32 else self.qkv
+        # 1. Queries, keys and values, turned in float32, and where in the cache new ones are written.
+        self.read = some.new_zeros(rows, heads * (group + 2) * width, dtype=torch.float32)
+        self.turned = self.read.view(torch.complex64)
+        self.qkv = self.read if some.dtype == self.read.dtype else torch.zeros_like(self.read, dtype=some.dtype)
         parts = self.qkv.view(rows, heads, group + 2, width)
         self.queries = parts.flatten(0, 1)[:, :group]
         self.new_source = parts[:, :, group:]
         self.new_places = some.new_zeros(rows * heads * 2, width)
         self.new = self.new_places.view(rows, heads, 2, width)
         self.kept = [layer.view(-1, width) for layer in slots.kept]
-        self.first_columns = torch.arange(0, 2 * rows * heads, device=some.device) * slots.columns
+        self.first_columns = torch.arange(2 * rows * heads, device=some.device).view(rows, -1) * slots.columns
         # 2. What of the cache is read, and what comes of it.
         cut = [layer[:rows].flatten(0, 1)[:, :, :columns] for layer in slots.kept]
         self.keys = [part[:, 0].transpose(1, 2) for part in cut]
@@ -136,12 +192,12 @@ class _Buffers:
         self.found_flat = self.found.view(rows, -1)
         self.result = some.new_zeros(rows, heads * group * width, dtype=dtype)
         self.result_by_row = self.result.view(rows, heads, group, width)
-        if not opening:
+        if opening is None:
             return
         # 3. The same of the opening, whose scores stand before the others.
-        self.scores = some.new_zeros(heads, rows * group, opening + columns)
-        self.first = self.scores[..., :opening]
-        self.own_by_head = self.scores[..., opening:].view(heads, rows, group, columns)
+        self.scores = some.new_zeros(heads, rows * group, opening.length + columns)
+        self.first = self.scores[..., : opening.length]
+        self.own_by_head = self.scores[..., opening.length :].view(heads, rows, group, columns)
         self.own_by_row = self.own.view(rows, heads, group, columns).transpose(0, 1)
         self.by_head_source = parts[:, :, :group].transpose(0, 1)
         self.by_head = some.new_zeros(heads, rows * group, width)
@@ -149,5 +205,5 @@ class _Buffers:
         self.common = some.new_zeros(heads, rows * group, width)
         self.common_by_row = self.common.view(heads, rows, group, width).transpose(0, 1)
         if rows == 1:
-            self.by_head, self.own = self.queries, self.scores[..., opening:]
+            self.by_head, self.own = self.queries, self.scores[..., opening.length :]
             self.own_by_row = self.own_by_head

@@ -44,6 +44,7 @@ class LeanWeights:
         if reason := fused.why_not(lm):
             raise ConfigError(f"no lean step for this LM: {reason}")
         self.dtype, self.device = lm.dtype, lm.device
+        self.width, self.max_positions = lm.width, lm.max_positions
         self.shape = fused.shape_of(lm)
         self.cache_dtype = cache_dtype or (torch.float32 if lm.device.type == "cpu" else lm.dtype)
         self.rotation: Rotation | None = None

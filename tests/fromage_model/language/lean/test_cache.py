@@ -4,7 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from fromage_model.language.lean.cache import FIRST_COLUMNS, Slots
+from fromage_model.errors import ConfigError
+from fromage_model.language.lean.cache import FIRST_COLUMNS, Slots, columns_that_fit
+from fromage_model.language.lean.fused import shape_of
+from tests.fromage_model.language.lean import shapes
 
 HEADS, WIDTH, LAYERS, SLOTS = 2, 4, 2, 4
 COLUMN_BYTES = 2 * LAYERS * HEADS * WIDTH * 4
@@ -66,3 +69,23 @@ def test_a_number_does_not_come_again(slots):
     assert slots.join() != first
     with pytest.raises(KeyError):
         slots.length(first)
+
+
+def test_the_cache_of_a_gpu_takes_what_is_free_and_says_how_many_slots_would_fit(tmp_path):
+    shape = shape_of(shapes.load("smollm", tmp_path))
+    column_bytes = 2 * shape.depth * shape.key_heads * shape.head_width * 2
+    fit = {"dtype": torch.bfloat16, "slots": 8}
+    assert columns_that_fit(shape, free_bytes=8 * 640 * column_bytes, **fit) == 640
+    assert columns_that_fit(shape, free_bytes=8 * 640 * column_bytes - 1, **fit) == 576
+    with pytest.raises(ConfigError, match=r"slots: 8 rows take at least .* MB may be taken; 7 would fit"):
+        columns_that_fit(shape, free_bytes=8 * 64 * column_bytes - 1, **fit)
+
+
+def test_memory_that_is_taken_at_once_does_not_move():
+    sizes = {"layers": 1, "slots": 3, "key_heads": 1, "head_width": 4, "columns": 100, "spare": 1}
+    slots = Slots(**sizes, dtype=torch.float32, device=torch.device("cpu"))
+    for row in [slots.join() for _ in range(3)]:
+        slots.load(row, torch.zeros(1, 1, 2, 99, 4))
+    assert slots.generation == 0
+    slots.make_room([row], 1)
+    assert (slots.generation, slots.columns) == (1, 200)
