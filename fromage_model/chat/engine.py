@@ -78,6 +78,12 @@ class Engine:
         tokens, device = model.tokens, model.lm.device
         self._chooser = Chooser(slots=slots, device=device, ret_id=tokens.ret_id, stop_ids=tokens.stop_ids)
 
+    @torch.inference_mode()
+    def warm(self) -> None:
+        """Ahead of the first request prepare for steps of any size, which on a GPU takes a while."""
+        opening = self._model.opening
+        self._decoder.warm(None if opening is None else opening.kept)
+
     @property
     def prefix_counts(self) -> Counts:
         """Positions of prompts that had been read before, or had not; and the bytes that are kept for that."""
@@ -90,13 +96,13 @@ class Engine:
 
     def add(self, prompt: Prompt, *, retrieval: RetrievalMode = "auto", sampling: Sampling | None = None) -> Request:
         """Queue a request. Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
-        the reply would not fit into the LM's positions.
+        the reply would not fit into the LM's positions, or into a row of its cache.
         """
         sampling = sampling or Sampling()
         count = token_count(prompt, visual_tokens=self._model.config.visual_tokens)
         if count == 0:
             raise InvalidInput("the prompt is empty; expected text or a picture")
-        limit = self._model.lm.max_positions
+        limit = min(self._model.lm.max_positions, self._decoder.max_positions or self._model.lm.max_positions)
         if count + sampling.max_new_tokens > limit:
             message = (
                 f"the prompt has {count} tokens and the reply up to {sampling.max_new_tokens}; together at most {limit}"

@@ -46,6 +46,13 @@ class Decoder(Protocol):
     def load(self, row: int, kept: Tensor) -> None:
         """The row, which has not taken part in a step, has read what was exported at the positions that come next."""
 
+    def warm(self, opening: Any = None) -> int:
+        """Before rows join, prepare for steps of any size, whose rows may begin with `opening` -> how many there are."""
+
+    @property
+    def max_positions(self) -> int | None:
+        """Of a row after its opening, where memory was taken for so many and no more."""
+
     @property
     def cache_bytes(self) -> int:
         """Of the memory that keys and values take, used or not."""

@@ -36,6 +36,12 @@ class ModuleDecoder:
         own = sum(keys.nbytes + values.nbytes for cache in self._reading.values() for keys, values in _states(cache))
         return own + self._cache.size_bytes
 
+    max_positions: int | None = None
+
+    def warm(self, opening: Sequence[LayerStates] | None = None) -> int:
+        """Nothing has to be prepared."""
+        return 0
+
     def join(self, opening: Sequence[LayerStates] | None = None) -> int:
         """`opening` is as `read_alone` gives it."""
         row, self._next_row = self._next_row, self._next_row + 1

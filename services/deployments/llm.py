@@ -46,6 +46,7 @@ class ReplyWriter:
         self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
         self._model = model
         self._engine = self._new_engine()
+        self._engine.warm()
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0

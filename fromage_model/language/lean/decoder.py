@@ -43,6 +43,7 @@ class LeanDecoder:
             free_bytes = cache_share * torch.cuda.mem_get_info(device)[0]
             columns = columns_that_fit(shape, slots=slots, free_bytes=free_bytes, dtype=weights.cache_dtype)
             columns = min(columns, weights.max_positions + SPARE)
+        self._most_positions = None if columns is None else columns - SPARE
         self.slots = Slots(
             layers=shape.depth,
             slots=slots,
@@ -63,6 +64,11 @@ class LeanDecoder:
         # Embeddings and not ids: which row of which table a token reads, the LM's or [RET]'s own, is not known here.
         self._inputs = torch.zeros(slots, weights.width, dtype=weights.dtype, device=device)
         self._opening: Opening | None = None
+
+    @property
+    def max_positions(self) -> int | None:
+        """Of a row after its opening: what is captured does not outlive a cache that grows."""
+        return self._most_positions
 
     @property
     def cache_bytes(self) -> int:
