@@ -47,7 +47,7 @@ class Decoder(Protocol):
         """The row, which has not taken part in a step, has read what was exported at the positions that come next."""
 
     def warm(self, opening: Any = None) -> int:
-        """Before rows join, prepare for steps of any size, whose rows may begin with `opening` -> how many there are."""
+        """Before rows join, prepare for steps of every size, whose rows may begin with `opening` -> how many."""
 
     @property
     def max_positions(self) -> int | None:

@@ -23,6 +23,7 @@ from transformers import OPTForCausalLM
 from fromage_model.chat.engine import Engine
 from fromage_model.fromage import Fromage
 from fromage_model.language.frozen_linear import PackedLinear
+from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Sampling
 from fromage_model.prompts.segments import Prompt, raw_prompt
 from tests.benchmarks.common import shapes
@@ -107,7 +108,7 @@ def main(args: Args) -> dict:
 def _served(model: Fromage) -> Fromage:
     """As the chat serves it, but that nothing ends a reply."""
     model.tokens.stop_ids = frozenset()
-    model.lm.pack_modules()
+    pack(model.lm)
     return model
 
 
