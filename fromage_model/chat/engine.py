@@ -212,9 +212,12 @@ class Engine:
     def _read_prompts(self, most: int) -> tuple[int, list[tuple[Request, Exception]]]:
         """Read at most so many positions -> how many they were, and who failed; who is read to the end can write."""
         given = shares(most, [len(row.unread) for row in self._reading]) if self._reading else []
-        for row, count in zip(self._reading, given, strict=True):
-            if count:
-                row.state = self._decoder.prefill(row.number, row.unread[:count]).last[0]
+        pieces = [(row, count) for row, count in zip(self._reading, given, strict=True) if count]
+        if pieces:
+            numbers = [row.number for row, _ in pieces]
+            states = self._decoder.prefill_many(numbers, [row.unread[:count] for row, count in pieces])
+            for place, (row, count) in enumerate(pieces):
+                row.state = states.last[place]
                 row.unread, row.read = row.unread[count:], row.read + count
         failed: list[tuple[Request, Exception]] = []
         for row in [row for row in self._reading if not len(row.unread)]:

@@ -28,8 +28,10 @@ class Decoder(Protocol):
     def leave(self, row: int) -> None:
         """Give a row up."""
 
-    def prefill(self, row: int, embeddings: Tensor) -> NewStates:
-        """(T, D), T of 1 or more, after what the row has read -> the states of the last of them, N = 1."""
+    def prefill_many(self, rows: Sequence[int], pieces: Sequence[Tensor]) -> NewStates:
+        """(T, D) for each of the rows, T of 1 or more, after what it has read -> the states at their ends, N of as many
+        as there are rows.
+        """
 
     def step(self, embeddings: Tensor, rows: Sequence[int]) -> NewStates:
         """(R, D), one position more in each of the rows -> their states, N = R, in the order of `rows`.

@@ -59,7 +59,14 @@ class ModuleDecoder:
         if place < len(self._stepping):
             self._stepping[place] = last
 
+    def prefill_many(self, rows: Sequence[int], pieces: Sequence[Tensor]) -> NewStates:
+        """One after the other, without padding."""
+        found = [self.prefill(row, piece) for row, piece in zip(rows, pieces, strict=True)]
+        layers = zip(*[states.layers for states in found], strict=True)
+        return NewStates(torch.cat([states.last for states in found]), tuple(torch.cat(layer) for layer in layers))
+
     def prefill(self, row: int, embeddings: Tensor) -> NewStates:
+        """(T, D) after what the row has read -> the states of the last of them, N = 1."""
         states = self._forward(embeddings.unsqueeze(0), cache=self._reading[row])
         return NewStates(states.last[0, -1:], tuple(layer[0, -1:] for layer in states.layers))
 

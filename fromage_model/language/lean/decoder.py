@@ -123,6 +123,27 @@ class LeanDecoder:
         return NewStates(torch.cat([part.last for part in parts]), tuple(torch.cat(layer) for layer in layers))
 
     @torch.inference_mode()
+    def prefill_many(self, rows: Sequence[int], pieces: Sequence[Tensor]) -> NewStates:
+        """Short pieces of several rows go through the products as one."""
+        if len(rows) == 1:
+            return self.prefill(rows[0], pieces[0])
+        counts = [len(piece) for piece in pieces]
+        for row, count in zip(rows, counts, strict=True):
+            self.slots.make_room([row], count)
+        readings = [self._reading(row, count) for row, count in zip(rows, counts, strict=True)]
+
+        def attend(layer: int, qkv: Tensor) -> Tensor:
+            parts = zip(readings, qkv.split(counts), strict=True)
+            return torch.cat([reading(layer, part) for reading, part in parts])
+
+        ends = torch.tensor(counts, device=pieces[0].device).cumsum(0) - 1
+        positions = torch.cat([reading.positions for reading in readings])
+        states = self._weights.forward(torch.cat(list(pieces)), positions, attend, kept=ends)
+        for row, count in zip(rows, counts, strict=True):
+            self.slots.advance([row], count)
+        return states
+
+    @torch.inference_mode()
     def step(self, embeddings: Tensor, rows: Sequence[int]) -> NewStates:
         """(R, D), one position more for each of the rows -> their states, N = R, in the order of `rows`.
 
@@ -167,9 +188,12 @@ class LeanDecoder:
     def _read(self, row: int, embeddings: Tensor, *, every: bool) -> NewStates:
         count = len(embeddings)
         self.slots.make_room([row], count)
-        reading = Reading(
-            self._weights.shape, self.slots, row, count, rotation=self._weights.rotation, opening=self._opening
-        )
-        states = self._weights.forward(embeddings, reading.positions, reading, last=not every)
+        reading = self._reading(row, count)
+        kept = slice(None) if every else slice(-1, None)
+        states = self._weights.forward(embeddings, reading.positions, reading, kept=kept)
         self.slots.advance([row], count)
         return states
+
+    def _reading(self, row: int, count: int) -> Reading:
+        shape, rotation = self._weights.shape, self._weights.rotation
+        return Reading(shape, self.slots, row, count, rotation=rotation, opening=self._opening)

@@ -79,11 +79,15 @@ class LeanWeights:
         return self._head(last)
 
     def forward(
-        self, embeddings: Tensor, positions: Tensor, attend: Callable[[int, Tensor], Tensor], *, last: bool = False
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        attend: Callable[[int, Tensor], Tensor],
+        *,
+        kept: slice | Tensor = slice(None),
     ) -> NewStates:
-        """(M, D) -> states; `attend` takes a layer's number and its (M, K (G + 2) E) to (M, H E).
-
-        `last` keeps the states of the last position alone.
+        """(M, D) -> the states of those that are `kept`; `attend` takes a layer's number and its (M, K (G + 2) E) to
+        (M, H E).
         """
         ends, shape = self._ends, self.shape
         x = embeddings.to(self.dtype)
@@ -92,7 +96,6 @@ class LeanWeights:
         stream = self._layers.stream(x)
         if ends.positions is not None:
             stream.states.add_(ends.positions[positions])
-        kept = slice(-1, None) if last else slice(None)
         inner: dict[int, Tensor] = {}
         products: list[LayerProducts] = self._layers.for_rows(len(stream.states))
         for number, layer in enumerate(products):

@@ -210,7 +210,7 @@ def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_when_one_suc
         raise RuntimeError("out of memory")
 
     with monkeypatch.context() as broken:
-        broken.setattr(LeanDecoder, "prefill", fail)
+        broken.setattr(LeanDecoder, "prefill_many", fail)
         for _ in range(HOPELESS_STEPS):
             replica.check_health()
             with pytest.raises(RuntimeError, match="out of memory"):

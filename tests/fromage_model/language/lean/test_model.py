@@ -194,6 +194,22 @@ def test_what_is_of_another_shape_or_patched_is_refused_with_a_reason(tmp_path):
 
 
 @torch.no_grad()
+def test_pieces_of_several_rows_in_one_pass_are_as_each_alone(lm):
+    embeddings = texts(lm, seed=5)
+    model = lean_lm(lm)
+    lean, opening = model.decoder(3), model.read_opening(embeddings[0][:OPENING])
+    rows = [lean.join(opening), lean.join(), lean.join(opening)]
+    starts = (OPENING, 0, OPENING)
+    lean.prefill_many(rows, [row[start : start + 2 + start % 7] for row, start in zip(embeddings, starts, strict=True)])
+    starts = tuple(start + 2 + start % 7 for start in starts)
+    stops = (LENGTHS[0] + 10, LENGTHS[1], LENGTHS[2] + 5)
+    pieces = [row[start:stop] for row, start, stop in zip(embeddings, starts, stops, strict=True)]
+    found = lean.prefill_many(rows, pieces)
+    for place, (row, stop) in enumerate(zip(embeddings, stops, strict=True)):
+        close(found, place, lm(row[None]), stop - 1)
+
+
+@torch.no_grad()
 def test_rows_share_one_opening_and_there_are_no_more_than_slots(lms):
     model = lean_lm(lms["smollm"])
     one, other = (model.read_opening(row[:OPENING]) for row in texts(lms["smollm"])[:2])
