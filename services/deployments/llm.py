@@ -14,7 +14,7 @@ from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.reply import next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
-from services.capacity import measure_capacity
+from services.capacity import give_back_memory, measure_capacity
 from services.errors import Overloaded
 from services.outbox import Outbox
 
@@ -153,6 +153,7 @@ class LlmDeployment:
         model = load_bundle(bundle, device=device, vision=False)
         model.lm.pack()
         model.read_opening()
+        give_back_memory()
         if not concurrency:
             capacity = measure_capacity(model, least_rate=least_rate)
             concurrency = capacity.replies

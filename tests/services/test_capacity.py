@@ -1,12 +1,15 @@
 """How many replies are decoded at once follows from free memory and from how the step's time grows."""
 
+import ctypes
+
 import pytest
 import torch
 from transformers import DynamicCache
 
 from fromage_model.chat.engine import Engine
 from services import capacity
-from services.capacity import FEWEST, MOST, chat_bytes, free_bytes, measure_capacity, step_s
+from services.capacity import FEWEST, MOST, chat_bytes, free_bytes, give_back_memory, measure_capacity, step_s
+from tests.benchmarks.common.memory import status_bytes
 from tests.fromage_model import tiny
 
 GIB = 2**30
@@ -51,6 +54,17 @@ def test_a_chat_is_counted_as_what_the_lm_keeps_of_it(model):
     cache = model.lm(torch.zeros(1, 3, model.lm.width), cache=DynamicCache()).cache
     kept = sum(layer.keys.nbytes + layer.values.nbytes for layer in cache.layers)
     assert chat_bytes(model.lm) == kept // 3 * min(capacity.LONG_CHAT, model.lm.max_positions)
+
+
+@pytest.mark.skipif(not hasattr(ctypes.CDLL(None), "malloc_trim"), reason="the C library gives nothing back")
+def test_memory_that_was_freed_goes_back_to_the_system():
+    freed = [torch.zeros(1000) for _ in range(50_000)]
+    kept = freed[-1]
+    del freed
+    held = status_bytes("VmRSS")
+    give_back_memory()
+    assert kept.numel() == 1000
+    assert held - status_bytes("VmRSS") > 100 * 2**20
 
 
 def test_a_step_is_timed_with_all_replies_in_it(model):
