@@ -12,6 +12,7 @@ from fromage_model.bundle import Header, read_header
 from fromage_model.errors import FingerprintMismatch
 from fromage_model.index import IndexInfo, read_info
 from fromage_model.storage.artefacts import locate
+from services import capacity
 from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
@@ -23,6 +24,12 @@ CHAT_ONGOING_REQUESTS = 1000
 PARALLEL_PICTURES = 64
 PARALLEL_LOOKUPS = 100
 START_TRIES = 2
+REFUSED_AT_ONCE = 64
+"""Chats beyond its queue that a replica takes, to refuse them."""
+SPINS = "GOMP_SPINCOUNT"
+"""Read by torch's OpenMP as it is loaded. By its own default a thread that waits for another keeps its core for
+milliseconds, and beside one busy process the LM writes a thirtieth of its tokens.
+"""
 
 
 def build_app(settings: Settings) -> Application:
@@ -88,11 +95,19 @@ def _encoder(settings: Settings, header: Header) -> Application:
 
 
 def _llm(settings: Settings) -> Application:
-    """Its queue is bounded: a chat that would wait for long is better refused at once."""
+    """Its queue is bounded: a chat that would wait for long is better refused at once.
+
+    Chats wait inside a replica, which alone knows how many it decodes at once; here stands the most that can be. Those
+    that no replica has taken yet, as while one starts again, are bounded as well.
+    """
     deployment = LlmDeployment.options(
         num_replicas=settings.llm_replicas,
-        ray_actor_options={"num_cpus": settings.llm_num_cpus, "num_gpus": settings.llm_num_gpus},
-        max_ongoing_requests=settings.llm_concurrency,
+        ray_actor_options={
+            "num_cpus": settings.llm_num_cpus,
+            "num_gpus": settings.llm_num_gpus,
+            "runtime_env": {"env_vars": {SPINS: str(settings.llm_spins)}},
+        },
+        max_ongoing_requests=(settings.llm_concurrency or capacity.MOST) + settings.llm_queue + REFUSED_AT_ONCE,
         max_queued_requests=settings.llm_queue,
         max_constructor_retry_count=START_TRIES,
     )
@@ -101,6 +116,8 @@ def _llm(settings: Settings) -> Application:
         device=settings.device,
         threads=settings.llm_torch_threads,
         concurrency=settings.llm_concurrency,
+        least_rate=settings.llm_least_rate,
+        queue=settings.llm_queue,
         gather_s=settings.llm_gather_ms / 1000,
         quantize=settings.llm_quantize,
         prefix_bytes=settings.llm_prefix_mb * MIB,

@@ -47,9 +47,25 @@ class Settings(BaseSettings):
     llm_num_cpus: float = Field(0.2, ge=0, description="CPUs that Ray reserves for an LM replica.")
     llm_num_gpus: float = Field(0, ge=0, description="GPUs that Ray reserves for an LM replica.")
     llm_threads: int = Field(0, ge=0, description="Threads that torch computes with in an LM replica; 0 is every core.")
-    llm_concurrency: int = Field(8, ge=1, description="Replies that an LM replica decodes together.")
+    llm_spins: int = Field(
+        1000,
+        ge=0,
+        description="Turns that such a thread spins for its next work before it sleeps and leaves its core to others.",
+    )
+    llm_concurrency: int = Field(
+        0,
+        ge=0,
+        le=1024,
+        description="Replies that an LM replica decodes together; 0 chooses by free memory and llm_least_rate.",
+    )
+    llm_least_rate: float = Field(
+        5, gt=0, description="Tokens per second that each reply gets at least, where llm_concurrency is chosen."
+    )
     llm_gather_ms: float = Field(
-        40, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
+        80, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
+    )
+    llm_queue: int = Field(
+        16, ge=0, description="Chats that may wait for an LM replica; the next is refused with HTTP 503."
     )
     llm_quantize: Literal["none", "int8", "int4"] = Field(
         "none", description="Bits of the LM's weights; fewer are faster and change what it says a little."
@@ -57,7 +73,6 @@ class Settings(BaseSettings):
     llm_prefix_mb: int = Field(
         128, ge=0, description="Memory for what earlier turns were read into, so that it is not read again, in MiB."
     )
-    llm_queue: int = Field(16, ge=0, description="Chats that may wait for the LM; the next is refused with HTTP 503.")
 
     retrieval_replicas: int = Field(1, ge=1, description="Replicas of the retrieval deployment.")
     retrieval_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a retrieval replica.")

@@ -19,9 +19,13 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
+from services.capacity import give_back_memory, measure_capacity
+from services.errors import Overloaded
 from services.outbox import Outbox
 
 log = logging.getLogger(__name__)
+replica_log = logging.getLogger("ray.serve")
+"""Goes to the replica's file among what the deployments log, news too."""
 Listener = Callable[[Event | Exception], None]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
@@ -38,13 +42,23 @@ class ReplyWriter:
     A reply is what it would be alone, up to the rounding of the LM's dtype; one too many waits its turn.
     """
 
-    def __init__(self, model: Fromage, *, concurrency: int = 2, gather_s: float = 0.0, prefix_bytes: int = 0):
-        """`gather_s`: seconds that text waits for more, so that several tokens travel together. `prefix_bytes`: memory
-        for what rows have read, kept for later turns.
+    def __init__(
+        self,
+        model: Fromage,
+        *,
+        concurrency: int = 2,
+        queue_size: int = 16,
+        gather_s: float = 0.0,
+        prefix_bytes: int = 0,
+    ):
+        """`queue_size`: replies that may wait. `gather_s`: seconds that text waits for more, so that several tokens
+        travel together. `prefix_bytes`: memory for what rows have read, kept for later turns.
         """
-        self._gather_s = gather_s
-        self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
         self._model = model
+        self._gather_s = gather_s
+        self._most = concurrency + queue_size
+        self._open = 0
+        self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
         self._engine = self._new_engine()
         self._engine.warm()
         self._listeners: dict[Request, Listener] = {}
@@ -70,11 +84,14 @@ class ReplyWriter:
     ) -> AsyncGenerator[list[Event], None]:
         """The events as they are decoded, some at a time, Finished last. Closing or cancelling it frees its place.
 
-        Raises InvalidInput, PromptTooLong.
+        Raises InvalidInput, PromptTooLong, Overloaded where as many wait as may.
         """
+        if self._open == self._most:
+            raise Overloaded("too many chats are waiting; try again in a moment")
         outbox = Outbox(gather_s=self._gather_s)
         mine: list[Request] = []
         self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put)))
+        self._open += 1
         try:
             while True:
                 events = await outbox.take()
@@ -86,6 +103,7 @@ class ReplyWriter:
                 if isinstance(whole[-1], Finished):
                     return
         finally:
+            self._open -= 1
             self._orders.put(lambda: self._leave(mine))
 
     def _decode(self) -> None:
@@ -150,15 +168,25 @@ class LlmDeployment:
         device: str | None,
         threads: int,
         concurrency: int,
+        least_rate: float,
+        queue: int,
         gather_s: float,
         quantize: Quantize,
         prefix_bytes: int,
     ):
+        """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply."""
         torch.set_num_threads(threads)
         model = load_bundle(bundle, device=device, vision=False)
         pack(model.lm, quantize=quantize)
         model.read_opening()
-        self.writer = ReplyWriter(model, concurrency=concurrency, gather_s=gather_s, prefix_bytes=prefix_bytes)
+        give_back_memory()
+        if not concurrency:
+            capacity = measure_capacity(model, least_rate=least_rate)
+            concurrency = capacity.replies
+            replica_log.info("the LM decodes %d replies at once: %s", concurrency, capacity.reason)
+        self.writer = ReplyWriter(
+            model, concurrency=concurrency, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes
+        )
         self._prefix_gauges = {
             name: metrics.Gauge(f"fromage_prefix_{name}", description=description)
             for name, description in PREFIX_METRICS.items()

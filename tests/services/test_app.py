@@ -2,13 +2,15 @@
 
 import subprocess
 import sys
+from typing import Any
 
 import pytest
-from ray.serve import Application
+from ray.serve import Application, Deployment
 
 from fromage_model.bundle import bundle_fingerprint
 from fromage_model.errors import FingerprintMismatch, MissingArtefact
 from services.app import build_app
+from services.capacity import MOST
 from services.settings import Settings
 
 
@@ -17,8 +19,26 @@ def test_replicas_without_a_model_do_without_torch():
     assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
 
 
+def deployed(name: str, **settings: Any) -> Deployment:
+    """A deployment of the app with these settings."""
+    parts = build_app(Settings.model_validate(settings))._bound_deployment.init_args
+    return next(part._bound_deployment for part in parts if part._bound_deployment.name == name)
+
+
 def test_default_settings_make_an_application():
     assert isinstance(build_app(Settings()), Application)
+
+
+def test_threads_of_the_lm_s_replica_spin_as_long_as_is_set():
+    options = deployed("llm", llm_spins=7).ray_actor_options
+    assert options["runtime_env"]["env_vars"] == {"GOMP_SPINCOUNT": "7"}
+
+
+@pytest.mark.parametrize(("concurrency", "most"), [(0, MOST), (4, 4)], ids=["chosen", "set"])
+def test_the_lm_s_replica_takes_all_that_it_may_decode_and_queue_and_refuses_the_next_itself(concurrency, most):
+    llm = deployed("llm", llm_concurrency=concurrency, llm_queue=3)
+    assert llm.max_ongoing_requests > most + 3
+    assert llm.max_queued_requests == 3
 
 
 def test_index_of_another_bundle_is_refused_with_both_fingerprints(stranger_index: str):

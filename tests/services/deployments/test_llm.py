@@ -14,6 +14,7 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
 from services.deployments.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
+from services.errors import Overloaded
 from services.outbox import joined
 from tests.fromage_model import tiny
 
@@ -129,6 +130,16 @@ def test_cancelling_a_reader_frees_its_place_for_who_waits(model):
     assert len(rows) < LONG / 2
 
 
+def test_one_more_than_may_wait_is_refused_and_who_leaves_makes_room(model):
+    async def ask(writer: ReplyWriter) -> list:
+        first = await asyncio.gather(*(read(writer, wish) for wish in WISHES), return_exceptions=True)
+        return [*first, await read(writer)]
+
+    *first, last = asyncio.run(ask(ReplyWriter(model, concurrency=1, queue_size=2)))
+    assert [type(reply) for reply in first] == [list, list, list, Overloaded]
+    assert isinstance(last[-1], Finished)
+
+
 def test_who_can_t_be_answered_is_told_and_others_go_on(model):
     async def one_good(writer: ReplyWriter) -> list:
         wishes = [read(writer), read(writer, "red " * 600), read(writer, tokens=10_000)]
@@ -203,8 +214,8 @@ def test_a_reader_whose_place_can_t_be_freed_costs_nobody_after_it_the_reply(mod
 def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_when_one_succeeds(model, tmp_path, monkeypatch):
     folder = tmp_path / "bundle"
     save_bundle(model, folder, feature_width=tiny.FEATURE_WIDTH, encoder_fingerprint="none", lineage={})
-    options = {"device": "cpu", "threads": 1, "concurrency": 1, "gather_s": 0.0, "quantize": "none", "prefix_bytes": 0}
-    replica = LlmDeployment.func_or_class(str(folder), **options)
+    options = {"concurrency": 1, "queue": 16, "least_rate": 5.0, "gather_s": 0.0, "quantize": "none", "prefix_bytes": 0}
+    replica = LlmDeployment.func_or_class(str(folder), device="cpu", threads=1, **options)
 
     def fail(*_) -> None:
         raise RuntimeError("out of memory")

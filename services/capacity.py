@@ -1,0 +1,123 @@
+"""How many replies an LM decodes at once on this machine: what memory holds, and what leaves each a readable rate.
+
+Knows of the engine that its steps take time, and nothing of how; and nothing of Ray.
+"""
+
+import ctypes
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import psutil
+import torch
+
+from fromage_model.chat.engine import Engine
+from fromage_model.chat.reply import next_turn
+from fromage_model.language.model import LanguageModel
+from fromage_model.model.core import FromageCore
+from fromage_model.prompts.messages import Finished, Message, Sampling
+
+FEWEST, MOST = 2, 64
+"""Replies at once, whatever memory and time say."""
+LONG_CHAT = 2048
+"""Positions that every reply is given memory for, or as many as the LM has."""
+SHARE_OF_FREE_MEMORY = 0.5
+"""What else runs on the machine, and a step's own results, have the rest."""
+STEPS = 3
+"""Steps that are timed at most for each number of replies. The fastest counts: a neighbour can only slow one down."""
+CGROUP = Path("/sys/fs/cgroup")
+
+
+@dataclass(frozen=True)
+class Capacity:
+    """Replies at once, and why no more."""
+
+    replies: int
+    reason: str
+
+
+def measure_capacity(model: FromageCore, *, least_rate: float) -> Capacity:
+    """Replies at once: the largest power of 2 that fits into free memory and leaves each `least_rate` tokens/s.
+
+    Between `FEWEST` and `MOST`. It decodes for a second or few, and nobody may decode beside it.
+    """
+    fits = free_bytes(model.lm.device) * SHARE_OF_FREE_MEMORY // chat_bytes(model.lm)
+    chosen, reason = FEWEST, "fewer are never chosen"
+    rows = FEWEST
+    while rows <= min(MOST, fits):
+        rate = 1 / step_s(model, rows=rows)
+        if rate < least_rate:
+            if rows > FEWEST:
+                reason = f"each of {rows} would get {rate:.1f} tokens/s, less than {least_rate:g}"
+            break
+        chosen, reason = rows, f"free memory holds {fits:.0f} long chats"
+        rows *= 2
+    if rows > MOST:
+        reason = "more are never chosen"
+    return Capacity(chosen, reason)
+
+
+def chat_bytes(lm: LanguageModel) -> int:
+    """Keys and values of one long chat, in bytes. A packed LM keeps them in float32 on a CPU, whatever it computes in."""
+    config = lm.backbone.config
+    item_bytes = 4 if lm.packed is not None and lm.device.type == "cpu" else lm.dtype.itemsize
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    head_width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    position = 2 * config.num_hidden_layers * heads * head_width * item_bytes
+    return position * min(LONG_CHAT, lm.max_positions)
+
+
+def free_bytes(device: torch.device) -> int:
+    """Memory of a GPU, or of this machine or the container we are in, that nobody has; in bytes."""
+    if device.type == "cuda":
+        return torch.cuda.mem_get_info(device)[0]
+    available = psutil.virtual_memory().available
+    limit = _container_bytes()
+    return available if limit is None else min(available, limit)
+
+
+def _container_bytes() -> int | None:
+    """What the container's limit leaves; None where there is none. Of files, it gives back what it keeps in memory."""
+    for folder, limit, used in (
+        (CGROUP, "memory.max", "memory.current"),
+        (CGROUP / "memory", "memory.limit_in_bytes", "memory.usage_in_bytes"),
+    ):
+        try:
+            most, taken = int((folder / limit).read_text()), int((folder / used).read_text())
+            stat = dict(line.split() for line in (folder / "memory.stat").read_text().splitlines())
+        except (OSError, ValueError):  # no such file, or "max", which is no limit
+            continue
+        return max(0, most - taken + int(stat.get("inactive_file", 0)))
+    return None
+
+
+def give_back_memory() -> None:
+    """What loading a model took and freed goes back to the system, where the C library can do that (glibc).
+
+    By itself it keeps such memory: a quarter of what a small LM's process holds.
+    """
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def step_s(model: FromageCore, *, rows: int) -> float:
+    """Seconds of a step of `rows` replies that have all joined: the fastest of a few."""
+    sampling = Sampling(max_new_tokens=STEPS + 2)
+    prompt = next_turn(model, [Message("user", ["Hello"])], sampling=sampling).prompt
+    engine = Engine(model, slots=rows)
+    for _ in range(rows):
+        engine.add(prompt, retrieval="never", sampling=sampling)
+    writing: set[int] = set()
+    joining: list[float] = []
+    decoding: list[float] = []
+    while engine.busy:
+        times = decoding if len(writing) == rows else joining
+        start_s = time.perf_counter()
+        events = engine.step()
+        times.append(time.perf_counter() - start_s)
+        writing |= {id(request) for request, _ in events}
+        if any(isinstance(event, Finished | Exception) for _, event in events):
+            break
+    # Of an LM that has nothing to say there are no steps but those that read the prompts, which take longer.
+    return min(decoding or joining)

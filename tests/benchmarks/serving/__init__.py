@@ -1,0 +1,1 @@
+"""What a server of chats reaches, from the bare engine to the clients that stream its replies; see `__main__`."""
