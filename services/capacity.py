@@ -58,7 +58,7 @@ def measure_capacity(model: FromageCore, *, least_rate: float) -> Capacity:
 
 
 def chat_bytes(lm: LanguageModel) -> int:
-    """Keys and values of one long chat, in bytes. A packed LM keeps them in float32 on a CPU, whatever it computes in."""
+    """Keys and values of one long chat. A packed LM keeps them in float32 on a CPU, whatever it computes in."""
     config = lm.backbone.config
     item_bytes = 4 if lm.packed is not None and lm.device.type == "cpu" else lm.dtype.itemsize
     heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads

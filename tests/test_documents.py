@@ -36,7 +36,8 @@ every_page = pytest.mark.parametrize("page", PAGES, ids=name_of)
 @cache
 def forms_of(module: str) -> Any:
     """The dataclass of a program's arguments, or the union of its subcommands' dataclasses."""
-    found = vars(import_module(f"{module}.__main__" if module.startswith("jobs.") else module))
+    program = import_module(module)
+    found = vars(import_module(f"{module}.__main__") if hasattr(program, "__path__") else program)
     return found.get("Args") or next(value for name, value in found.items() if name.endswith("Args"))
 
 

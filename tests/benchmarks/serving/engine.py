@@ -4,12 +4,12 @@ import time
 from functools import cache
 
 import torch
-from torch import Tensor, nn
 
 from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.fromage import Fromage
-from fromage_model.language.frozen_linear import PackedLinear
+from fromage_model.language.lean.model import LeanLM
+from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Finished
 from tests.benchmarks.serving.workload import WISH, Span, decode_rate, prompt_of, sampling, whole_rate
 
@@ -21,7 +21,7 @@ LOOKS = 8
 def served_model() -> Fromage:
     """The default bundle as the LM's replica packs it, but that nothing ends a reply."""
     model = load_bundle("default", vision=False)
-    model.lm.pack()
+    pack(model.lm)
     model.read_opening()
     model.tokens.stop_ids = frozenset()
     return model
@@ -70,20 +70,18 @@ class ShareOfProducts:
     @torch.inference_mode()
     def _products_s(self, rows: int) -> float:
         """-> seconds of a step's products over `rows` rows."""
-        lm = self._model.lm
-        products = [
-            module for module in lm.backbone.base_model.modules() if isinstance(module, nn.Linear | PackedLinear)
-        ]
-        given = [torch.randn(rows, _input_width(module), dtype=lm.dtype) for module in products]
-        last = torch.randn(rows, lm.head_width, dtype=lm.dtype)
+        lean = self._model.lm.packed
+        assert isinstance(lean, LeanLM)
+        shape = lean.weights.shape
+        widths = (shape.width, shape.heads * shape.head_width, shape.width, shape.feed_forward_width)
+        inputs = [torch.randn(rows, width) for width in widths]
+        layers = lean.weights.products(rows)
+        given = [[x.to(product.dtype) for x, product in zip(inputs, layer, strict=True)] for layer in layers]
+        last = torch.randn(rows, self._model.lm.head_width, dtype=self._model.lm.dtype)
         start_s = time.perf_counter()
         for _ in range(LOOKS):
-            for module, x in zip(products, given, strict=True):
-                module(x)
-            lm.logits(last)
+            for layer, of_layer in zip(layers, given, strict=True):
+                for product, x in zip(layer, of_layer, strict=True):
+                    product(x)
+            lean.logits(last)
         return (time.perf_counter() - start_s) / LOOKS
-
-
-def _input_width(module: nn.Linear | PackedLinear) -> int:
-    weight: Tensor = module.weight if isinstance(module, nn.Linear) else module._weight
-    return weight.shape[1]
