@@ -10,7 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F
 
 from fromage_model.language.lean import fused, products
-from fromage_model.language.lean.four_bit import came_in_eight_bits, came_in_four_bits, can_group, grouped, halves
+from fromage_model.language.lean.four_bit import came_in_eight_bits, came_in_four_bits, can_group, grouped
 from fromage_model.language.lean.fused import Map, Norm, Shape
 from fromage_model.language.lean.products import EightBit, FourBit, Product, Quantize
 from fromage_model.language.model import LanguageModel
@@ -19,8 +19,6 @@ Maps = tuple[Product, Product, Product, Product]
 """Of a layer: qkv, out, up, down."""
 BITS = 5
 """That a weight of 4 bits takes with its share of its group's scale and offset."""
-LOOKED_AT = 64
-"""Rows of a map that are looked at first: weights that came in more bits show it there."""
 
 
 class Stream:
@@ -112,9 +110,8 @@ class FewBits:
         bits = 2 * BITS if is_head else BITS
         if not can_group(part.weight) or part.weight.numel() * bits / 8 > self._left:
             return None
-        came_so, group = (came_in_eight_bits, halves) if is_head else (came_in_four_bits, grouped)
-        sample = part.weight[:LOOKED_AT]
-        if not (came_so(sample, group(sample)) and came_so(part.weight, groups := group(part.weight))):
+        groups = (came_in_eight_bits if is_head else came_in_four_bits)(part.weight)
+        if groups is None:
             return None
         product = FourBit(groups, part.bias, twice=is_head)
         self._left -= product.size_bytes
