@@ -28,7 +28,7 @@ REFUSED_AT_ONCE = 64
 """Chats beyond its queue that a replica takes, to refuse them."""
 SPINS = "GOMP_SPINCOUNT"
 """Read by torch's OpenMP as it is loaded. By its own default a thread that waits for another keeps its core for
-milliseconds, and beside one busy process the LM writes a thirtieth of its tokens.
+milliseconds, and beside busy processes the LM wrote a tenth of its tokens, or less.
 """
 
 

@@ -20,7 +20,7 @@ def threads():
 
 def test_serving_says_what_it_promises(threads, served_url, tmp_path, monkeypatch, capsys):
     monkeypatch.setenv("PATH", str(tmp_path))
-    monkeypatch.setattr(serving, "OTHERS", 2)
+    monkeypatch.setattr(http, "OTHERS", 2)
     monkeypatch.setattr(http, "OTHERS_TOKENS", 16)
     figures = serving.main(Args(counts=(1, 2), new_tokens=4, rounds=1, threads=threads, url=served_url))
     for name in ("engine", "http", "generate", "share_of_products"):

@@ -20,9 +20,6 @@ from tests.benchmarks.serving.llama_cpp import LeftOut
 from tests.benchmarks.serving.sides import MAKERS, Args, Side
 from tests.benchmarks.serving.workload import WISH
 
-OTHERS = 8
-"""Replies that are being written while another is asked for."""
-
 Figures = dict[str, dict[int, list[float]]]
 
 
@@ -68,7 +65,7 @@ def _over_http(served: http.Served, args: Args) -> dict[str, float]:
     idle, busy, memory_mb = [], [], 0.0
     for _ in range(args.rounds):
         idle.append(http.first_token_s(served.url, WISH, others=0))
-        busy.append(http.first_token_s(served.url, WISH, others=OTHERS))
+        busy.append(http.first_token_s(served.url, WISH, others=http.OTHERS))
         memory_mb = max(memory_mb, served.lm_memory_mb())
     further = {
         "first_token_s": round(statistics.median(idle), 3),

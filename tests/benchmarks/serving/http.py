@@ -26,7 +26,8 @@ from tests.conftest import free_port
 TIMEOUT_S = 300
 LLM_REPLICA = "ServeReplica:default:llm"
 """In the title that Ray gives to its process."""
-OTHERS_TOKENS = 400
+OTHERS, OTHERS_TOKENS = 8, 400
+"""Replies, and their tokens, that are being written while another is asked for."""
 OPTIONS = ("--no-dashboard", "--repetition-penalty=1", "--llm-queue=64")
 """Of the services: replies are drawn as the bare engine draws them."""
 CAN_KEEP_PREFIXES = "llm_prefix_mb" in Settings.model_fields

@@ -11,7 +11,7 @@ from typing import Literal, Protocol
 from tests.benchmarks.serving.engine import BareEngine, ShareOfProducts, served_model
 from tests.benchmarks.serving.generate import Generate
 from tests.benchmarks.serving.http import OPTIONS as SERVICE_OPTIONS
-from tests.benchmarks.serving.http import Http, Served, services
+from tests.benchmarks.serving.http import OTHERS, Http, Served, services
 from tests.benchmarks.serving.llama_cpp import LlamaCpp
 
 SideName = Literal["engine", "http", "generate", "llama_cpp", "share_of_products"]
@@ -38,6 +38,8 @@ class Args:
     """Torch threads of the sides in this process, and llama.cpp's threads; 0 is every core."""
     llama_folder: Path | None = None
     """Where node-llama-cpp is, or goes to; without it, a temporary folder."""
+    settings: tuple[str, ...] = ()
+    """Further settings of the services, as in `llm_threads=1 llm_spins=0`."""
     url: str | None = None
     """Services that run already; without it they are started."""
 
@@ -47,7 +49,9 @@ class Args:
 
 
 def _http(args: Args, stack: ExitStack) -> Side:
-    options = [*SERVICE_OPTIONS, f"--llm-concurrency={max(args.counts)}"]
+    # One more than there are others: what is asked for beside them must not wait for a place.
+    settings = [f"llm_concurrency={max(*args.counts, OTHERS + 1)}", *args.settings]
+    options = [*SERVICE_OPTIONS, *(f"--{setting.replace('_', '-')}" for setting in settings)]
     return Http(Served(args.url) if args.url else stack.enter_context(services(*options)))
 
 
