@@ -9,6 +9,7 @@ from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.model import LeanLM
+from fromage_model.language.lean.products import Quantize
 from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Finished
 from tests.benchmarks.serving.workload import WISH, Span, decode_rate, prompt_of, sampling, whole_rate
@@ -18,10 +19,10 @@ LOOKS = 8
 
 
 @cache
-def served_model() -> Fromage:
+def served_model(quantize: Quantize = "none") -> Fromage:
     """The default bundle as the LM's replica packs it, but that nothing ends a reply."""
     model = load_bundle("default", vision=False)
-    pack(model.lm)
+    pack(model.lm, quantize=quantize)
     model.read_opening()
     model.tokens.stop_ids = frozenset()
     return model

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, Protocol
 
+from fromage_model.language.lean.products import Quantize
 from tests.benchmarks.serving.engine import BareEngine, ShareOfProducts, served_model
 from tests.benchmarks.serving.generate import Generate
 from tests.benchmarks.serving.http import OPTIONS as SERVICE_OPTIONS
@@ -38,6 +39,8 @@ class Args:
     """Torch threads of the sides in this process, and llama.cpp's threads; 0 is every core."""
     llama_folder: Path | None = None
     """Where node-llama-cpp is, or goes to; without it, a temporary folder."""
+    quantize: Quantize = "none"
+    """Bits of our LM's weights, of the engine's and of the services'."""
     settings: tuple[str, ...] = ()
     """Further settings of the services, as in `llm_threads=1 llm_spins=0`."""
     url: str | None = None
@@ -50,7 +53,7 @@ class Args:
 
 def _http(args: Args, stack: ExitStack) -> Side:
     # One more than there are others: what is asked for beside them must not wait for a place.
-    settings = [f"llm_concurrency={max(*args.counts, OTHERS + 1)}", *args.settings]
+    settings = [f"llm_concurrency={max(*args.counts, OTHERS + 1)}", f"llm_quantize={args.quantize}", *args.settings]
     options = [*SERVICE_OPTIONS, *(f"--{setting.replace('_', '-')}" for setting in settings)]
     return Http(Served(args.url) if args.url else stack.enter_context(services(*options)))
 
@@ -61,9 +64,9 @@ def _llama_cpp(args: Args, stack: ExitStack) -> Side:
 
 
 MAKERS: dict[SideName, Callable[[Args, ExitStack], Side]] = {
-    "engine": lambda args, stack: BareEngine(served_model()),
+    "engine": lambda args, stack: BareEngine(served_model(args.quantize)),
     "http": _http,
-    "generate": lambda args, stack: Generate(dtype=served_model().lm.dtype),
+    "generate": lambda args, stack: Generate(dtype=served_model(args.quantize).lm.dtype),
     "llama_cpp": _llama_cpp,
-    "share_of_products": lambda args, stack: ShareOfProducts(served_model()),
+    "share_of_products": lambda args, stack: ShareOfProducts(served_model(args.quantize)),
 }
