@@ -121,8 +121,17 @@ class FewBits:
 class Layers:
     """All layers, for few rows and for many."""
 
-    def __init__(self, lm: LanguageModel, shape: Shape, *, quantize: Quantize, few_bits: FewBits, release: bool):
-        self._few_rows = products.few_rows(lm.dtype)
+    def __init__(
+        self,
+        lm: LanguageModel,
+        shape: Shape,
+        *,
+        quantize: Quantize,
+        few_bits: FewBits,
+        few_rows: int,
+        release: bool,
+    ):
+        self._few_rows = few_rows
         self._few: list[LayerProducts] = []
         self._many: list[LayerProducts] = []
         self._root = 0.0
@@ -155,9 +164,9 @@ class Layers:
 class Head:
     """The head's rows of the tokenizer's tokens, for few rows and for many."""
 
-    def __init__(self, lm: LanguageModel, *, quantize: Quantize, few_bits: FewBits):
+    def __init__(self, lm: LanguageModel, *, quantize: Quantize, few_bits: FewBits, few_rows: int):
         head = Map(*lm.head_rows)
-        self._few_rows = products.few_rows(lm.dtype)
+        self._few_rows = few_rows
         self._many: Product
         self._few: Product
         if quantize == "int8" and lm.device.type == "cpu":
