@@ -56,9 +56,11 @@ class Stepping:
     def __call__(self, layer: int, qkv: Tensor) -> Tensor:
         """(R, K (G + 2) E) -> (R, H E), which the next call overwrites."""
         now, opening, scale, rows = self._now, self._opening, self._shape.scale, self._rows
-        now.qkv.copy_(qkv)
+        now.unturned.copy_(qkv)
         if self._factors is not None:
             now.turned.mul_(self._factors)
+        if now.unturned is not now.qkv:
+            now.qkv.copy_(now.unturned)
         now.new.copy_(now.new_source)
         now.kept[layer].index_copy_(0, self._places, now.new_places)
         torch.baddbmm(self._nothing, now.queries, now.keys[layer], beta=0, alpha=scale, out=now.own)
@@ -118,7 +120,9 @@ class _Buffers:
         some = slots.kept[0]
         # 1. Queries, keys and values, and where in the cache new ones are written.
         self.qkv = some.new_zeros(rows, heads * (group + 2) * width)
-        self.turned = self.qkv.view(torch.complex64) if some.dtype == torch.float32 else self.qkv
+        # Turned in float32, as a prompt is, and then rounded to what the cache holds.
+        self.unturned = self.qkv if some.dtype == torch.float32 else torch.zeros_like(self.qkv, dtype=torch.float32)
+        self.turned = self.unturned.view(torch.complex64)
         parts = self.qkv.view(rows, heads, group + 2, width)
         self.queries = parts.flatten(0, 1)[:, :group]
         self.new_source = parts[:, :, group:]
