@@ -53,9 +53,7 @@ class LeanWeights:
         self._ends = fused.ends_of(lm)
         rows = products.few_rows(lm.dtype) if few_rows is None else few_rows
         few_bits = FewBits(_head_bytes(lm) if few_bits_bytes is None else few_bits_bytes)
-        self._layers = Layers(
-            lm, self.shape, quantize=quantize, few_bits=few_bits, few_rows=rows, release=release
-        )
+        self._layers = Layers(lm, self.shape, quantize=quantize, few_bits=few_bits, few_rows=rows, release=release)
         if release:
             lm.let_go_of_the_file()
         self._head = Head(lm, quantize=quantize, few_bits=few_bits, few_rows=rows)
@@ -69,7 +67,7 @@ class LeanWeights:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the layers' matrices and the head's, in all the forms in which they lie; a tied token table is the head's."""
+        """Of the layers' matrices and the head's, in all the forms in which they lie; a tied token table is the head."""
         return self._layers.size_bytes + self._head.size_bytes
 
     def products(self, rows: int) -> list[Maps]:
