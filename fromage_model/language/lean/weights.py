@@ -67,7 +67,7 @@ class LeanWeights:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the layers' matrices and the head's, in all the forms in which they lie; a tied token table is the head."""
+        """Of the layers' matrices and the head's, in all their forms; a tied token table is the head."""
         return self._layers.size_bytes + self._head.size_bytes
 
     def products(self, rows: int) -> list[Maps]:
