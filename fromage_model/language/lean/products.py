@@ -36,6 +36,8 @@ _TINY = torch.finfo(torch.float32).tiny
 
 ZERO = 128
 """What stands for 0 among 8 bits without a sign."""
+REST = 254
+"""Steps between two of 8 bits."""
 ROWS = 1024
 """Of weights that are rounded at once, so that memory grows by little."""
 
@@ -125,7 +127,9 @@ class EightBit:
 class AllEightBit:
     """The same with inputs in 8 bits too, each row by its largest, on a CPU that multiplies them (`has_eight_bits`).
 
-    Sums are of integers, so that a row comes out the same to the bit whatever rows it is multiplied with.
+    What 8 bits leave of the inputs follows in 8 more, as further rows: these cost little, and without them some inputs'
+    few large numbers would leave no steps to the others. Sums are of integers, so that a row comes out the same to the
+    bit whatever rows it is multiplied with.
     """
 
     dtype = torch.float32
@@ -143,10 +147,14 @@ class AllEightBit:
         x = x if x.dtype == self.dtype else x.to(self.dtype)
         largest = x.abs().amax(-1, True).clamp_(min=_TINY)
         # Unsigned, because signed inputs take torch a hundred times as long.
-        numbers = torch.addcdiv(self._half_up, x, largest, value=127).to(torch.uint8)
-        found = _all_eight_bit(
-            numbers, 1.0, ZERO, self._weight, self._scales, self._zeros, None, 1.0, 0, self.dtype, "none", [], ""
-        ).mul_(largest)
+        scaled = torch.addcdiv(self._half_up, x, largest, value=127)
+        numbers = scaled.to(torch.uint8)
+        rest = scaled.sub_(numbers).mul_(REST).add_(ZERO + 0.5 - REST / 2).to(torch.uint8)
+        both = torch.cat((numbers, rest))
+        upper, lower = _all_eight_bit(
+            both, 1.0, ZERO, self._weight, self._scales, self._zeros, None, 1.0, 0, self.dtype, "none", [], ""
+        ).chunk(2)
+        found = upper.add_(lower, alpha=1 / REST).mul_(largest)
         return found if self._bias is None else found.add_(self._bias)
 
 
