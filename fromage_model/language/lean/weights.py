@@ -47,6 +47,7 @@ class LeanWeights:
         if reason := fused.why_not(lm):
             raise ConfigError(f"no lean step for this LM: {reason}")
         self.dtype, self.device = lm.dtype, lm.device
+        self.width, self.max_positions = lm.width, lm.max_positions
         self.shape = fused.shape_of(lm)
         self.cache_dtype = cache_dtype or (torch.float32 if lm.device.type == "cpu" else lm.dtype)
         self.rotation: Rotation | None = None
@@ -67,7 +68,7 @@ class LeanWeights:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the layers' matrices and the head's, in all their forms; a tied token table is the head."""
+        """Of the layers' matrices and the head's, in all the forms in which they lie; a tied table is the head's."""
         return self._layers.size_bytes + self._head.size_bytes
 
     def products(self, rows: int) -> list[Maps]:
@@ -84,11 +85,15 @@ class LeanWeights:
         return self._head(last)
 
     def forward(
-        self, embeddings: Tensor, positions: Tensor, attend: Callable[[int, Tensor], Tensor], *, last: bool = False
+        self,
+        embeddings: Tensor,
+        positions: Tensor,
+        attend: Callable[[int, Tensor], Tensor],
+        *,
+        kept: slice | Tensor = slice(None),
     ) -> NewStates:
-        """(M, D) -> states; `attend` takes a layer's number and its (M, K (G + 2) E) to (M, H E).
-
-        `last` keeps the states of the last position alone.
+        """(M, D) -> the states of those that are `kept`; `attend` takes a layer's number and its (M, K (G + 2) E) to
+        (M, H E).
         """
         ends, shape = self._ends, self.shape
         x = embeddings.to(self.dtype)
@@ -97,7 +102,6 @@ class LeanWeights:
         stream = self._layers.stream(x)
         if ends.positions is not None:
             stream.states.add_(ends.positions[positions])
-        kept = slice(-1, None) if last else slice(None)
         inner: dict[int, Tensor] = {}
         for number, layer in enumerate(self._layers.for_rows(len(stream.states))):
             if number in self._wanted:
