@@ -20,7 +20,6 @@ def pack(lm: LanguageModel, *, quantize: Quantize = "none") -> None:
     reason = why_not(lm)
     if reason is None:
         lm.packed = LeanLM(LeanWeights(lm, quantize=quantize, release=True))
-        lm.let_go_of_the_file()
         return
     if quantize != "none":
         raise ConfigError(f"quantize is {quantize!r}, which this LM can't be: {reason}; expected none")

@@ -12,7 +12,7 @@ from torch.nn import functional as F
 from fromage_model.language.lean import fused, products
 from fromage_model.language.lean.four_bit import came_in_eight_bits, came_in_four_bits, can_group, grouped
 from fromage_model.language.lean.fused import Map, Norm, Shape
-from fromage_model.language.lean.products import EightBit, FourBit, Product, Quantize
+from fromage_model.language.lean.products import FourBit, Product, Quantize
 from fromage_model.language.model import LanguageModel
 
 Maps = tuple[Product, Product, Product, Product]
@@ -121,8 +121,17 @@ class FewBits:
 class Layers:
     """All layers, for few rows and for many."""
 
-    def __init__(self, lm: LanguageModel, shape: Shape, *, quantize: Quantize, few_bits: FewBits, release: bool):
-        self._few_rows = products.few_rows(lm.dtype)
+    def __init__(
+        self,
+        lm: LanguageModel,
+        shape: Shape,
+        *,
+        quantize: Quantize,
+        few_bits: FewBits,
+        few_rows: int,
+        release: bool,
+    ):
+        self._few_rows = few_rows
         self._few: list[LayerProducts] = []
         self._many: list[LayerProducts] = []
         self._root = 0.0
@@ -155,10 +164,16 @@ class Layers:
 class Head:
     """The head's rows of the tokenizer's tokens, for few rows and for many."""
 
-    def __init__(self, lm: LanguageModel, *, few_bits: FewBits):
+    def __init__(self, lm: LanguageModel, *, quantize: Quantize, few_bits: FewBits, few_rows: int):
         head = Map(*lm.head_rows)
-        self._few_rows = products.few_rows(lm.dtype)
-        self._many = products.for_many_rows(head.weight, head.bias)
+        self._few_rows = few_rows
+        self._many: Product
+        self._few: Product
+        if quantize == "int8" and lm.device.type == "cpu":
+            self._few = self._many = products.for_eight_bits(head.weight, head.bias)
+            return
+        # As it lies in the LM, where it may be the token table too: what packing it would take, fewer bits take.
+        self._many = products.Plain(head.weight, head.bias)
         self._few = few_bits.of(head, is_head=True) or self._many
 
     @property
@@ -178,5 +193,5 @@ def _product(part: Map, quantize: Quantize) -> Product:
     if quantize == "int4" and can_group(part.weight):
         return FourBit(grouped(part.weight), part.bias)
     if quantize == "int8" and part.weight.device.type == "cpu":
-        return EightBit(part.weight, part.bias)
+        return products.for_eight_bits(part.weight, part.bias)
     return products.for_many_rows(part.weight, part.bias)

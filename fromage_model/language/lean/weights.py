@@ -8,7 +8,6 @@ Shapes: M rows or positions, D LM width (of its embeddings), W width of the last
 queries of each, H heads, E width of a head.
 """
 
-import math
 from collections.abc import Callable
 
 import torch
@@ -17,8 +16,9 @@ from torch.nn import functional as F
 
 from fromage_model.errors import ConfigError
 from fromage_model.language.decoder import NewStates
-from fromage_model.language.lean import fused
-from fromage_model.language.lean.layers import FewBits, Head, LayerProducts, Layers, Maps, normalise
+from fromage_model.language.frozen_linear import can_pack
+from fromage_model.language.lean import fused, products
+from fromage_model.language.lean.layers import FewBits, Head, Layers, Maps, normalise
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.lean.rotation import Rotation
 from fromage_model.language.model import LanguageModel
@@ -32,13 +32,16 @@ class LeanWeights:
         lm: LanguageModel,
         *,
         quantize: Quantize = "none",
-        few_bits_bytes: float = math.inf,
+        few_bits_bytes: float | None = None,
+        few_rows: int | None = None,
         release: bool = False,
         cache_dtype: torch.dtype | None = None,
     ):
-        """Weights that came in 4 or 8 bits lie so beside the others, for few rows, as far as `few_bits_bytes` go;
-        `quantize` makes those of the layers so, instead of the others, whatever they came in. With `release`
-        transformers' modules lose their matrices, one after the other, so that memory does not grow.
+        """Weights that came in 4 or 8 bits lie so beside the others, for up to `few_rows` rows (or as many as
+        `products.few_rows` says), as far as `few_bits_bytes` go: by default the bytes of a second head, which
+        `LanguageModel.pack_modules` makes. `quantize` makes weights so, instead of the others, whatever they came in.
+        With `release` transformers' modules lose the layers' matrices, one after
+        the other, so that memory does not grow; the head and the token table stay the LM's.
         Raises ConfigError where `why_not` has a reason.
         """
         if reason := fused.why_not(lm):
@@ -49,9 +52,14 @@ class LeanWeights:
         self.cache_dtype = cache_dtype or (torch.float32 if lm.device.type == "cpu" else lm.dtype)
         self.rotation: Rotation | None = None
         self._ends = fused.ends_of(lm)
-        few_bits = FewBits(few_bits_bytes)
-        self._layers = Layers(lm, self.shape, quantize=quantize, few_bits=few_bits, release=release)
-        self._head = Head(lm, few_bits=few_bits)
+        rows = products.few_rows(lm.dtype) if few_rows is None else few_rows
+        few_bits = FewBits(_head_bytes(lm) if few_bits_bytes is None else few_bits_bytes)
+        self._layers = Layers(
+            lm, self.shape, quantize=quantize, few_bits=few_bits, few_rows=rows, release=release
+        )
+        if release:
+            lm.let_go_of_the_file()
+        self._head = Head(lm, quantize=quantize, few_bits=few_bits, few_rows=rows)
         if self._ends.frequencies is not None:
             group = self.shape.heads // self.shape.key_heads
             self.rotation = Rotation(
@@ -62,7 +70,7 @@ class LeanWeights:
 
     @property
     def weight_bytes(self) -> int:
-        """Of the layers' matrices and the head's, in all the forms in which they lie."""
+        """Of the layers' matrices and the head's, in all the forms in which they lie; a tied token table is the head's."""
         return self._layers.size_bytes + self._head.size_bytes
 
     def products(self, rows: int) -> list[Maps]:
@@ -97,8 +105,7 @@ class LeanWeights:
         if ends.positions is not None:
             stream.states.add_(ends.positions[positions])
         inner: dict[int, Tensor] = {}
-        products: list[LayerProducts] = self._layers.for_rows(len(stream.states))
-        for number, layer in enumerate(products):
+        for number, layer in enumerate(self._layers.for_rows(len(stream.states))):
             if number in self._wanted:
                 inner[number] = stream.states[kept].to(self.dtype, copy=True)
             layer(number, stream, attend)
@@ -111,3 +118,8 @@ class LeanWeights:
         x = x.clone() if x.data_ptr() == stream.states[kept].data_ptr() else x
         inner[shape.depth] = x
         return NewStates(x, tuple(inner[layer] for layer in self._wanted))
+
+
+def _head_bytes(lm: LanguageModel) -> int:
+    head, _ = lm.head_rows
+    return head.nbytes if can_pack(head) else 0

@@ -7,8 +7,10 @@ from torch import Tensor
 from fromage_model.language.lean import four_bit
 from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.language.lean.four_bit import GROUP, came_in_eight_bits, came_in_four_bits, grouped, halves
-from fromage_model.language.lean.products import EightBit, FourBit, few_rows
+from fromage_model.language.lean.products import AllEightBit, EightBit, FourBit, few_rows, has_eight_bits, in_eight_bits
 from fromage_model.language.lean.weights import LeanWeights
+from fromage_model.language.model import LanguageModel
+from fromage_model.language.packing import pack
 from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, locate_language_model
 from tests.fromage_model.language.lean import shapes
 
@@ -26,6 +28,11 @@ def from_four_bits(seed: int = 0) -> tuple[Tensor, Tensor]:
     scale, low = ((high - low) / 15).half().float(), low.half().float()
     numbers = ((groups - low) / scale).round().clamp(0, 15)
     return (numbers * scale + low).flatten(1).bfloat16(), numbers.flatten(1)
+
+
+def eight_bit_weights(weight: Tensor) -> Tensor:
+    numbers, scales = in_eight_bits(weight)
+    return numbers * scales.unsqueeze(-1)
 
 
 def from_eight_bits() -> Tensor:
@@ -72,15 +79,26 @@ def test_products_are_those_of_the_weights_that_the_bits_stand_for(rows, has_bia
     weight, x = drawn(OUTPUTS, INPUTS), drawn(rows, INPUTS, seed=1).bfloat16()
     bias = drawn(OUTPUTS, seed=2) if has_bias else None
     four, eight = grouped(weight), halves(weight)
-    lower = EightBit(weight, bias)
+    rounded = eight_bit_weights(weight)
     for product, stands_for in (
         (FourBit(four, bias), four.weights()),
         (FourBit(eight, bias, twice=True), sum(eight.weights().chunk(2, dim=-1))),
-        (lower, lower.weights()),
+        (EightBit(weight, bias), rounded),
+        *([(AllEightBit(weight, bias), rounded)] if has_eight_bits() else []),
     ):
         exact = x.float() @ stands_for.t() + (0 if bias is None else bias)
         found = product(x).float()
         torch.testing.assert_close(found, exact, rtol=2**-7, atol=2**-7 * float(exact.abs().max()))
+
+
+@pytest.mark.skipif(not has_eight_bits(), reason="the processor has no products of 8 bits")
+def test_a_row_of_eight_bits_is_the_same_to_the_bit_whatever_rows_it_is_multiplied_with():
+    product, x = AllEightBit(drawn(OUTPUTS, INPUTS), drawn(OUTPUTS, seed=2)), drawn(40, INPUTS, seed=1)
+    x[3] *= 1000
+    together = product(x)
+    for rows in ([0], [3], [39], [0, 3], list(range(8)), list(range(2, 35))):
+        assert torch.equal(product(x[rows]), together[rows])
+    assert torch.equal(product(torch.zeros(1, INPUTS)), drawn(OUTPUTS, seed=2)[None])
 
 
 def test_float32_inputs_are_rounded_on_their_way_in():
@@ -119,28 +137,57 @@ def test_an_lm_made_of_few_bits_computes_with_the_weights_that_they_stand_for(qu
         for module in (*layer.self_attn.children(), *layer.mlp.children()):
             if isinstance(module, torch.nn.Linear):
                 weight = module.weight
-                found = grouped(weight).weights() if quantize == "int4" else EightBit(weight, None).weights()
+                found = grouped(weight).weights() if quantize == "int4" else eight_bit_weights(weight)
                 module.weight.data = found
     embeddings = lm.embed(torch.arange(5, 45))
     lean = LeanWeights(lm, quantize=quantize)
     decoder = LeanDecoder(lean, slots=1)
     found = decoder.prefill(decoder.join(), embeddings, every=True).last
     expected = rounded(embeddings[None]).last[0]
-    # Inputs of the products are bfloat16.
-    assert float((found - expected).std()) < 2**-5 * float(expected.std())
+    # Inputs of the products are bfloat16, or 8 bits.
+    assert float((found - expected).std()) < 2**-4 * float(expected.std())
     assert lean.weight_bytes < LeanWeights(lm).weight_bytes
+
+
+@torch.no_grad()
+def test_the_head_is_of_eight_bits_where_the_layers_are(tmp_path):
+    lm = shapes.load("llama3", tmp_path)
+    lean, last = LeanWeights(lm, quantize="int8"), drawn(3, lm.head_width)
+    exact = last @ eight_bit_weights(lm.head_rows[0]).t()
+    torch.testing.assert_close(lean.logits(last).float(), exact, rtol=0, atol=2**-6 * float(exact.abs().max()))
+    assert not torch.equal(lean.logits(last), LeanWeights(lm).logits(last))
+
+
+def make_four_bits(lm: LanguageModel) -> None:
+    """Of the layers' weights."""
+    for layer in lm.backbone.model.layers:
+        for module in (*layer.self_attn.children(), *layer.mlp.children()):
+            if isinstance(module, torch.nn.Linear):
+                groups = grouped(module.weight)
+                parts = groups.numbers.float().unflatten(1, (-1, GROUP)) * groups.scale.unsqueeze(-1)
+                module.weight.data = (parts + groups.minimum.unsqueeze(-1)).flatten(1).to(lm.dtype)
 
 
 @torch.no_grad()
 def test_weights_that_came_in_few_bits_lie_so_as_far_as_bytes_go(tmp_path):
     lm = shapes.load("llama3", tmp_path)
     plain = LeanWeights(lm).weight_bytes
-    for layer in lm.backbone.model.layers:
-        for module in (*layer.self_attn.children(), *layer.mlp.children()):
-            if isinstance(module, torch.nn.Linear):
-                groups = grouped(module.weight)
-                parts = groups.numbers.float().unflatten(1, (-1, GROUP)) * groups.scale.unsqueeze(-1)
-                module.weight.data = (parts + groups.minimum.unsqueeze(-1)).flatten(1)
+    make_four_bits(lm)
     sizes = [LeanWeights(lm, few_bits_bytes=left).weight_bytes for left in (0, 5000, float("inf"))]
     assert sizes[0] == plain
     assert plain < sizes[1] <= plain + 5000 < sizes[2]
+
+
+@pytest.mark.parametrize("name", ["llama3", "mistral"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_few_bits_beside_the_weights_take_no_more_than_packing_the_modules_would(name, dtype, tmp_path):
+    lm = shapes.load(name, tmp_path).to(dtype)
+    make_four_bits(lm)
+    head, _ = lm.head_rows
+    modules = sum(parameter.nbytes for parameter in lm.backbone.parameters())
+    plain = LeanWeights(lm, few_bits_bytes=0).weight_bytes
+    pack(lm)
+    left = sum(parameter.nbytes for parameter in lm.backbone.parameters())
+    assert plain < lm.packed.weights.weight_bytes
+    assert (left - head.nbytes + lm.packed.weights.weight_bytes) / (modules + head.nbytes) <= 1
