@@ -122,7 +122,7 @@ def keeps_sums(device: torch.device) -> bool:
 def _flash(
     queries: Tensor, keys: Tensor, values: Tensor, *, scale: float, causal: bool = False
 ) -> tuple[Tensor, Tensor]:
-    """(n K, N, E), and keys and values (K, C, E) -> (n K, N, E) and the log-sum-exps of the scores, (n K, N) float32."""
+    """(n K, N, E), and keys and values (K, C, E) -> (n K, N, E) and the scores' log-sum-exps, (n K, N) float32."""
     found, sums = _flash_on_cpu(
         queries.unsqueeze(0), keys.unsqueeze(0), values.unsqueeze(0), 0.0, causal, attn_mask=None, scale=scale
     )
