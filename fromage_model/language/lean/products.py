@@ -158,7 +158,7 @@ class Whole:
         lower, upper = _by_whole(
             halves, 1.0, ZERO, self._weight, self._scales, self._zeros, None, 1.0, 0, self.dtype, "none", [], ""
         ).chunk(2)
-        found = torch.add(lower, upper, alpha=256)
+        found = lower.add_(upper, alpha=256)
         return found.mul_(largest) if self._bias is None else torch.addcmul(self._bias, found, largest)
 
 
