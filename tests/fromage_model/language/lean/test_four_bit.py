@@ -126,7 +126,7 @@ def test_groups_of_one_value_are_that_value():
 def test_few_rows_end_sooner_where_the_processor_multiplies_what_many_take():
     assert few_rows(torch.float32) == 8
     assert few_rows(torch.bfloat16) in (2, 32)
-    assert few_rows(torch.float32, "int8") == (2 if has_eight_bits() else 0)
+    assert few_rows(torch.float32, "int8") in ((2, 8) if has_eight_bits() else (0,))
     assert few_rows(torch.float32, "int4") == 0
 
 
