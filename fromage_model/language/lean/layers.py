@@ -138,7 +138,7 @@ class Layers:
         for number in range(shape.depth):
             layer = fused.layer_of(lm, shape, number)
             many = _maps(layer, quantize)
-            few = few_bits.layer(layer, many) if quantize == "none" else many
+            few = few_bits.layer(layer, many) if few_rows and quantize != "int4" else many
             self._many.append(LayerProducts(shape, layer, many))
             self._few.append(LayerProducts(shape, layer, few))
             self._root = (shape.width * layer.attention_norm.eps) ** 0.5

@@ -109,18 +109,21 @@ class Stepping:
             now.qkv.copy_(now.read)
         now.new.copy_(now.new_source)
         now.kept[layer].index_copy_(0, self._places, now.new_places)
-        torch.baddbmm(self._nothing, now.queries, now.keys[layer], beta=0, alpha=scale, out=now.own)
+        torch.baddbmm(self._nothing, now.queries, now.keys[layer], beta=0, alpha=scale, out=now.own_scores)
         if opening is None:
-            now.own.add_(self._mask)
+            torch.add(now.own_scores, self._mask, out=now.own)
             torch.softmax(now.own, -1, out=now.own)
             torch.bmm(now.own, now.values[layer], out=now.found)
             return now.result.copy_(now.found_flat)
         if now.rows > 1:
             now.by_head_by_row.copy_(now.by_head_source)
+        across, scores = opening.keys_across[layer], now.first_scores
         if self._opening_mask is None:
-            torch.baddbmm(self._nothing, now.by_head, opening.keys_across[layer], beta=0, alpha=scale, out=now.first)
+            torch.baddbmm(self._nothing, now.by_head, across, beta=0, alpha=scale, out=scores)
         else:
-            torch.baddbmm(self._opening_mask, now.by_head, opening.keys_across[layer], alpha=scale, out=now.first)
+            torch.baddbmm(self._opening_mask, now.by_head, across, alpha=scale, out=scores)
+        if now.first is not scores:
+            now.first.copy_(scores)
         torch.add(now.own_by_row, self._mask_by_row, out=now.own_by_head)
         torch.softmax(now.scores, -1, out=now.scores)
         if now.rows > 1:
@@ -186,7 +189,7 @@ class Buffers:
         cut = [layer[:rows].flatten(0, 1)[:, :, :columns] for layer in slots.kept]
         self.keys = [part[:, 0].transpose(1, 2) for part in cut]
         self.values = [part[:, 1] for part in cut]
-        self.own = some.new_zeros(rows * heads, group, columns)
+        self.own = self.own_scores = some.new_zeros(rows * heads, group, columns)
         self.found = some.new_zeros(rows * heads, group, width)
         self.found_by_row = self.found.view(rows, heads, group, width)
         self.found_flat = self.found.view(rows, -1)
@@ -196,7 +199,7 @@ class Buffers:
             return
         # 3. The same of the opening, whose scores stand before the others.
         self.scores = some.new_zeros(heads, rows * group, opening.length + columns)
-        self.first = self.scores[..., : opening.length]
+        self.first = self.first_scores = self.scores[..., : opening.length]
         self.own_by_head = self.scores[..., opening.length :].view(heads, rows, group, columns)
         self.own_by_row = self.own.view(rows, heads, group, columns).transpose(0, 1)
         self.by_head_source = parts[:, :, :group].transpose(0, 1)
@@ -206,4 +209,5 @@ class Buffers:
         self.common_by_row = self.common.view(heads, rows, group, width).transpose(0, 1)
         if rows == 1:
             self.by_head, self.own = self.queries, self.scores[..., opening.length :]
-            self.own_by_row = self.own_by_head
+            # Into what does not lie together torch multiplies head by head.
+            self.first_scores = some.new_zeros(heads, group, opening.length)

@@ -40,8 +40,8 @@ class LeanWeights:
         """Weights that came in 4 or 8 bits lie so beside the others, for up to `few_rows` rows (or as many as
         `products.few_rows` says), as far as `few_bits_bytes` go: by default the bytes of a second head, which
         `LanguageModel.pack_modules` makes. `quantize` makes weights so, instead of the others, whatever they came in.
-        With `release` transformers' modules lose the layers' matrices, one after
-        the other, so that memory does not grow; the head and the token table stay the LM's.
+        With `release` transformers' modules lose the layers' matrices, one after the other, so that memory does not
+        grow; the head and the token table stay the LM's.
         Raises ConfigError where `why_not` has a reason.
         """
         if reason := fused.why_not(lm):
@@ -52,7 +52,7 @@ class LeanWeights:
         self.cache_dtype = cache_dtype or (torch.float32 if lm.device.type == "cpu" else lm.dtype)
         self.rotation: Rotation | None = None
         self._ends = fused.ends_of(lm)
-        rows = products.few_rows(lm.dtype) if few_rows is None else few_rows
+        rows = products.few_rows(lm.dtype, quantize) if few_rows is None else few_rows
         few_bits = FewBits(_head_bytes(lm) if few_bits_bytes is None else few_bits_bytes)
         self._layers = Layers(lm, self.shape, quantize=quantize, few_bits=few_bits, few_rows=rows, release=release)
         if release:

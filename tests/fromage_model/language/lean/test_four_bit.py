@@ -1,5 +1,7 @@
 """Weights of few bits: groups are found again in what came out of them, and products are those of their weights."""
 
+import math
+
 import pytest
 import torch
 from torch import Tensor
@@ -7,7 +9,7 @@ from torch import Tensor
 from fromage_model.language.lean import four_bit
 from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.language.lean.four_bit import GROUP, came_in_eight_bits, came_in_four_bits, grouped, halves
-from fromage_model.language.lean.products import AllEightBit, EightBit, FourBit, few_rows, has_eight_bits, in_eight_bits
+from fromage_model.language.lean.products import EightBit, FourBit, Whole, few_rows, has_eight_bits, in_eight_bits
 from fromage_model.language.lean.weights import LeanWeights
 from fromage_model.language.model import LanguageModel
 from fromage_model.language.packing import pack
@@ -84,7 +86,7 @@ def test_products_are_those_of_the_weights_that_the_bits_stand_for(rows, has_bia
         (FourBit(four, bias), four.weights()),
         (FourBit(eight, bias, twice=True), sum(eight.weights().chunk(2, dim=-1))),
         (EightBit(weight, bias), rounded),
-        *([(AllEightBit(weight, bias), rounded)] if has_eight_bits() else []),
+        *([(Whole(weight, bias), rounded)] if has_eight_bits() else []),
     ):
         exact = x.float() @ stands_for.t() + (0 if bias is None else bias)
         found = product(x).float()
@@ -93,7 +95,7 @@ def test_products_are_those_of_the_weights_that_the_bits_stand_for(rows, has_bia
 
 @pytest.mark.skipif(not has_eight_bits(), reason="the processor has no products of 8 bits")
 def test_a_row_of_eight_bits_is_the_same_to_the_bit_whatever_rows_it_is_multiplied_with():
-    product, x = AllEightBit(drawn(OUTPUTS, INPUTS), drawn(OUTPUTS, seed=2)), drawn(40, INPUTS, seed=1)
+    product, x = Whole(drawn(OUTPUTS, INPUTS), drawn(OUTPUTS, seed=2)), drawn(40, INPUTS, seed=1)
     x[3] *= 1000
     together = product(x)
     for rows in ([0], [3], [39], [0, 3], list(range(8)), list(range(2, 35))):
@@ -102,12 +104,12 @@ def test_a_row_of_eight_bits_is_the_same_to_the_bit_whatever_rows_it_is_multipli
 
 
 @pytest.mark.skipif(not has_eight_bits(), reason="the processor has no products of 8 bits")
-def test_inputs_of_eight_bits_keep_what_stands_beside_a_number_a_thousand_times_as_large():
-    weight, x = drawn(OUTPUTS, INPUTS), drawn(4, INPUTS, seed=1)
-    x[:, 5] = 1000
+def test_a_number_far_larger_than_the_others_of_its_row_leaves_them_as_they_are():
+    weight, x = drawn(OUTPUTS, INPUTS), drawn(3, INPUTS, seed=1)
+    x[1, 7] = 1000.0  # of 8 bits beside which the others would all be 0
+    weight[:, 7] = 0
     exact = x @ eight_bit_weights(weight).t()
-    beside = exact - 1000 * eight_bit_weights(weight)[:, 5]
-    assert float((AllEightBit(weight, None)(x) - exact).std()) < 2**-4 * float(beside.std())
+    torch.testing.assert_close(Whole(weight, None)(x), exact, rtol=0, atol=2**-6 * float(exact.abs().max()))
 
 
 def test_float32_inputs_are_rounded_on_their_way_in():
@@ -124,6 +126,8 @@ def test_groups_of_one_value_are_that_value():
 def test_few_rows_end_sooner_where_the_processor_multiplies_what_many_take():
     assert few_rows(torch.float32) == 8
     assert few_rows(torch.bfloat16) in (2, 32)
+    assert few_rows(torch.float32, "int8") in ((2, 8) if has_eight_bits() else (0,))
+    assert few_rows(torch.float32, "int4") == 0
 
 
 def test_the_default_lm_s_maps_came_in_four_bits_and_its_head_in_eight():
@@ -153,9 +157,19 @@ def test_an_lm_made_of_few_bits_computes_with_the_weights_that_they_stand_for(qu
     decoder = LeanDecoder(lean, slots=1)
     found = decoder.prefill(decoder.join(), embeddings, every=True).last
     expected = rounded(embeddings[None]).last[0]
-    # Inputs of the products are bfloat16, or twice 8 bits.
+    # Inputs of the products are bfloat16, or whole numbers of 16 bits.
     assert float((found - expected).std()) < 2**-5 * float(expected.std())
     assert lean.weight_bytes < LeanWeights(lm).weight_bytes
+
+
+@torch.no_grad()
+def test_one_row_of_weights_that_came_in_four_bits_is_multiplied_so_where_they_are_made_eight(tmp_path):
+    lm = shapes.load("llama3", tmp_path)
+    make_four_bits(lm)
+    lean = LeanWeights(lm, quantize="int8", few_bits_bytes=math.inf)
+    kinds = [{type(product) for maps in lean.products(rows) for product in maps} for rows in (1, 40)]
+    assert kinds == ([{FourBit}, {Whole}] if has_eight_bits() else [{EightBit}, {EightBit}])
+    assert LeanWeights(lm, quantize="int8", few_bits_bytes=0).weight_bytes < lean.weight_bytes
 
 
 @torch.no_grad()
