@@ -62,7 +62,7 @@ class Settings(BaseSettings):
         5, gt=0, description="Tokens per second that each reply gets at least, where llm_concurrency is chosen."
     )
     llm_gather_ms: float = Field(
-        80, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
+        50, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
     )
     llm_queue: int = Field(
         16, ge=0, description="Chats that may wait for an LM replica; the next is refused with HTTP 503."
