@@ -39,8 +39,8 @@ PREFIX_METRICS = {
 class ReplyWriter:
     """Decodes in one thread, at most `concurrency` replies at once: each step of the LM writes a token of all of them.
 
-    A reply is what it would be alone, up to the rounding of the LM's dtype, or of bfloat16, in which weights of few bits
-    multiply few rows; one too many waits its turn.
+    A reply is what it would be alone, up to the rounding of the LM's dtype, or of bfloat16, in which few rows meet
+    weights of few bits; one too many waits its turn.
     """
 
     def __init__(
