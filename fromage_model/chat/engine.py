@@ -199,7 +199,11 @@ class Engine:
         number = self._decoder.join(None if opening is None else opening.kept)
         read = 0 if found is None else found.shape[3]
         if found is not None:
-            self._decoder.load(number, found)
+            try:
+                self._decoder.load(number, found)
+            except Exception:
+                self._decoder.leave(number)
+                raise
         self._prefixes.count(hits=opened + read, misses=len(content) - read)
         writing = Writing(
             self._model.tokens,

@@ -13,10 +13,12 @@ def pack(lm: LanguageModel, *, quantize: Quantize = "none") -> None:
 
     Memory does not grow while it happens: transformers' modules lose their matrices one after the other. `quantize`
     makes the layers' weights smaller and what the LM says a little different. Raises ConfigError where that is asked of
-    an LM of another shape than LLaMA's and OPT's.
+    an LM of another shape than LLaMA's and OPT's, or elsewhere than on a CPU.
     """
     if lm.packed is not None:
         return
+    if quantize != "none" and lm.device.type != "cpu":
+        raise ConfigError(f"quantize is {quantize!r}, which is for CPUs, and the LM is on {lm.device}; expected none")
     reason = why_not(lm)
     if reason is None:
         lm.packed = LeanLM(LeanWeights(lm, quantize=quantize, release=True))

@@ -17,6 +17,10 @@ from fromage_model.language.lean.fused import Shape
 
 FIRST_COLUMNS = 64
 """Columns of a new cache; they double when they run out."""
+MOST_SPARE = 512
+"""Columns that are added at once at most: every slot has them, whichever row needs them."""
+KEPT_BYTES = 256 * 1024 * 1024
+"""A cache that has grown larger than this is given back when its last row leaves."""
 
 
 def columns_that_fit(shape: Shape, *, slots: int, free_bytes: float, dtype: torch.dtype) -> int:
@@ -60,6 +64,7 @@ class Slots:
         self._shape = (key_heads, 2, head_width)
         self._dtype, self._device = dtype, device
         self.columns, self._spare = columns or FIRST_COLUMNS, spare
+        self._grows = columns is None
         self.kept = [self._empty(slots if columns else 1, self.columns) for _ in range(layers)]
         self.lengths = [0] * slots
         self.starts = [0] * slots
@@ -94,6 +99,10 @@ class Slots:
         slot = self._slot_of.pop(row)
         self._row_of[slot] = None
         self._set(slot, length=0, start=0)
+        if not self._slot_of and self._grows and self.size_bytes > KEPT_BYTES:
+            self.columns = FIRST_COLUMNS
+            self.kept = [self._empty(1, self.columns) for _ in self.kept]
+            self.generation += 1
 
     def slot(self, row: int) -> int:
         return self._slot_of[row]
@@ -166,7 +175,7 @@ class Slots:
         if rows <= have and columns <= self.columns:
             return
         while self.columns < columns:
-            self.columns *= 2
+            self.columns += min(self.columns, MOST_SPARE)
         rows = min(self.most, max(have, 2 * have if rows > have else 0, rows))
         for number, layer in enumerate(self.kept):
             self.kept[number] = self._empty(rows, self.columns)

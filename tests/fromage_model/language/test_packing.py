@@ -8,6 +8,7 @@ import torch
 
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
+from fromage_model.language.model import load_language_model
 from fromage_model.language.packing import pack
 from tests.fromage_model import tiny
 from tests.fromage_model.other_lms import write_gpt2
@@ -63,3 +64,9 @@ def test_a_packed_lm_lets_go_of_the_file_that_it_was_read_from(own_home, tmp_pat
     pack(model.lm)
     gc.collect()
     assert weights not in Path("/proc/self/maps").read_text()
+
+
+def test_fewer_bits_are_refused_elsewhere_than_on_a_cpu(lms):
+    lm = load_language_model(lms.chat, vocabulary=200, device="meta")
+    with pytest.raises(ConfigError, match="quantize is 'int4', which is for CPUs"):
+        pack(lm, quantize="int4")

@@ -11,6 +11,7 @@ from fromage_model.model.reading import read_prompts
 from fromage_model.prompts.messages import Message, Retrieval, Sampling
 from fromage_model.prompts.segments import after_opening, chat_opening, chat_prompt, token_ids
 from tests.fromage_model import tiny
+from tests.fromage_model.chat.replies import assert_same, passes, run
 
 EXAMPLES = (("a red hat please", "A hat."), ("hello", "Hello you."))
 WISHES = ("a coat", "show me the long green scarf", "hat")
@@ -134,10 +135,7 @@ def events_of(model, prompts, *, slots):
     engine = Engine(model, slots=slots)
     sampling = Sampling(max_new_tokens=12, ret_scale_factor=4.0, max_rets=2)
     requests = [engine.add(prompt, retrieval="always", sampling=sampling) for prompt in prompts]
-    events = {request: [] for request in requests}
-    for request, event in engine.run():
-        events[request].append(event)
-    return list(events.values())
+    return run(engine, requests)
 
 
 @pytest.mark.parametrize("slots", [1, 4])
@@ -145,21 +143,8 @@ def test_chats_decode_after_the_kept_opening_as_when_all_is_read(model, slots):
     found = events_of(model, chats(model), slots=slots)
     expected = events_of(without_opening(model), chats(model), slots=slots)
     for one, other in zip(found, expected, strict=True):
-        assert [type(event) for event in one] == [type(event) for event in other]
-        for event, wanted in zip(one, other, strict=True):
-            if isinstance(event, Retrieval):
-                assert event.offset == wanted.offset
-                torch.testing.assert_close(event.embedding, wanted.embedding, atol=1e-4, rtol=0)
-            else:
-                assert event == wanted
+        assert_same(one, other)
     assert all(any(isinstance(event, Retrieval) for event in events) for events in found)
-
-
-def passes(model):
-    """(rows, positions) of each pass of the LM from now on."""
-    shapes = []
-    model.lm.register_forward_pre_hook(lambda _, arguments: shapes.append(tuple(arguments[0].shape[:2])))
-    return shapes
 
 
 def test_decoding_reads_what_follows_the_opening_and_other_prompts_whole(model):

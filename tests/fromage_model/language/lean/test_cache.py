@@ -5,7 +5,8 @@ import torch
 from torch import Tensor
 
 from fromage_model.errors import ConfigError
-from fromage_model.language.lean.cache import FIRST_COLUMNS, Slots, columns_that_fit
+from fromage_model.language.lean import cache
+from fromage_model.language.lean.cache import FIRST_COLUMNS, MOST_SPARE, Slots, columns_that_fit
 from fromage_model.language.lean.fused import shape_of
 from tests.fromage_model.language.lean import shapes
 
@@ -89,3 +90,16 @@ def test_memory_that_is_taken_at_once_does_not_move():
     assert slots.generation == 0
     slots.make_room([row], 1)
     assert (slots.generation, slots.columns) == (1, 200)
+
+
+def test_one_long_row_takes_memory_for_itself_and_little_more_and_gives_it_back(monkeypatch):
+    monkeypatch.setattr(cache, "KEPT_BYTES", 100_000)
+    slots = Slots(layers=2, slots=8, key_heads=2, head_width=4, dtype=torch.float32, device=torch.device("cpu"))
+    small, before = slots.size_bytes, slots.generation
+    row = slots.join()
+    slots.make_room([row], 3000)
+    assert slots.columns <= 3000 + MOST_SPARE
+    slots.leave(row)
+    assert slots.size_bytes == small
+    assert slots.generation > before
+    slots.make_room([slots.join()], 5)
