@@ -89,6 +89,7 @@ class LeanDecoder:
     def leave(self, row: int) -> None:
         """Give a row up; its number does not come again."""
         self.slots.leave(row)
+        self._stepping.let_go()
         if not any(self.slots.starts):
             self._opening = None
 

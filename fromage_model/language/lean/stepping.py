@@ -51,6 +51,7 @@ class Stepping:
         self._nothing = torch.zeros(1, dtype=slots.kept[0].dtype, device=slots.device_lengths.device)
         self._numbers = torch.arange(slots.most, device=slots.device_lengths.device)
         self._busy = torch.zeros_like(self._numbers[:1])
+        self._now: Buffers | None = None
 
     def choose(self, rows: Sequence[int], *, opening: Opening | None) -> "Buffers":
         """-> those for the rows, which lie in the first slots, with room for their new positions."""
@@ -68,7 +69,8 @@ class Stepping:
 
     def buffers(self, rows: int, columns: int, opening: Opening | None, *, masked: bool) -> "Buffers":
         """`masked` where not all rows begin with the opening."""
-        if self._generation != self._slots.generation or opening not in (None, self._opening):
+        self.let_go()
+        if opening not in (None, self._opening):
             self._drop()
             self._opening = opening
         key = rows, columns, opening, masked
@@ -101,7 +103,9 @@ class Stepping:
 
     def __call__(self, layer: int, qkv: Tensor) -> Tensor:
         """(R, K (G + 2) E) -> (R, H E), which the next call overwrites."""
-        now, opening, scale = self._now, self._now.opening, self._shape.scale
+        now = self._now
+        assert now is not None, "a step begins with `begin`"
+        opening, scale = now.opening, self._shape.scale
         now.read.copy_(qkv)
         if self._factors is not None:
             now.turned.mul_(self._factors)
@@ -133,8 +137,14 @@ class Stepping:
         torch.add(now.found_by_row, now.common_by_row, out=now.result_by_row)
         return now.result
 
+    def let_go(self) -> None:
+        """Of memory from which the cache has moved away: what shows it would keep it."""
+        if self._generation != self._slots.generation:
+            self._drop()
+
     def _drop(self) -> None:
         """What buffers show, and graphs have captured, is no longer there."""
+        self._now = None
         self._generation = self._slots.generation
         self._buffers.clear()
         if self._graphs is not None:
