@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import torch
 
 TEST_CPUS = 4
 OBJECT_STORE_BYTES = 300 * 1024 * 1024
@@ -17,8 +18,13 @@ OBJECT_STORE_BYTES = 300 * 1024 * 1024
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where processes share the tests, a file goes to one of them whole, and all that is served to the same one.
 
-    Each process has a Ray of its own, so that two files that need one run side by side.
+    Each process has a Ray of its own, so that two files that need one run side by side. What only a GPU can show is left
+    out where there is none, by name.
     """
+    if not torch.cuda.is_available():
+        for_gpus = [item for item in items if item.get_closest_marker("gpu")]
+        config.hook.pytest_deselected(items=for_gpus)
+        items[:] = [item for item in items if item not in for_gpus]
     if not config.pluginmanager.hasplugin("xdist"):
         return
     served = {item.path for item in items if "http_port" in getattr(item, "fixturenames", ())}

@@ -11,7 +11,7 @@ from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, 
 from fromage_model.vision.images import ImageLimits, decode_image
 from services.engine import ChatEngine
 from services.errors import NotFound
-from services.http.routes import ServedModel
+from services.http.options import ServedModel
 from services.products import ImageFile, Product, ShelfInfo
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)

@@ -16,7 +16,7 @@ from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMo
 from services.deployments.chat import ChatDeployment
 from services.errors import Overloaded, Unavailable
 from services.handles import translated
-from services.http.routes import HttpOptions
+from services.http.options import HttpOptions
 from tests.services.peers import MODEL, PictureReader, ScriptedLlm, Shelf
 
 TOKENS = 1000

@@ -8,7 +8,8 @@ from typing import Any
 from fastapi.testclient import TestClient
 from PIL import Image
 
-from services.http.routes import HttpOptions, create_http_app
+from services.http.app import create_http_app
+from services.http.options import HttpOptions
 from tests.services.peers import MODEL, ScriptedLlm, engine
 
 CHAT = "/v1/chat/completions"

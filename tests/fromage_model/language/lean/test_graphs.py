@@ -174,7 +174,7 @@ def test_rungs_double_up_to_the_most():
             assert rung(count, first=1, most=most) == min(size for size in rungs(first=1, most=most) if size >= count)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="captures need a GPU")
+@pytest.mark.gpu
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_captured_steps_give_the_states_of_steps_that_are_not(name, tmp_path):
