@@ -17,7 +17,7 @@ from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
-from services.http.routes import HttpOptions, ServedModel
+from services.http.options import HttpOptions, ServedModel
 from services.settings import MIB, Settings
 
 CHAT_ONGOING_REQUESTS = 1000

@@ -6,7 +6,8 @@ from ray.serve.handle import DeploymentHandle
 
 from services.engine import ChatEngine
 from services.handles import EncoderHandle, LlmHandle, RetrievalHandle
-from services.http.routes import HttpOptions, ServedModel, create_http_app
+from services.http.app import create_http_app
+from services.http.options import HttpOptions, ServedModel
 
 
 @serve.deployment(name="chat")

@@ -1,0 +1,38 @@
+"""What the HTTP face is told when it is made: which model answers, and within which limits."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from services.conversation import ChatDefaults, ChatLimits
+from services.http.errors import UnknownModel
+
+WEB = Path(__file__).parent / "web"
+
+
+@dataclass(frozen=True)
+class ServedModel:
+    """The bundle that answers. `id`: its name at `/v1/models`. `created`: seconds since 1970."""
+
+    id: str
+    fingerprint: str
+    created: int
+
+    def as_json(self) -> dict[str, Any]:
+        return {"id": self.id, "object": "model", "created": self.created, "owned_by": "fromage"}
+
+    def check(self, asked: str | None) -> None:
+        """Raises UnknownModel; a client that names no model, or `default`, gets this one."""
+        if asked not in (None, "default", self.id):
+            raise UnknownModel(f"the model {asked!r} does not exist; this server has {self.id!r}", field="model")
+
+
+@dataclass(frozen=True)
+class HttpOptions:
+    """`max_body_bytes`: of a request. `answer_request_id`: false where the server in front of the app does it."""
+
+    limits: ChatLimits = ChatLimits()
+    defaults: ChatDefaults = ChatDefaults()
+    max_body_bytes: int = 32 * 1024 * 1024
+    answer_request_id: bool = True
+    web: Path = WEB
