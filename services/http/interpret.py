@@ -9,7 +9,7 @@ from fromage_model.errors import ImageError, InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
 from fromage_model.vision.data_urls import data_url_bytes
 from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
-from services.http.schemas import ChatMessage, ChatRequest, ImagePart, TextPart
+from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
 
 HOW_TO_SEND = "send the picture itself as a data: URL (data:image/png;base64,...)"
 

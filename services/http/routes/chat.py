@@ -9,11 +9,11 @@ from starlette.responses import JSONResponse, Response
 from services.engine import ChatEngine
 from services.http.boundary import read_body
 from services.http.event_stream import EventStream
+from services.http.forms.chat import ChatRequest
 from services.http.interpret import read_conversation
 from services.http.options import HttpOptions, ServedModel
 from services.http.reading import read_request
 from services.http.replies import ReplyHeader, completion
-from services.http.schemas import ChatRequest
 
 
 def routes(engine: ChatEngine, model: ServedModel, options: HttpOptions) -> APIRouter:

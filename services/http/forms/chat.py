@@ -6,30 +6,22 @@ products belong. A JavaScript client counts `Array.from(text).length`, not `text
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, field_validator
+from pydantic import Field, field_validator
 
 from fromage_model.prompts.messages import RetrievalMode
-
-MAX_TOP_K = 20
-INT64_MAX = 2**63 - 1
+from services.http.forms.form import INT64_MAX, MAX_TOP_K, Form
 
 
-class _Form(BaseModel):
-    """Fields that we don't know are ignored, as OpenAI's clients send many; types are not coerced."""
-
-    model_config = ConfigDict(extra="ignore", strict=True, frozen=True)
-
-
-class ImageUrl(_Form):
+class ImageUrl(Form):
     url: str
 
 
-class TextPart(_Form):
+class TextPart(Form):
     type: Literal["text"]
     text: str
 
 
-class ImagePart(_Form):
+class ImagePart(Form):
     type: Literal["image_url"]
     image_url: ImageUrl
 
@@ -37,14 +29,14 @@ class ImagePart(_Form):
 ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
 
 
-class ProductReference(_Form):
+class ProductReference(Form):
     """A product that an earlier reply showed; the other fields of a product may stay."""
 
     id: Annotated[str, Field(min_length=1, max_length=256)]
     offset: Annotated[int, Field(ge=0)]
 
 
-class ChatMessage(_Form):
+class ChatMessage(Form):
     role: Literal["system", "developer", "user", "assistant"]
     content: list[ContentPart] | None = None
     products: list[ProductReference] | None = None
@@ -55,11 +47,11 @@ class ChatMessage(_Form):
         return [{"type": "text", "text": content}] if isinstance(content, str) else content
 
 
-class StreamOptions(_Form):
+class StreamOptions(Form):
     include_usage: bool = False
 
 
-class ChatRequest(_Form):
+class ChatRequest(Form):
     """`POST /v1/chat/completions`."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1)]
