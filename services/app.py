@@ -17,6 +17,7 @@ from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
+from services.http.bodies import BodyLimits
 from services.http.options import HttpOptions, ServedModel
 from services.settings import MIB, Settings
 
@@ -54,7 +55,9 @@ def build_app(settings: Settings) -> Application:
         options=HttpOptions(
             limits=settings.limits,
             defaults=settings.defaults,
-            max_body_bytes=settings.max_body_bytes,
+            body=BodyLimits(
+                settings.max_body_bytes, timeout_s=settings.body_timeout_s, all_bytes=settings.max_bodies_bytes
+            ),
             answer_request_id=False,
         ),
         reply_timeout_s=settings.reply_timeout_s,

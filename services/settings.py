@@ -86,6 +86,10 @@ class Settings(BaseSettings):
     )
 
     max_body_bytes: int = Field(32 * MIB, ge=1024, description="Largest body of a request, in bytes.")
+    max_bodies_bytes: int = Field(
+        256 * MIB, ge=1024, description="Bodies of requests in memory together in a chat replica, in bytes."
+    )
+    body_timeout_s: float = Field(60, gt=0, description="Seconds that the body of a request has to come in.")
     max_messages: int = Field(64, ge=1, description="Most messages in one request.")
     max_text_chars: int = Field(8000, ge=1, description="Longest text of one message, in characters.")
     max_images: int = Field(8, ge=0, description="Most pictures in one request.")

@@ -7,6 +7,7 @@ from starlette.responses import Response
 from fromage_model.errors import InvalidInput
 from services.engine import ChatEngine
 from services.errors import NotFound
+from services.http.bodies import Bodies
 from services.http.boundary import Boundary, error_response
 from services.http.errors import MethodNotAllowed
 from services.http.options import HttpOptions, ServedModel
@@ -16,6 +17,7 @@ from services.http.routes import chat, health, items, models, page
 def create_http_app(engine: ChatEngine, model: ServedModel, options: HttpOptions = HttpOptions()) -> FastAPI:
     """The ASGI app. Its own interactive docs are off, because they load scripts from another host."""
     app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None)
+    app.state.bodies = Bodies(options.body)
     app.add_middleware(Boundary, answer_request_id=options.answer_request_id)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.include_router(chat.routes(engine, model, options))

@@ -1,4 +1,4 @@
-"""What holds for every HTTP request: a request id, error objects, security headers, a bound on the body.
+"""What holds for every HTTP request: a request id, error objects, security headers.
 
 Knows nothing of chats. Pure ASGI, because Starlette's BaseHTTPMiddleware buffers streams and hides disconnects.
 """
@@ -7,11 +7,10 @@ import re
 import uuid
 
 from starlette.datastructures import Headers, MutableHeaders
-from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from services.http.errors import BodyTooLarge, error_object, log_error, problem_of
+from services.http.errors import error_object, log_error, problem_of
 
 REQUEST_ID = "x-request-id"
 SAFE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
@@ -70,20 +69,6 @@ def error_response(error: Exception, *, request_id: str) -> Response:
     problem = problem_of(error)
     headers = {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
     return JSONResponse(error_object(error, request_id=request_id), status_code=problem.status, headers=headers)
-
-
-async def read_body(request: Request, *, max_bytes: int) -> bytes:
-    """The request's body. Raises BodyTooLarge as soon as the header, or what has come so far, says so."""
-    too_large = BodyTooLarge(f"the request is larger than {max_bytes:,} bytes")
-    declared = request.headers.get("content-length", "")
-    if declared.isdecimal() and int(declared) > max_bytes:
-        raise too_large
-    body = bytearray()
-    async for piece in request.stream():
-        body += piece
-        if len(body) > max_bytes:
-            raise too_large
-    return bytes(body)
 
 
 def _request_id(headers: Headers) -> str:

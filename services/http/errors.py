@@ -25,6 +25,18 @@ class BodyTooLarge(InvalidInput):
     """A request whose body is over the limit."""
 
 
+class UnknownEncoding(InvalidInput):
+    """A body packed in a way that we don't unpack."""
+
+
+class SlowBody(InvalidInput):
+    """A body that did not come in time."""
+
+
+class ClientLeft(InvalidInput):
+    """A client that was gone before its body was complete, and hears of nothing."""
+
+
 @dataclass(frozen=True)
 class Problem:
     """How one kind of exception is told to a client. `retry_after_s`: when asking again makes sense."""
@@ -40,6 +52,9 @@ TABLE: tuple[tuple[type[Exception], Problem], ...] = (
     (NotFound, Problem(404, "invalid_request_error", "not_found")),
     (MethodNotAllowed, Problem(405, "invalid_request_error", "method_not_allowed")),
     (BodyTooLarge, Problem(413, "invalid_request_error", "request_too_large")),
+    (UnknownEncoding, Problem(415, "invalid_request_error", "unsupported_encoding")),
+    (SlowBody, Problem(408, "invalid_request_error", "request_timeout")),
+    (ClientLeft, Problem(400, "invalid_request_error", "client_left")),
     (PromptTooLong, Problem(400, "invalid_request_error", "context_length_exceeded")),
     (ImageError, Problem(400, "invalid_request_error", "invalid_image")),
     (InvalidInput, Problem(400, "invalid_request_error", "invalid_value")),

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services.conversation import ChatDefaults, ChatLimits
+from services.http.bodies import BodyLimits
 from services.http.errors import UnknownModel
 
 WEB = Path(__file__).parent / "web"
@@ -29,10 +30,10 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class HttpOptions:
-    """`max_body_bytes`: of a request. `answer_request_id`: false where the server in front of the app does it."""
+    """`body`: of a request. `answer_request_id`: false where the server in front of the app does it."""
 
     limits: ChatLimits = ChatLimits()
     defaults: ChatDefaults = ChatDefaults()
-    max_body_bytes: int = 32 * 1024 * 1024
+    body: BodyLimits = BodyLimits()
     answer_request_id: bool = True
     web: Path = WEB

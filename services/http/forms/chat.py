@@ -6,7 +6,7 @@ products belong. A JavaScript client counts `Array.from(text).length`, not `text
 
 from typing import Annotated, Any, Literal
 
-from pydantic import Field, field_validator
+from pydantic import FailFast, Field, field_validator
 
 from fromage_model.prompts.messages import RetrievalMode
 from services.http.forms.form import INT64_MAX, MAX_TOP_K, Form
@@ -54,8 +54,8 @@ class StreamOptions(Form):
 class ChatRequest(Form):
     """`POST /v1/chat/completions`."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    model: str | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1), FailFast()]
+    model: Annotated[str, Field(max_length=256)] | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None

@@ -12,6 +12,7 @@ from fromage_model.prompts.messages import TextDelta
 from fromage_model.vision.images import ImageLimits
 from services.conversation import ChatLimits
 from services.errors import Overloaded, Unavailable
+from services.http.bodies import BodyLimits
 from tests.services.http.chatting import CHAT, HELLO, client_of, data_url, events_of, picture, showed
 from tests.services.peers import WITH_PRODUCTS, ScriptedLlm
 
@@ -127,7 +128,7 @@ def test_unknown_model_is_404(client: TestClient):
 
 
 def test_body_over_the_limit_is_413_with_and_without_its_length():
-    client = client_of(max_body_bytes=1024)
+    client = client_of(body=BodyLimits(1024))
     body = json.dumps({"messages": [{"role": "user", "content": "x" * 2000}]}).encode()
     headers = {"content-type": "application/json"}
     declared = client.post(CHAT, content=body, headers=headers)
