@@ -19,6 +19,7 @@ from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
 from services.http.bodies import BodyLimits
 from services.http.options import HttpOptions, ServedModel
+from services.pictures import RemoteAccess
 from services.settings import MIB, Settings
 
 CHAT_ONGOING_REQUESTS = 1000
@@ -94,7 +95,14 @@ def _encoder(settings: Settings, header: Header) -> Application:
         batch_wait_s=settings.encoder_batch_wait_s,
         cache_images=settings.encoder_cache_images,
         limits=settings.image_limits,
+        remote=_remote(settings),
     )
+
+
+def _remote(settings: Settings) -> RemoteAccess | None:
+    if settings.remote_images == "off":
+        return None
+    return RemoteAccess(allow_private=settings.remote_images == "any", timeout_s=settings.remote_timeout_s)
 
 
 def _llm(settings: Settings) -> Application:

@@ -14,13 +14,17 @@ from fromage_model.vision.images import ImageLimits
 
 @dataclass(frozen=True)
 class ChatLimits:
-    """What one request may hold. `max_text_chars`: of one message. `max_new_tokens`: that a request may ask for."""
+    """What one request may hold. `max_text_chars`: of one message. `max_new_tokens`: that a request may ask for.
+
+    `remote_images`: whether pictures may be named by http(s) URLs.
+    """
 
     max_messages: int = 64
     max_text_chars: int = 8000
     max_images: int = 8
     max_new_tokens: int = 1024
     image: ImageLimits = ImageLimits()
+    remote_images: bool = False
 
 
 @dataclass(frozen=True)
@@ -34,9 +38,9 @@ class ChatDefaults:
 
 @dataclass(frozen=True)
 class Picture:
-    """An image part of the request: the bytes of its file, and the field they came in."""
+    """An image part of the request: the bytes of its file, or the http(s) URL of it, and the field they came in."""
 
-    data: bytes
+    data: bytes | str
     field: str
 
 

@@ -18,8 +18,8 @@ from services.products import ImageFile, Product, Products, ReplyEvent, ShelfInf
 
 
 class Encoder(Protocol):
-    async def encode(self, data: bytes) -> np.ndarray:
-        """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
+    async def encode(self, picture: bytes | str) -> np.ndarray:
+        """The bytes of a picture's file, or its http(s) URL -> features (F,) float32. Raises ImageError."""
 
 
 class Llm(Protocol):

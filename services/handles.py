@@ -19,9 +19,9 @@ class EncoderHandle:
     def __init__(self, handle: DeploymentHandle):
         self._handle = handle
 
-    async def encode(self, data: bytes) -> np.ndarray:
+    async def encode(self, picture: bytes | str) -> np.ndarray:
         with _ours():
-            return await self._handle.encode.remote(data)
+            return await self._handle.encode.remote(picture)
 
 
 class LlmHandle:

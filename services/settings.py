@@ -95,6 +95,11 @@ class Settings(BaseSettings):
     max_images: int = Field(8, ge=0, description="Most pictures in one request.")
     max_image_bytes: int = Field(20 * MIB, ge=1024, description="Largest picture, in bytes of its file.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Largest picture, in pixels (width x height).")
+    remote_images: Literal["off", "public", "any"] = Field(
+        "off",
+        description="Whether pictures are fetched from http(s) addresses: public ones alone, or any, ours among them.",
+    )
+    remote_timeout_s: float = Field(10, gt=0, description="Seconds that such a picture has to come in.")
     max_new_tokens: int = Field(1024, ge=1, description="Most tokens that a request may ask for.")
 
     new_tokens: int = Field(96, ge=1, description="Tokens of a reply at most, when the request does not say.")
@@ -116,6 +121,7 @@ class Settings(BaseSettings):
             max_images=self.max_images,
             max_new_tokens=self.max_new_tokens,
             image=self.image_limits,
+            remote_images=self.remote_images != "off",
         )
 
     @cached_property

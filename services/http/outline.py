@@ -35,7 +35,7 @@ def check_outline(body: bytes) -> None:
         if pieces > MOST_PIECES:
             raise InvalidInput(f"the body has over {MOST_PIECES:,} values; send fewer messages, or shorter lists")
         if depth > MOST_DEPTH:
-            told = f"the body is nested too deep: at most {MOST_DEPTH} lists and objects are read in each other, or in a row"
+            told = f"the body is nested too deep: at most {MOST_DEPTH} lists and objects in each other, or in a row"
             raise InvalidInput(told)
         if opening < 0:
             return

@@ -12,6 +12,7 @@ from fromage_model.vision.images import ImageLimits, decode_image
 from services.engine import ChatEngine
 from services.errors import NotFound
 from services.http.options import ServedModel
+from services.pictures import RemotePictures
 from services.products import ImageFile, Product, ShelfInfo
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
@@ -33,12 +34,18 @@ WITH_PRODUCTS = (
 
 @dataclass
 class PictureReader:
-    """Decodes for real; the features of a picture are its mean colour."""
+    """Decodes for real, and fetches where it may; the features of a picture are its mean colour."""
 
     limits: ImageLimits = ImageLimits()
+    remote: RemotePictures | None = None
 
-    async def encode(self, data: bytes) -> np.ndarray:
+    async def encode(self, picture: bytes | str) -> np.ndarray:
+        data = picture if isinstance(picture, bytes) else await self._fetched(picture)
         return np.asarray(decode_image(data, limits=self.limits), dtype=np.float32).mean(axis=(0, 1))
+
+    async def _fetched(self, url: str) -> bytes:
+        assert self.remote is not None
+        return await self.remote.fetch(url)
 
 
 @dataclass
@@ -84,7 +91,11 @@ class Shelf:
 
 
 def engine(
-    llm: ScriptedLlm | None = None, *, pictures: ImageLimits = ImageLimits(), reply_timeout_s: float = 30.0
+    llm: ScriptedLlm | None = None,
+    *,
+    pictures: ImageLimits = ImageLimits(),
+    remote: RemotePictures | None = None,
+    reply_timeout_s: float = 30.0,
 ) -> ChatEngine:
-    encoder = PictureReader(pictures)
+    encoder = PictureReader(pictures, remote)
     return ChatEngine(encoder=encoder, llm=llm or ScriptedLlm(), retriever=Shelf(), reply_timeout_s=reply_timeout_s)
