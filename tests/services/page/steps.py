@@ -4,9 +4,16 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Page, ViewportSize, expect
 
+from tests.services.scripted_chat import product
+
 DESKTOP = {"viewport": ViewportSize(width=1280, height=800)}
 PHONE = {"viewport": ViewportSize(width=390, height=844), "is_mobile": True, "has_touch": True}
+NAMES = ("scarf", "coat", "gloves", "socks", "boots")
 SCREENS = {"argvalues": [DESKTOP, PHONE], "ids": ["desktop", "phone"]}
+
+
+def five(offset: int) -> list[dict]:
+    return [product(name, offset=offset) for name in NAMES]
 
 
 @dataclass
