@@ -18,16 +18,11 @@ export class ChatError extends Error {
   }
 }
 
-/** What is served, `{items, attribution, ...}`, or null while nobody says. */
-export async function fetchHealth() {
-  const response = await look("healthz");
-  return response?.ok ? response.json().catch(() => null) : null;
-}
+/** Whether a chat would be answered. */
+export const isReady = async () => Boolean(await look("readyz"));
 
-export async function isReady() {
-  const response = await look("readyz");
-  return Boolean(response?.status === 404 ? await fetchHealth() : response?.ok);
-}
+/** What is served, `{items, attribution, ...}`, once a chat would be answered; else null. */
+export const meetServer = async () => (await isReady()) && look("healthz");
 
 /** Makes `attempt` until it returns something. Throws when `signal` is aborted. */
 export async function persist(attempt, signal) {
@@ -67,7 +62,8 @@ export async function* streamReply(request, { signal }) {
 
 async function look(address) {
   try {
-    return await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    return response.ok ? await response.json() : null;
   } catch {
     return null;
   }

@@ -1,6 +1,6 @@
 /** The page: joins the composer, the conversation, the transcript and the server. */
 
-import { NO_KEY, TOO_LONG, fetchHealth, isReady, persist, streamReply } from "./api.js";
+import { NO_KEY, TOO_LONG, isReady, meetServer, persist, streamReply } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
 import { copyText, element } from "./dom.js";
@@ -174,17 +174,19 @@ function fillMasthead(health) {
   byId("colophon").hidden = !health?.attribution;
 }
 
-async function meetServer() {
+async function greet() {
   let health = null;
   fillMasthead(health);
   byId("language").addEventListener("click", () => {
     switchLanguage();
+    announce("");
     fillMasthead(health);
   });
-  health = await fetchHealth();
+  health = await meetServer();
   if (!health) {
     byId("starting").hidden = false;
-    health = await persist(fetchHealth);
+    announce(say("starting"));
+    health = await persist(meetServer);
     byId("starting").hidden = true;
   }
   fillMasthead(health);
@@ -217,4 +219,4 @@ try {
   startNewChat();
 }
 if (matchMedia("(pointer: fine)").matches) composer.focus();
-meetServer();
+greet();

@@ -39,7 +39,7 @@ def ask_and_wait(page: Page, question: str) -> None:
 def order_of_article(page: Page) -> list[str]:
     """The latest article from top to bottom: its text, or `plates: names`."""
     return page.locator(".turn").last.evaluate(
-        """turn => [...turn.querySelectorAll('.article > *')].map(part => part.matches('.plates')
+        """turn => [...turn.querySelectorAll('.article > :not(.actions)')].map(part => part.matches('.plates')
              ? 'plates: ' + [...part.querySelectorAll('.plate-name')].map(name => name.textContent).join(', ')
              : part.textContent).filter(Boolean)"""
     )

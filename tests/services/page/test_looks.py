@@ -1,4 +1,4 @@
-"""How the page looks and reads: in English and Korean, light and dark, within the rules of access, and light to load."""
+"""How the page looks and reads: English and Korean, light and dark, within the rules of access, and light to load."""
 
 import re
 import threading
@@ -68,20 +68,22 @@ def test_a_korean_reader_finds_every_word_in_korean_and_can_switch(chat, open_pa
 
 def test_the_theme_follows_the_system_until_the_reader_switches(chat, open_page: OpenPage):
     page = open_page(chat.url, color_scheme="dark").page
+    root, switch = page.locator("html"), page.get_by_role("button", name="Dark theme")
     paper = "getComputedStyle(document.body).backgroundColor"
+    expect(switch).to_have_attribute("aria-pressed", "true")
     dark = page.evaluate(paper)
     page.emulate_media(color_scheme="light")
-    light = page.evaluate(paper)
-    assert light != dark
-    switch = page.get_by_role("button", name="Dark theme")
-    expect(switch).to_have_attribute("aria-pressed", "false")
+    expect(root).to_have_attribute("data-theme", "light")
+    assert page.evaluate(paper) != dark
     switch.press("Enter")
     expect(switch).to_have_attribute("aria-pressed", "true")
     page.reload()
+    expect(root).to_have_attribute("data-theme", "dark")
     assert page.evaluate(paper) == dark
     switch.click()
+    expect(root).to_have_attribute("data-theme", "light")
     page.emulate_media(color_scheme="dark")
-    assert page.evaluate(paper) == dark
+    expect(root).to_have_attribute("data-theme", "dark")
 
 
 @pytest.mark.parametrize("locale", ["en", "ko"])

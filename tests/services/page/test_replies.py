@@ -173,7 +173,7 @@ def test_a_reply_cut_at_its_length_says_so(chat, open_page: OpenPage):
     page = open_page(chat.url).page
     chat.finish_reason = "length"
     ask_and_wait(page, "A coat")
-    expect(page.locator(".remark")).to_have_text("The reply reached its length limit here.")
+    expect(page.locator(".article .remark")).to_have_text("The reply reached its length limit here.")
 
 
 def test_the_catalogues_licence_is_named_when_it_asks_for_it(chat, open_page: OpenPage):
