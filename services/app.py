@@ -19,6 +19,7 @@ from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
 from services.http.options import HttpOptions, ServedModel
 from services.settings import MIB, Settings
+from services.telemetry.logs import logging_config
 
 CHAT_ONGOING_REQUESTS = 1000
 PARALLEL_PICTURES = 64
@@ -45,6 +46,7 @@ def build_app(settings: Settings) -> Application:
         ray_actor_options={"num_cpus": settings.chat_num_cpus},
         max_ongoing_requests=CHAT_ONGOING_REQUESTS,
         max_constructor_retry_count=START_TRIES,
+        logging_config=logging_config(settings.log_format),
     )
     return chat.bind(
         _encoder(settings, header),
@@ -81,6 +83,7 @@ def _encoder(settings: Settings, header: Header) -> Application:
         ray_actor_options={"num_cpus": settings.encoder_num_cpus, "num_gpus": settings.encoder_num_gpus},
         max_ongoing_requests=PARALLEL_PICTURES,
         max_constructor_retry_count=START_TRIES,
+        logging_config=logging_config(settings.log_format),
     )
     return deployment.bind(
         header.config.vision_encoder,
@@ -110,6 +113,7 @@ def _llm(settings: Settings) -> Application:
         max_ongoing_requests=(settings.llm_concurrency or capacity.MOST) + settings.llm_queue + REFUSED_AT_ONCE,
         max_queued_requests=settings.llm_queue,
         max_constructor_retry_count=START_TRIES,
+        logging_config=logging_config(settings.log_format),
     )
     return deployment.bind(
         settings.bundle,
@@ -130,6 +134,7 @@ def _retrieval(settings: Settings, index: IndexInfo) -> Application:
         ray_actor_options={"num_cpus": settings.retrieval_num_cpus},
         max_ongoing_requests=PARALLEL_LOOKUPS,
         max_constructor_retry_count=START_TRIES,
+        logging_config=logging_config(settings.log_format),
     )
     catalogue = settings.catalogue or index.catalogue
     return deployment.bind(settings.index, catalogue=catalogue, bundle_fingerprint=index.fingerprint)

@@ -15,6 +15,8 @@ from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalM
 from services.conversation import Conversation, Picture
 from services.errors import TimedOut
 from services.products import ImageFile, Product, Products, ReplyEvent, ShelfInfo
+from services.telemetry.replies import watched
+from services.telemetry.spans import stage
 
 
 class Encoder(Protocol):
@@ -49,6 +51,7 @@ class ChatEngine:
         self.retriever = retriever
         self.reply_timeout_s = reply_timeout_s
 
+    @watched
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
@@ -75,12 +78,14 @@ class ChatEngine:
                 if not isinstance(event, Retrieval):
                     yield event
                     continue
-                products = await self.retriever.search(event.embedding, top_k=conversation.top_k, exclude=shown)
+                with stage("retrieve", top_k=conversation.top_k):
+                    products = await self.retriever.search(event.embedding, top_k=conversation.top_k, exclude=shown)
                 shown.update(product.id for product in products)
                 yield Products(products, event.offset)
 
     async def _features(self, picture: Picture) -> np.ndarray:
         try:
-            return await self.encoder.encode(picture.data)
+            with stage("encode"):
+                return await self.encoder.encode(picture.data)
         except ImageError as error:
             raise ImageError(str(error), field=picture.field) from error

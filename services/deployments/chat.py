@@ -8,6 +8,7 @@ from services.engine import ChatEngine
 from services.handles import EncoderHandle, LlmHandle, RetrievalHandle
 from services.http.app import create_http_app
 from services.http.options import HttpOptions, ServedModel
+from services.telemetry.replica import begin_telemetry
 
 
 @serve.deployment(name="chat")
@@ -25,6 +26,7 @@ class ChatDeployment:
         options: HttpOptions,
         reply_timeout_s: float,
     ):
+        begin_telemetry()
         self._model = model
         self._options = options
         self._engine = ChatEngine(

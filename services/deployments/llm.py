@@ -1,6 +1,5 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
-import dataclasses
 import logging
 import queue
 import threading
@@ -9,11 +8,9 @@ from contextlib import aclosing
 
 import torch
 from ray import serve
-from ray.serve import metrics
 
 from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
-from fromage_model.chat.prefix_cache import Counts
 from fromage_model.chat.reply import next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
@@ -22,6 +19,8 @@ from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMo
 from services.capacity import give_back_memory, measure_capacity
 from services.errors import Overloaded
 from services.outbox import Outbox
+from services.telemetry.decoding import Stages, StepWatch
+from services.telemetry.replica import begin_telemetry
 
 log = logging.getLogger(__name__)
 replica_log = logging.getLogger("ray.serve")
@@ -29,11 +28,6 @@ replica_log = logging.getLogger("ray.serve")
 Listener = Callable[[Event | Exception], None]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
-PREFIX_METRICS = {
-    "hits": "Positions of prompts that had been read before.",
-    "misses": "Positions of prompts that had to be read.",
-    "size_bytes": "Memory of what has been read and is kept, in bytes.",
-}
 
 
 class ReplyWriter:
@@ -62,6 +56,7 @@ class ReplyWriter:
         self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
         self._engine = self._new_engine()
         self._engine.warm()
+        self._watch = StepWatch()
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
@@ -75,11 +70,6 @@ class ReplyWriter:
         if self._failed_steps >= HOPELESS_STEPS:
             raise RuntimeError(f"the last {self._failed_steps} steps of the LM failed")
 
-    @property
-    def prefix_counts(self) -> Counts:
-        """Positions of prompts that earlier rows had read or had not, and the bytes that are kept for that."""
-        return self._engine.prefix_counts
-
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[list[Event], None]:
@@ -91,7 +81,8 @@ class ReplyWriter:
             raise Overloaded("too many chats are waiting; try again in a moment")
         outbox = Outbox(gather_s=self._gather_s)
         mine: list[Request] = []
-        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put)))
+        stages = Stages.now()
+        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put, stages)))
         self._open += 1
         try:
             while True:
@@ -106,12 +97,13 @@ class ReplyWriter:
         finally:
             self._open -= 1
             self._orders.put(lambda: self._leave(mine))
+            stages.tell()
 
     def _decode(self) -> None:
         while True:
             try:
                 self._follow_orders()
-                self._tell(self._engine.step())
+                self._tell(self._watch.step(self._engine))
                 self._failed_steps = 0
             except Exception as error:
                 self._failed_steps += 1
@@ -133,7 +125,12 @@ class ReplyWriter:
             order()
 
     def _join(
-        self, messages: Sequence[Message], retrieval: RetrievalMode, sampling: Sampling, hear: Listener
+        self,
+        messages: Sequence[Message],
+        retrieval: RetrievalMode,
+        sampling: Sampling,
+        hear: Listener,
+        stages: Stages,
     ) -> list[Request]:
         try:
             turn = next_turn(self._model, messages, sampling=sampling)
@@ -142,17 +139,20 @@ class ReplyWriter:
             hear(error)
             return []
         self._listeners[request] = hear
+        self._watch.added(request, stages)
         return [request]
 
     def _leave(self, requests: Sequence[Request]) -> None:
         for request in requests:
             self._engine.cancel(request)
+            self._watch.left(request, self._engine.load)
             self._listeners.pop(request, None)
 
     def _start_again(self, error: Exception) -> None:
         """A step that failed may have spoilt the cache of everyone in it."""
         log.exception("a step failed; %d replies are lost", len(self._listeners))
         self._engine = self._new_engine()
+        self._watch.failed()
         lost, self._listeners = self._listeners, {}
         for hear in lost.values():
             hear(error)
@@ -176,6 +176,7 @@ class LlmDeployment:
         prefix_bytes: int,
     ):
         """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply."""
+        begin_telemetry()
         torch.set_num_threads(threads)
         model = load_bundle(bundle, device=device, vision=False)
         pack(model.lm, quantize=quantize)
@@ -188,10 +189,6 @@ class LlmDeployment:
         self.writer = ReplyWriter(
             model, concurrency=concurrency, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes
         )
-        self._prefix_gauges = {
-            name: metrics.Gauge(f"fromage_prefix_{name}", description=description)
-            for name, description in PREFIX_METRICS.items()
-        }
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
@@ -202,6 +199,4 @@ class LlmDeployment:
 
     def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""
-        for name, value in dataclasses.asdict(self.writer.prefix_counts).items():
-            self._prefix_gauges[name].set(value)
         self.writer.check_health()

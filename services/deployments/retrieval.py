@@ -14,6 +14,8 @@ from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import decode_image, image_format
 from services.errors import NotFound
 from services.products import ImageFile, Product, ShelfInfo
+from services.telemetry.metrics import RETRIEVAL_SECONDS
+from services.telemetry.replica import begin_telemetry
 
 IMAGE_PATH = "/v1/items/{id}/image"
 # What browsers show as it is. Anything else, a TIFF or HEIC, is sent as JPEG.
@@ -29,7 +31,8 @@ class ProductShelf:
 
     def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str] = ()) -> list[Product]:
         """The products nearest to a retrieval embedding (S,), best first, without those in `exclude`."""
-        return [_product(hit) for hit in self.index.search(embedding, top_k=top_k, exclude=exclude)[0]]
+        with RETRIEVAL_SECONDS.timed():
+            return [_product(hit) for hit in self.index.search(embedding, top_k=top_k, exclude=exclude)[0]]
 
     def image(self, id: str) -> ImageFile:
         """The picture of an item. Raises NotFound for an id that the index does not hold or a picture that is gone."""
@@ -52,6 +55,7 @@ class RetrievalDeployment:
     """Refuses to start on an index that another model made."""
 
     def __init__(self, index: str, *, catalogue: str, bundle_fingerprint: str):
+        begin_telemetry()
         loaded = RetrievalIndex.load(index, fingerprint=bundle_fingerprint)
         self.shelf = ProductShelf(loaded, Catalogue.open(catalogue))
 

@@ -11,12 +11,15 @@ from services.http.boundary import Boundary, error_response
 from services.http.errors import MethodNotAllowed
 from services.http.options import HttpOptions, ServedModel
 from services.http.routes import chat, health, items, models, page
+from services.http.traffic import Traffic
+from services.telemetry.spans import ONE_SPAN
 
 
 def create_http_app(engine: ChatEngine, model: ServedModel, options: HttpOptions = HttpOptions()) -> FastAPI:
     """The ASGI app. Its own interactive docs are off, because they load scripts from another host."""
-    app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None)
+    app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None, telemetry=ONE_SPAN)
     app.add_middleware(Boundary, answer_request_id=options.answer_request_id)
+    app.add_middleware(Traffic)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.include_router(chat.routes(engine, model, options))
     app.include_router(models.routes(model))
