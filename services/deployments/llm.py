@@ -137,7 +137,7 @@ class ReplyWriter:
     ) -> list[Request]:
         try:
             turn = next_turn(self._model, messages, sampling=sampling)
-            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling)
+            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling, begun=turn.begun)
         except Exception as error:
             hear(error)
             return []
