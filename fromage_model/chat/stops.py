@@ -17,12 +17,12 @@ class Stops:
         return len(self._held)
 
     def push(self, piece: str) -> str:
-        """The next piece -> what can be shown now; up to the first stop, with which all ends."""
+        """The next piece -> what can be shown now; before the stop that is complete first, with which all ends."""
         text = self._held + piece
-        found = [text.find(stop) for stop in self._texts if stop in text]
+        found = [(text.find(stop) + len(stop), text.find(stop)) for stop in self._texts if stop in text]
         if found:
             self.stopped, self._held = True, ""
-            return text[: min(found)]
+            return text[: min(found)[1]]
         kept = max((_begun(text, stop) for stop in self._texts), default=0)
         self._held = text[len(text) - kept :]
         return text[: len(text) - kept]
