@@ -10,6 +10,7 @@ import numpy as np
 
 from fromage_model.prompts.messages import Message, Part, RetrievalMode, Role, Sampling
 from fromage_model.vision.images import ImageLimits
+from services.products import Narrowing
 
 
 @dataclass(frozen=True)
@@ -51,10 +52,10 @@ class Turn:
 
 @dataclass(frozen=True)
 class Conversation:
-    """A request that can be served. `exclude`: ids of the products that earlier turns showed."""
+    """A request that can be served. `narrowing` leaves out the products that earlier turns showed, too."""
 
     turns: tuple[Turn, ...]
-    exclude: frozenset[str]
+    narrowing: Narrowing
     retrieval: RetrievalMode
     top_k: int
     sampling: Sampling

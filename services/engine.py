@@ -4,7 +4,7 @@ Knows nothing of HTTP or Ray: the parts are Serve handles in the app and plain o
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from typing import Protocol
 
@@ -14,7 +14,7 @@ from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
 from services.conversation import Conversation, Picture
 from services.errors import TimedOut
-from services.products import ImageFile, Product, Products, ReplyEvent, ShelfInfo
+from services.products import ImageFile, Narrowing, Product, Products, ReplyEvent, ShelfInfo
 
 
 class Encoder(Protocol):
@@ -30,8 +30,11 @@ class Llm(Protocol):
 
 
 class Retriever(Protocol):
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        """The products nearest to a retrieval embedding (S,), best first."""
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
+        """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
+
+    async def check(self, narrowing: Narrowing) -> None:
+        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
 
     async def image(self, id: str) -> ImageFile:
         """The picture of an item. Raises NotFound."""
@@ -64,9 +67,14 @@ class ChatEngine:
                 yield event
 
     async def _write(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        """A product is shown once: neither what earlier turns showed nor what this reply showed comes again."""
+        """A product is shown once: neither what earlier turns showed nor what this reply showed comes again.
+
+        A filter that can't be used is refused before the first word, not where the LM asks for products.
+        """
+        narrowing = conversation.narrowing
+        if narrowing.filters:
+            await self.retriever.check(narrowing)
         features = await asyncio.gather(*(self._features(picture) for picture in conversation.pictures))
-        shown = set(conversation.exclude)
         stream = self.llm.stream(
             conversation.messages(features), retrieval=conversation.retrieval, sampling=conversation.sampling
         )
@@ -75,8 +83,8 @@ class ChatEngine:
                 if not isinstance(event, Retrieval):
                     yield event
                     continue
-                products = await self.retriever.search(event.embedding, top_k=conversation.top_k, exclude=shown)
-                shown.update(product.id for product in products)
+                products = await self.retriever.search(event.embedding, top_k=conversation.top_k, narrowing=narrowing)
+                narrowing = narrowing.without([product.id for product in products])
                 yield Products(products, event.offset)
 
     async def _features(self, picture: Picture) -> np.ndarray:

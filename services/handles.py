@@ -1,7 +1,7 @@
 """The engine's three parts as Serve handles. Knows what Ray raises, and what that means in terms of `errors`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
 from services.errors import Overloaded, Unavailable
-from services.products import ImageFile, Product, ShelfInfo
+from services.products import ImageFile, Narrowing, Product, ShelfInfo
 
 
 class EncoderHandle:
@@ -47,9 +47,13 @@ class RetrievalHandle:
     def __init__(self, handle: DeploymentHandle):
         self._handle = handle
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
         with _ours():
-            return await self._handle.search.remote(embedding, top_k=top_k, exclude=exclude)
+            return await self._handle.search.remote(embedding, top_k=top_k, narrowing=narrowing)
+
+    async def check(self, narrowing: Narrowing) -> None:
+        with _ours():
+            await self._handle.check.remote(narrowing)
 
     async def image(self, id: str) -> ImageFile:
         with _ours():

@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Collection
+from collections.abc import Iterator
+from contextlib import contextmanager
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -13,7 +14,7 @@ from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import decode_image, image_format
 from services.errors import NotFound
-from services.products import ImageFile, Product, ShelfInfo
+from services.products import ImageFile, Narrowing, Product, ShelfInfo
 
 IMAGE_PATH = "/v1/items/{id}/image"
 # What browsers show as it is. Anything else, a TIFF or HEIC, is sent as JPEG.
@@ -27,9 +28,19 @@ class ProductShelf:
         self.index = index
         self.catalogue = catalogue
 
-    def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str] = ()) -> list[Product]:
-        """The products nearest to a retrieval embedding (S,), best first, without those in `exclude`."""
-        return [_product(hit) for hit in self.index.search(embedding, top_k=top_k, exclude=exclude)[0]]
+    def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing = Narrowing()) -> list[Product]:
+        """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
+        with _named(narrowing):
+            (hits,) = self.index.search(
+                embedding, top_k=top_k, exclude=narrowing.exclude, filter=narrowing.filters or None
+            )
+        least = -np.inf if narrowing.min_score is None else narrowing.min_score
+        return [_product(hit) for hit in hits if hit.score >= least]
+
+    def check(self, narrowing: Narrowing) -> None:
+        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
+        with _named(narrowing):
+            self.index.filters.mask(narrowing.filters)
 
     def image(self, id: str) -> ImageFile:
         """The picture of an item. Raises NotFound for an id that the index does not hold or a picture that is gone."""
@@ -55,14 +66,29 @@ class RetrievalDeployment:
         loaded = RetrievalIndex.load(index, fingerprint=bundle_fingerprint)
         self.shelf = ProductShelf(loaded, Catalogue.open(catalogue))
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        return await asyncio.to_thread(self.shelf.search, embedding, top_k=top_k, exclude=exclude)
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
+        return await asyncio.to_thread(self.shelf.search, embedding, top_k=top_k, narrowing=narrowing)
+
+    async def check(self, narrowing: Narrowing) -> None:
+        await asyncio.to_thread(self.shelf.check, narrowing)
 
     async def image(self, id: str) -> ImageFile:
         return await asyncio.to_thread(self.shelf.image, id)
 
     async def describe(self) -> ShelfInfo:
         return self.shelf.describe()
+
+
+@contextmanager
+def _named(narrowing: Narrowing) -> Iterator[None]:
+    """The index names a filter `filter`; who is told knows it by the name of a field."""
+    try:
+        yield
+    except InvalidInput as error:
+        head, dot, column = (error.field or "").partition(".")
+        if head != "filter":
+            raise
+        raise InvalidInput(str(error), field=f"{narrowing.field}{dot}{column}") from error
 
 
 def _for_browsers(data: bytes) -> tuple[bytes, str]:

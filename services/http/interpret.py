@@ -10,6 +10,7 @@ from fromage_model.prompts.messages import Role, Sampling
 from fromage_model.vision.data_urls import data_url_bytes
 from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
 from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
+from services.products import Narrowing
 
 HOW_TO_SEND = "send the picture itself as a data: URL (data:image/png;base64,...)"
 
@@ -29,7 +30,7 @@ def read_conversation(
         raise InvalidInput("the last message must be the user's", field=f"messages.{len(turns) - 1}.role")
     conversation = Conversation(
         turns=turns,
-        exclude=frozenset(shown.id for message in messages for shown in _products(message)),
+        narrowing=Narrowing(exclude=frozenset(shown.id for message in messages for shown in _products(message))),
         retrieval=request.retrieval,
         top_k=request.top_k,
         sampling=_sampling(request, limits, defaults),

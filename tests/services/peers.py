@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -12,7 +12,7 @@ from fromage_model.vision.images import ImageLimits, decode_image
 from services.engine import ChatEngine
 from services.errors import NotFound
 from services.http.options import ServedModel
-from services.products import ImageFile, Product, ShelfInfo
+from services.products import ImageFile, Narrowing, Product, ShelfInfo
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
 ITEMS = tuple(f"item-{number}" for number in range(8))
@@ -70,9 +70,12 @@ class ScriptedLlm:
 class Shelf:
     """Eight items, always in the same order."""
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        found = [id for id in ITEMS if id not in exclude][:top_k]
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
+        found = [id for id in ITEMS if id not in narrowing.exclude][:top_k]
         return [Product(id, f"A {id}", f"https://shop.example/{id}", f"/v1/items/{id}/image", 0.5) for id in found]
+
+    async def check(self, narrowing: Narrowing) -> None:
+        """Every filter will do."""
 
     async def image(self, id: str) -> ImageFile:
         if id not in ITEMS:
