@@ -56,6 +56,7 @@ def build_app(settings: Settings) -> Application:
             defaults=settings.defaults,
             max_body_bytes=settings.max_body_bytes,
             answer_request_id=False,
+            public_url=settings.public_url,
         ),
         reply_timeout_s=settings.reply_timeout_s,
     )

@@ -28,6 +28,11 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that `python -m services` listens on.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port that `python -m services` listens on.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s()<>]*[^\s()<>/]$",
+        description="What clients call this server, as in https://shop.example/chat; without it, what a request says.",
+    )
     dashboard: bool = Field(True, description="Whether `python -m services` starts Ray's dashboard.")
     object_store_bytes: int = Field(
         300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."

@@ -33,6 +33,11 @@ def picture(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
 
 
+def picture_as(url: Any) -> dict[str, Any]:
+    """As some clients send it: the URL itself where an object is due."""
+    return {"type": "image_url", "image_url": url}
+
+
 def showed(product: dict[str, Any]) -> dict[str, Any]:
     return {"role": "assistant", "content": "", "products": [product]}
 
