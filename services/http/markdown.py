@@ -5,7 +5,6 @@ text whatever a catalogue holds: it opens no link, no markup and no HTML.
 """
 
 import re
-import unicodedata
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from urllib.parse import quote, unquote
@@ -16,8 +15,10 @@ from services.products import Product, Products, ReplyEvent
 
 GAP = "\n\n"
 PUNCTUATION = re.compile(r"([!-/:-@\[-`{-~])")
-LEFT_AS_IT_IS = "/:?#[]@!$&'*+,;=%~-._"
-"""In addresses; what could end one, spaces, parentheses and angle brackets, is not among it."""
+JOINERS = "\u200c\u200d"
+"""Of emoji, and of scripts whose letters join."""
+LEFT_AS_IT_IS = "/:?#@$&'*+,;=%~-._"
+"""In addresses; what could end one, spaces and brackets of any kind, is not among it."""
 _NAME = r"(?:[^\]\\\n]|\\.)*"
 _PRODUCT = rf"!\[{_NAME}\]\([^\s()]*/v1/items/(?P<id>[^\s()/]+)/image\) [^\n]+"
 _BLOCK = re.compile(rf"(?:\A|\n\n)({_PRODUCT}(?:\n\n{_PRODUCT.replace('?P<id>', '?:')})*)(?:\n\n|\Z)")
@@ -59,15 +60,15 @@ def read_products(text: str) -> tuple[str, list[ProductReference]]:
 
 
 def _paragraph(product: Product, base_url: str) -> str:
-    name = _plain(product.caption) or _plain(product.id)
-    picture = f"![{name}]({_address(base_url + product.image_url)})"
+    name = _plain(product.caption) or _plain(product.id) or "item"
+    picture = f"![{name}]({base_url}{_address(product.image_url)})"
     return f"{picture} [{name}]({_address(product.item_url)})" if product.item_url else f"{picture} {name}"
 
 
 def _plain(name: str) -> str:
     """A name on one line, without control characters, and with every character that markdown reads escaped."""
-    visible = "".join(" " if character.isspace() else character for character in name)
-    kept = "".join(character for character in visible if unicodedata.category(character) not in ("Cc", "Cs", "Bidi"))
+    spaced = "".join(" " if character.isspace() else character for character in name)
+    kept = "".join(character for character in spaced if character.isprintable() or character in JOINERS)
     return PUNCTUATION.sub(r"\\\1", " ".join(kept.split()))
 
 
