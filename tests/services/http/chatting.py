@@ -23,9 +23,9 @@ def client_of(llm: ScriptedLlm | None = None, *, reply_timeout_s: float = 30.0, 
     return TestClient(app, raise_server_exceptions=False)
 
 
-def data_url(*, mode: str = "RGB", side_px: int = 4, format: str = "PNG") -> str:
+def data_url(*, mode: str = "RGB", side_px: int = 4, format: str = "PNG", colour: str = "red") -> str:
     file = io.BytesIO()
-    Image.new(mode, (side_px, side_px), "red").save(file, format)
+    Image.new(mode, (side_px, side_px), colour).save(file, format)
     return f"data:image/{format.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
