@@ -20,13 +20,17 @@ from fromage_model.storage.artefacts import STATE_FILE, locate
 
 
 class Wanted(BaseModel):
-    """A pair as it is asked for: names, folders or URIs. Without `catalogue`, the one that the index names."""
+    """A pair as it is asked for: names, folders or URIs. Without `catalogue`, the one that the index names.
+
+    `version` is free: another one has the same names read again, whose files have changed.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     bundle: str = Field(min_length=1)
     index: str = Field(min_length=1)
     catalogue: str | None = None
+    version: str | None = None
 
 
 @dataclass(frozen=True)

@@ -160,4 +160,6 @@ def _wanted(config: dict[str, Any]) -> Wanted:
     except ValidationError as error:
         first = error.errors(include_url=False)[0]
         name = ".".join(map(str, first["loc"]))
-        raise PairRefused(f"user_config.{name}: {first['msg'].lower()}; known are bundle, index, catalogue") from error
+        raise PairRefused(
+            f"user_config.{name}: {first['msg'].lower()}; known are {', '.join(Wanted.model_fields)}"
+        ) from error
