@@ -22,12 +22,17 @@ class Encoder(Protocol):
     async def encode(self, data: bytes) -> np.ndarray:
         """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
 
+    async def ping(self) -> None:
+        """Returns once the part answers."""
+
 
 class Llm(Protocol):
     def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[Event, None]:
         """The LM's reply. Closing the iterator stops the decoding."""
+
+    async def ping(self) -> None: ...
 
 
 class Retriever(Protocol):
@@ -42,6 +47,8 @@ class Retriever(Protocol):
 
     async def describe(self) -> ShelfInfo:
         """What there is to find."""
+
+    async def ping(self) -> None: ...
 
 
 class ChatEngine:

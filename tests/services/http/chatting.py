@@ -10,16 +10,18 @@ from PIL import Image
 
 from services.http.app import create_http_app
 from services.http.options import HttpOptions
-from tests.services.peers import MODEL, ScriptedLlm, engine
+from tests.services.peers import MODEL, ScriptedLlm, Standing, engine
 
 CHAT = "/v1/chat/completions"
 HELLO = [{"role": "user", "content": "Hello"}]
 
 
-def client_of(llm: ScriptedLlm | None = None, *, reply_timeout_s: float = 30.0, **options: Any) -> TestClient:
+def client_of(
+    llm: ScriptedLlm | None = None, *, reply_timeout_s: float = 30.0, swapping: Standing | None = None, **options: Any
+) -> TestClient:
     http = HttpOptions(**options)
     parts = engine(llm, pictures=http.limits.image, reply_timeout_s=reply_timeout_s)
-    app = create_http_app(parts, MODEL, http)
+    app = create_http_app(parts, MODEL, http, swapping=swapping or Standing())
     return TestClient(app, raise_server_exceptions=False)
 
 
