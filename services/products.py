@@ -3,9 +3,12 @@
 `offset` counts characters (Unicode code points) of a message's text: the position at which the products belong.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Self
 
+from fromage_model.index import Condition
 from fromage_model.prompts.messages import Finished, TextDelta
 
 
@@ -18,6 +21,24 @@ class Product:
     item_url: str | None
     image_url: str
     score: float
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Which items a search may find: those that pass `filters` (by column), are not in `exclude` (ids) and have a
+    cosine of at least `min_score`.
+
+    `field` is where a client gave the filters: a refused one is named by it.
+    """
+
+    filters: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    min_score: float | None = None
+    field: str = "filters"
+
+    def without(self, ids: Collection[str]) -> Self:
+        """The same, and these items left out too."""
+        return dataclasses.replace(self, exclude=self.exclude.union(ids))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import asyncio
 import io
-from collections.abc import Collection
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -12,8 +13,11 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import decode_image, image_format
+from services.board import Board
 from services.errors import NotFound
-from services.products import ImageFile, Product, ShelfInfo
+from services.held import Held
+from services.pairs import FoundIndex, Pair, Wanted, find_index
+from services.products import ImageFile, Narrowing, Product, ShelfInfo
 from services.telemetry.metrics import RETRIEVAL_SECONDS
 from services.telemetry.replica import begin_telemetry
 
@@ -29,10 +33,19 @@ class ProductShelf:
         self.index = index
         self.catalogue = catalogue
 
-    def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str] = ()) -> list[Product]:
-        """The products nearest to a retrieval embedding (S,), best first, without those in `exclude`."""
-        with RETRIEVAL_SECONDS.timed():
-            return [_product(hit) for hit in self.index.search(embedding, top_k=top_k, exclude=exclude)[0]]
+    def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing = Narrowing()) -> list[Product]:
+        """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
+        with _named(narrowing), RETRIEVAL_SECONDS.timed():
+            (hits,) = self.index.search(
+                embedding, top_k=top_k, exclude=narrowing.exclude, filter=narrowing.filters or None
+            )
+        least = -np.inf if narrowing.min_score is None else narrowing.min_score
+        return [_product(hit) for hit in hits if hit.score >= least]
+
+    def check(self, narrowing: Narrowing) -> None:
+        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
+        with _named(narrowing):
+            self.index.filters.mask(narrowing.filters)
 
     def image(self, id: str) -> ImageFile:
         """The picture of an item. Raises NotFound for an id that the index does not hold or a picture that is gone."""
@@ -52,21 +65,67 @@ class ProductShelf:
 
 @serve.deployment(name="retrieval")
 class RetrievalDeployment:
-    """Refuses to start on an index that another model made."""
+    """Holds the indexes of pairs, each made by its bundle; `pair` None is the one that was asked for last."""
 
-    def __init__(self, index: str, *, catalogue: str, bundle_fingerprint: str):
+    def __init__(self, pair: Pair, board: Board | None = None, *, idle_s: float = 120.0):
+        """`idle_s`: seconds after which an index that is not asked for any more is let go of."""
         begin_telemetry()
-        loaded = RetrievalIndex.load(index, fingerprint=bundle_fingerprint)
-        self.shelf = ProductShelf(loaded, Catalogue.open(catalogue))
+        self._board = board
+        self._held: Held[ProductShelf] = Held(open_shelf, idle_s=idle_s)
+        noted = board.read() if board else None
+        first = noted.pair if noted else pair
+        self._held.add(first.id, open_shelf(first))
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        return await asyncio.to_thread(self.shelf.search, embedding, top_k=top_k, exclude=exclude)
+    async def search(
+        self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
+    ) -> list[Product]:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.search, embedding, top_k=top_k, narrowing=narrowing)
 
-    async def image(self, id: str) -> ImageFile:
-        return await asyncio.to_thread(self.shelf.image, id)
+    async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
+        async with self._using(pair) as shelf:
+            await asyncio.to_thread(shelf.check, narrowing)
 
-    async def describe(self) -> ShelfInfo:
-        return self.shelf.describe()
+    async def image(self, id: str, *, pair: Pair | None = None) -> ImageFile:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.image, id)
+
+    async def describe(self, pair: Pair | None = None) -> ShelfInfo:
+        """Opens the pair's index where that is not open yet. Raises what `open_shelf` raises."""
+        async with self._using(pair) as shelf:
+            return shelf.describe()
+
+    async def find(self, wanted: Wanted) -> FoundIndex:
+        """Raises what `find_index` raises."""
+        return await asyncio.to_thread(find_index, wanted)
+
+    async def check_health(self) -> None:
+        """Serve asks now and then: a moment to do what the board says, and to let go of what nobody needs."""
+        self._held.sweep()
+        noted = await asyncio.to_thread(self._board.read) if self._board else None
+        if noted is not None and noted.pair.id not in self._held:
+            await self.describe(pair=noted.pair)
+
+    def _using(self, pair: Pair | None) -> AbstractAsyncContextManager[ProductShelf]:
+        return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.id, pair)
+
+
+def open_shelf(pair: Pair) -> ProductShelf:
+    """Raises MissingArtefact, RetrievalIndexError, CatalogueError, or FingerprintMismatch."""
+    index = RetrievalIndex.load(pair.index, fingerprint=pair.fingerprint)
+    return ProductShelf(index, Catalogue.open(pair.catalogue))
+
+
+@contextmanager
+def _named(narrowing: Narrowing) -> Iterator[None]:
+    """The index names a filter `filter`; who is told knows it by the name of a field."""
+    try:
+        yield
+    except InvalidInput as error:
+        head, dot, column = (error.field or "").partition(".")
+        if head != "filter":
+            raise
+        raise InvalidInput(str(error), field=f"{narrowing.field}{dot}{column}") from error
 
 
 def _for_browsers(data: bytes) -> tuple[bytes, str]:

@@ -8,7 +8,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
 from fromage_model.errors import InvalidInput
-from services.http.schemas import ChatRequest
+from services.http.forms.chat import ChatRequest
 
 
 def read_request(body: bytes, *, content_type: str) -> ChatRequest:

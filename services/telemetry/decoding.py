@@ -3,9 +3,13 @@
 Knows nothing of Ray. Times of a reply's stages are in nanoseconds since 1970, because spans of a trace want them so.
 """
 
+import threading
 import time
-from collections.abc import Sequence
+from collections import defaultdict
+from collections.abc import MutableMapping, Sequence
 from dataclasses import dataclass
+from typing import ClassVar
+from weakref import WeakKeyDictionary
 
 from fromage_model.chat.engine import Engine, Load, Request
 from fromage_model.chat.prefix_cache import Counts
@@ -39,7 +43,12 @@ class Stages:
 
 
 class StepWatch:
-    """Belongs to the thread that decodes."""
+    """Belongs to a thread that decodes. Where a process has several, as while bundles are swapped, its gauges say what
+    all of them come to.
+    """
+
+    _lock = threading.Lock()
+    _shares: ClassVar[defaultdict[metrics.Metric, MutableMapping["StepWatch", int]]] = defaultdict(WeakKeyDictionary)
 
     def __init__(self) -> None:
         self._unseated: dict[Request, Stages] = {}
@@ -112,4 +121,6 @@ class StepWatch:
         """A gauge that stands where it stood costs nothing."""
         if self._gauges.get(gauge) != value:
             self._gauges[gauge] = value
-            gauge.record(value)
+            with self._lock:
+                self._shares[gauge][self] = value
+                gauge.record(sum(self._shares[gauge].values()))
