@@ -12,7 +12,7 @@ from ray.serve.handle import DeploymentHandle
 from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
 from services.errors import Overloaded, Unavailable
-from services.products import ImageFile, Narrowing, Product, ShelfInfo
+from services.products import Caption, Embedded, ImageFile, Narrowing, Product, ShelfInfo
 
 
 class EncoderHandle:
@@ -27,6 +27,7 @@ class EncoderHandle:
 class LlmHandle:
     def __init__(self, handle: DeploymentHandle):
         self._stream = handle.options(method_name="stream", stream=True)
+        self._asides = handle
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
@@ -41,6 +42,19 @@ class LlmHandle:
             except (asyncio.CancelledError, GeneratorExit):
                 response.cancel()
                 raise
+
+
+    async def embed(self, texts: Sequence[str]) -> list[Embedded]:
+        with _ours():
+            return await self._asides.embed.remote(texts)
+
+    async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
+        with _ours():
+            return await self._asides.embed_pictures.remote(features)
+
+    async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
+        with _ours():
+            return await self._asides.captions.remote(features, prompt=prompt, sampling=sampling)
 
 
 class RetrievalHandle:

@@ -8,6 +8,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Self
 
+import numpy as np
+
 from fromage_model.index import Condition
 from fromage_model.prompts.messages import Finished, TextDelta
 
@@ -39,6 +41,23 @@ class Narrowing:
     def without(self, ids: Collection[str]) -> Self:
         """The same, and these items left out too."""
         return dataclasses.replace(self, exclude=self.exclude.union(ids))
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A text's or a picture's retrieval embedding, (S,) float32 of length 1, and the tokens that the LM read for it."""
+
+    embedding: np.ndarray = dataclasses.field(repr=False)
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A picture's caption, and how many tokens the LM read and wrote for it."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
 
 
 @dataclass(frozen=True)

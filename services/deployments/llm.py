@@ -1,5 +1,6 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
+import asyncio
 import dataclasses
 import logging
 import queue
@@ -7,6 +8,7 @@ import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 
+import numpy as np
 import torch
 from ray import serve
 from ray.serve import metrics
@@ -14,19 +16,23 @@ from ray.serve import metrics
 from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.prefix_cache import Counts
-from fromage_model.chat.reply import next_turn
+from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
+from fromage_model.prompts.segments import Prompt
 from services.capacity import give_back_memory, measure_capacity
+from services.deployments import asides
 from services.errors import Overloaded
 from services.outbox import Outbox
+from services.products import Caption, Embedded
 
 log = logging.getLogger(__name__)
 replica_log = logging.getLogger("ray.serve")
 """Goes to the replica's file among what the deployments log, news too."""
 Listener = Callable[[Event | Exception], None]
+Prepare = Callable[[Fromage], Prompt]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
 PREFIX_METRICS = {
@@ -55,7 +61,9 @@ class ReplyWriter:
         """`queue_size`: replies that may wait. `gather_s`: seconds that text waits for more, so that several tokens
         travel together. `prefix_bytes`: memory for what rows have read, kept for later turns.
         """
-        self._model = model
+        self.model = model
+        self.asides = asyncio.Semaphore(max(1, concurrency // 2))
+        """Rows that may be taken by what is no chat."""
         self._gather_s = gather_s
         self._most = concurrency + queue_size
         self._open = 0
@@ -81,9 +89,10 @@ class ReplyWriter:
         return self._engine.prefix_counts
 
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self, messages: Sequence[Message] | Prepare, *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[list[Event], None]:
         """The events as they are decoded, some at a time, Finished last. Closing or cancelling it frees its place.
+        In place of `messages` may stand what prepares another prompt for the model.
 
         Raises InvalidInput, PromptTooLong, Overloaded where as many wait as may.
         """
@@ -133,10 +142,13 @@ class ReplyWriter:
             order()
 
     def _join(
-        self, messages: Sequence[Message], retrieval: RetrievalMode, sampling: Sampling, hear: Listener
+        self, messages: Sequence[Message] | Prepare, retrieval: RetrievalMode, sampling: Sampling, hear: Listener
     ) -> list[Request]:
         try:
-            turn = next_turn(self._model, messages, sampling=sampling)
+            if callable(messages):
+                turn = Turn(messages(self.model), sampling)
+            else:
+                turn = next_turn(self.model, messages, sampling=sampling)
             request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling)
         except Exception as error:
             hear(error)
@@ -199,6 +211,15 @@ class LlmDeployment:
         async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as gathered:
             async for events in gathered:
                 yield events
+
+    async def embed(self, texts: Sequence[str]) -> list[Embedded]:
+        return await asides.embed(self.writer, texts)
+
+    async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
+        return await asides.embed_pictures(self.writer.model, features)
+
+    async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
+        return await asides.captions(self.writer, features, prompt=prompt, sampling=sampling)
 
     def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""
