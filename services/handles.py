@@ -43,7 +43,6 @@ class LlmHandle:
                 response.cancel()
                 raise
 
-
     async def embed(self, texts: Sequence[str]) -> list[Embedded]:
         with _ours():
             return await self._asides.embed.remote(texts)

@@ -8,7 +8,7 @@ Shapes: R requests in a step, T positions, D LM width, V vocabulary.
 """
 
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,7 +31,7 @@ from fromage_model.prompts.segments import Prompt, token_count
 class Request:
     """One reply to be decoded; what `Engine.add` gives and every event comes with.
 
-    `opening` is what the prompt begins with, where the model keeps that.
+    `opening` is what the prompt begins with, where the model keeps that; `begun`, what of the reply is there already.
     """
 
     prompt: Prompt = field(repr=False)
@@ -39,6 +39,7 @@ class Request:
     sampling: Sampling
     prompt_tokens: int
     opening: Opening | None = field(default=None, repr=False)
+    begun: tuple[int, ...] = ()
 
 
 @dataclass(eq=False)
@@ -94,8 +95,18 @@ class Engine:
         """Memory of the rows' keys and values."""
         return self._decoder.cache_bytes
 
-    def add(self, prompt: Prompt, *, retrieval: RetrievalMode = "auto", sampling: Sampling | None = None) -> Request:
-        """Queue a request. Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
+    def add(
+        self,
+        prompt: Prompt,
+        *,
+        retrieval: RetrievalMode = "auto",
+        sampling: Sampling | None = None,
+        begun: Sequence[int] = (),
+    ) -> Request:
+        """Queue a request; the reply goes on as if the LM had written `begun`, ids that the prompt ends with, but for
+        a [RET] that is not kept in context.
+
+        Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
         the reply would not fit into the LM's positions, or into a row of its cache.
         """
         sampling = sampling or Sampling()
@@ -108,7 +119,8 @@ class Engine:
                 f"the prompt has {count} tokens and the reply up to {sampling.max_new_tokens}; together at most {limit}"
             )
             raise PromptTooLong(message, field="messages")
-        request = Request(prompt, retrieval, sampling, count, opening=opening_of(self._model, prompt))
+        opening = opening_of(self._model, prompt)
+        request = Request(prompt, retrieval, sampling, count, opening=opening, begun=tuple(begun))
         self._waiting.append(request)
         return request
 
@@ -149,8 +161,9 @@ class Engine:
         events += failed
         if self._writing:
             logits = self._model.logits(torch.stack([row.state for row in self._writing if row.state is not None]))
-            for row, token in zip(self._writing, self._chooser(logits), strict=True):
-                events += [(row.request, event) for event in row.writing.advance(token)]
+            chosen = self._chooser(logits)
+            for row, token, scored in zip(self._writing, chosen, self._chooser.scores, strict=True):
+                events += [(row.request, event) for event in row.writing.advance(token, scored)]
         self._drop_finished()
         self._pace.took(time.perf_counter() - start_s, positions=count, writing=writing)
         return events
@@ -209,7 +222,8 @@ class Engine:
             self._model.tokens,
             request.prompt,
             prompt_tokens=request.prompt_tokens,
-            max_new_tokens=request.sampling.max_new_tokens,
+            sampling=request.sampling,
+            begun=request.begun,
         )
         return _Row(request, number, content, read, embeddings[read:], writing)
 
@@ -226,7 +240,7 @@ class Engine:
         failed: list[tuple[Request, Exception]] = []
         for row in [row for row in self._reading if not len(row.unread)]:
             try:
-                self._chooser.admit(row.request.sampling, row.request.retrieval)
+                self._chooser.admit(row.request.sampling, row.request.retrieval, begun=row.request.begun)
             except Exception as error:  # what no check of a request foresaw ends it, and nobody else
                 row.writing.finished = True
                 failed.append((row.request, error))

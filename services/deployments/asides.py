@@ -7,7 +7,8 @@ Shapes: B batch, F feature width, S shared width.
 """
 
 import asyncio
-from collections.abc import Coroutine, Sequence
+import dataclasses
+from collections.abc import AsyncGenerator, Callable, Coroutine, Iterable, Sequence
 from contextlib import aclosing
 from typing import Any, Protocol, TypeVar
 
@@ -18,8 +19,8 @@ from fromage_model.captioning.captioner import caption_prompt, check_caption_pro
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.language.caption_text import caption_of
-from fromage_model.prompts.messages import Finished, Retrieval, Sampling, TextDelta
-from fromage_model.prompts.segments import raw_prompt, token_ids
+from fromage_model.prompts.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
+from fromage_model.prompts.segments import Prompt, raw_prompt, token_ids
 from services.products import Caption, Embedded
 
 ASKING = Sampling(max_new_tokens=1)
@@ -67,14 +68,12 @@ async def captions(writer: Writer, features: np.ndarray, *, prompt: str | None, 
 async def _embedded(writer: Writer, text: str, place: int) -> Embedded:
     found: np.ndarray | None = None
     tokens = 0
-    events = writer.stream(lambda model: raw_prompt([text], model.tokens), retrieval="always", sampling=ASKING)
     try:
-        async with aclosing(events) as gathered:
-            async for event in (event async for some in gathered for event in some):
-                if isinstance(event, Retrieval):
-                    found = event.embedding
-                elif isinstance(event, Finished):
-                    tokens = event.prompt_tokens
+        async for event in _events(writer, lambda model: raw_prompt([text], model.tokens), "always", ASKING):
+            if isinstance(event, Retrieval):
+                found = event.embedding
+            elif isinstance(event, Finished):
+                tokens = event.prompt_tokens
     except PromptTooLong as error:
         raise PromptTooLong(str(error), field=str(place)) from error
     assert found is not None, "the one token is [RET]"
@@ -82,25 +81,34 @@ async def _embedded(writer: Writer, text: str, place: int) -> Embedded:
 
 
 async def _caption(writer: Writer, row: torch.Tensor, prompt: str | None, sampling: Sampling) -> Caption:
-    """To the end of its first line: what comes after that is not waited for."""
-    text, reason = "", "stop"
-    read = written = 0
-    events = writer.stream(lambda model: caption_prompt(model, row, prompt), retrieval="never", sampling=sampling)
-    async with aclosing(events) as gathered:
-        async for event in (event async for some in gathered for event in some):
-            if isinstance(event, TextDelta):
-                text += event.text
-                written = written + 1
-            elif isinstance(event, Finished):
-                reason, read, written = event.reason, event.prompt_tokens, event.completion_tokens
-            if "\n" in text:
-                break
-    line, cut, _ = text.partition("\n")
-    return Caption(caption_of(line, ended=bool(cut) or reason == "stop"), read, written)
+    """To the end of its first line, as a caption has but one."""
+    text = ""
+    finished: Finished | None = None
+    line = dataclasses.replace(sampling, stop=("\n",))
+    async for event in _events(writer, lambda model: caption_prompt(model, row, prompt), "never", line):
+        if isinstance(event, TextDelta):
+            text += event.text
+        elif isinstance(event, Finished):
+            finished = event
+    assert finished is not None, "a row ends with Finished"
+    written = caption_of(text, ended=finished.reason == "stop")
+    return Caption(written, finished.prompt_tokens, finished.completion_tokens)
 
 
-async def _together(calls: Any) -> list[T]:
+async def _events(
+    writer: Writer, prepare: Callable[[Fromage], Prompt], retrieval: RetrievalMode, sampling: Sampling
+) -> AsyncGenerator[Event, None]:
+    async with writer.asides, aclosing(writer.stream(prepare, retrieval=retrieval, sampling=sampling)) as gathered:
+        async for events in gathered:
+            for event in events:
+                yield event
+
+
+async def _together(calls: Iterable[Coroutine[Any, Any, T]]) -> list[T]:
     """All of them; where one fails, the others are not waited for."""
-    async with asyncio.TaskGroup() as group:
-        tasks = [group.create_task(call) for call in calls]
+    try:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(call) for call in calls]
+    except ExceptionGroup as failed:
+        raise failed.exceptions[0] from None
     return [task.result() for task in tasks]

@@ -149,7 +149,7 @@ class ReplyWriter:
                 turn = Turn(messages(self.model), sampling)
             else:
                 turn = next_turn(self.model, messages, sampling=sampling)
-            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling)
+            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling, begun=turn.begun)
         except Exception as error:
             hear(error)
             return []
