@@ -4,8 +4,8 @@ Knows nothing of HTTP or Ray: the parts are Serve handles in the app and plain o
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -14,6 +14,7 @@ from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
 from services.conversation import Conversation, Picture
 from services.errors import TimedOut
+from services.merging import merged
 from services.products import ImageFile, Narrowing, Product, Products, ReplyEvent, ShelfInfo
 
 
@@ -21,12 +22,17 @@ class Encoder(Protocol):
     async def encode(self, data: bytes) -> np.ndarray:
         """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
 
+    async def ping(self) -> None:
+        """Returns once the part answers."""
+
 
 class Llm(Protocol):
     def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[Event, None]:
         """The LM's reply. Closing the iterator stops the decoding."""
+
+    async def ping(self) -> None: ...
 
 
 class Retriever(Protocol):
@@ -42,6 +48,8 @@ class Retriever(Protocol):
     async def describe(self) -> ShelfInfo:
         """What there is to find."""
 
+    async def ping(self) -> None: ...
+
 
 class ChatEngine:
     """Wires the three parts; holds no state between replies."""
@@ -52,19 +60,39 @@ class ChatEngine:
         self.retriever = retriever
         self.reply_timeout_s = reply_timeout_s
 
+    async def replies(self, conversation: Conversation) -> AsyncGenerator[tuple[int, ReplyEvent], None]:
+        """The events of all replies that are asked for, each with the place of its reply, as they come. Raises as
+        `reply`; what goes wrong in one ends all.
+        """
+        if conversation.count == 1:
+            each = [conversation]
+        else:
+            with self._in_time():
+                async with asyncio.timeout(self.reply_timeout_s):
+                    each = conversation.for_each(await self._all_features(conversation))
+        async with aclosing(merged([self.reply(one) for one in each])) as events:
+            async for event in events:
+                yield event
+
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
         async with aclosing(self._write(conversation)) as events:
             while True:
                 try:
-                    async with asyncio.timeout_at(deadline):
-                        event = await anext(events)
+                    with self._in_time():
+                        async with asyncio.timeout_at(deadline):
+                            event = await anext(events)
                 except StopAsyncIteration:
                     return
-                except TimeoutError as error:
-                    raise TimedOut(f"the reply was not complete after {self.reply_timeout_s:g} s") from error
                 yield event
+
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise TimedOut(f"the reply was not complete after {self.reply_timeout_s:g} s") from error
 
     async def _write(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """A product is shown once: neither what earlier turns showed nor what this reply showed comes again.
@@ -74,7 +102,7 @@ class ChatEngine:
         narrowing = conversation.narrowing
         if narrowing.filters:
             await self.retriever.check(narrowing)
-        features = await asyncio.gather(*(self._features(picture) for picture in conversation.pictures))
+        features = await self._all_features(conversation)
         stream = self.llm.stream(
             conversation.messages(features), retrieval=conversation.retrieval, sampling=conversation.sampling
         )
@@ -86,6 +114,11 @@ class ChatEngine:
                 products = await self.retriever.search(event.embedding, top_k=conversation.top_k, narrowing=narrowing)
                 narrowing = narrowing.without([product.id for product in products])
                 yield Products(products, event.offset)
+
+    async def _all_features(self, conversation: Conversation) -> Sequence[np.ndarray]:
+        if conversation.features is not None:
+            return conversation.features
+        return await asyncio.gather(*(self._features(picture) for picture in conversation.pictures))
 
     async def _features(self, picture: Picture) -> np.ndarray:
         try:

@@ -94,6 +94,9 @@ class EncoderDeployment:
             self.engine.remember(key, features)
         return features
 
+    async def ping(self) -> None:
+        """Returns once the replica answers."""
+
     @serve.batch
     async def _encode_together(self, squares: list[np.ndarray]) -> list[np.ndarray]:
         return await asyncio.to_thread(self.engine.encode_batch, squares)

@@ -6,31 +6,32 @@ import logging
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 
 import numpy as np
 import torch
 from ray import serve
 from ray.serve import metrics
 
-from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.prefix_cache import Counts
 from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
-from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
 from fromage_model.prompts.segments import Prompt
-from services.capacity import give_back_memory, measure_capacity
+from services.board import Board
+from services.capacity import give_back_memory
 from services.deployments import asides
+from services.deployments.bundles import BundleOpener, find_bundle
 from services.errors import Overloaded
+from services.held import Held, Turns
 from services.outbox import Outbox
+from services.pairs import Pair, Wanted
 from services.products import Caption, Embedded
 
 log = logging.getLogger(__name__)
-replica_log = logging.getLogger("ray.serve")
-"""Goes to the replica's file among what the deployments log, news too."""
 Listener = Callable[[Event | Exception], None]
 Prepare = Callable[[Fromage], Prompt]
 HOPELESS_STEPS = 3
@@ -57,9 +58,11 @@ class ReplyWriter:
         queue_size: int = 16,
         gather_s: float = 0.0,
         prefix_bytes: int = 0,
+        turns: Turns | None = None,
     ):
         """`queue_size`: replies that may wait. `gather_s`: seconds that text waits for more, so that several tokens
-        travel together. `prefix_bytes`: memory for what rows have read, kept for later turns.
+        travel together. `prefix_bytes`: memory for what rows have read, kept for later turns. `turns`: in which writers
+        that share the machine take their steps.
         """
         self.model = model
         self.asides = asyncio.Semaphore(max(1, concurrency // 2))
@@ -73,6 +76,8 @@ class ReplyWriter:
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
+        self._turns = turns or Turns()
+        self._closed = False
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
         self._thread.start()
 
@@ -82,6 +87,10 @@ class ReplyWriter:
             raise RuntimeError("the thread that decodes has ended")
         if self._failed_steps >= HOPELESS_STEPS:
             raise RuntimeError(f"the last {self._failed_steps} steps of the LM failed")
+
+    def close(self) -> None:
+        """Ends the thread; nobody may be listening any more."""
+        self._orders.put(lambda: setattr(self, "_closed", True))
 
     @property
     def prefix_counts(self) -> Counts:
@@ -120,7 +129,11 @@ class ReplyWriter:
         while True:
             try:
                 self._follow_orders()
-                self._tell(self._engine.step())
+                if self._closed:
+                    return
+                with self._turns:
+                    events = self._engine.step()
+                self._tell(events)
                 self._failed_steps = 0
             except Exception as error:
                 self._failed_steps += 1
@@ -140,6 +153,8 @@ class ReplyWriter:
             except queue.Empty:
                 return
             order()
+            if self._closed:
+                return
 
     def _join(
         self, messages: Sequence[Message] | Prepare, retrieval: RetrievalMode, sampling: Sampling, hear: Listener
@@ -172,11 +187,15 @@ class ReplyWriter:
 
 @serve.deployment(name="llm")
 class LlmDeployment:
-    """The bundle without its vision encoder, behind a queue of bounded length."""
+    """Bundles without their vision encoder, each behind a queue of bounded length; most of the time it is one.
+
+    `pair` None is the one that was asked for last.
+    """
 
     def __init__(
         self,
-        bundle: str,
+        pair: Pair,
+        board: Board | None = None,
         *,
         device: str | None,
         threads: int,
@@ -186,43 +205,86 @@ class LlmDeployment:
         gather_s: float,
         quantize: Quantize,
         prefix_bytes: int,
+        idle_s: float = 30.0,
     ):
-        """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply."""
+        """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply.
+        `idle_s`: seconds after which a bundle that nobody uses any more is let go of.
+        """
         torch.set_num_threads(threads)
-        model = load_bundle(bundle, device=device, vision=False)
-        pack(model.lm, quantize=quantize)
-        model.read_opening()
-        give_back_memory()
-        if not concurrency:
-            capacity = measure_capacity(model, least_rate=least_rate)
-            concurrency = capacity.replies
-            replica_log.info("the LM decodes %d replies at once: %s", concurrency, capacity.reason)
-        self.writer = ReplyWriter(
-            model, concurrency=concurrency, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes
+        self._board = board
+        turns = Turns()
+        write = partial(ReplyWriter, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes, turns=turns)
+        self._opener = BundleOpener(
+            write, device=device, quantize=quantize, concurrency=concurrency, least_rate=least_rate, turns=turns
         )
+        self._held: Held[ReplyWriter] = Held(self._open, idle_s=idle_s, close=ReplyWriter.close)
+        noted = board.read() if board else None
+        first = noted.pair if noted else pair
+        self._held.add(first.fingerprint, self._open(first))
         self._prefix_gauges = {
             name: metrics.Gauge(f"fromage_prefix_{name}", description=description)
             for name, description in PREFIX_METRICS.items()
         }
 
+    @property
+    def writer(self) -> ReplyWriter:
+        """Of the bundle that was asked for last."""
+        return self._held.last[1]
+
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self,
+        messages: Sequence[Message],
+        *,
+        retrieval: RetrievalMode,
+        sampling: Sampling,
+        pair: Pair | None = None,
     ) -> AsyncGenerator[list[Event], None]:
-        async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as gathered:
+        async with (
+            self._using(pair) as writer,
+            aclosing(writer.stream(messages, retrieval=retrieval, sampling=sampling)) as gathered,
+        ):
             async for events in gathered:
                 yield events
 
-    async def embed(self, texts: Sequence[str]) -> list[Embedded]:
-        return await asides.embed(self.writer, texts)
+    async def embed(self, texts: Sequence[str], *, pair: Pair | None = None) -> list[Embedded]:
+        async with self._using(pair) as writer:
+            return await asides.embed(writer, texts)
 
-    async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
-        return await asides.embed_pictures(self.writer.model, features)
+    async def embed_pictures(self, features: np.ndarray, *, pair: Pair | None = None) -> np.ndarray:
+        async with self._using(pair) as writer:
+            return await asides.embed_pictures(writer.model, features)
 
-    async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
-        return await asides.captions(self.writer, features, prompt=prompt, sampling=sampling)
+    async def captions(
+        self, features: np.ndarray, *, prompt: str | None, sampling: Sampling, pair: Pair | None = None
+    ) -> list[Caption]:
+        async with self._using(pair) as writer:
+            return await asides.captions(writer, features, prompt=prompt, sampling=sampling)
 
-    def check_health(self) -> None:
+    async def find(self, wanted: Wanted) -> tuple[str, str]:
+        """As `find_bundle`."""
+        return await asyncio.to_thread(find_bundle, wanted.bundle)
+
+    async def open(self, pair: Pair | None = None) -> None:
+        """Opens the pair's bundle where that is not open yet. Raises what `load_bundle` raises."""
+        async with self._using(pair):
+            return
+
+    async def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""
         for name, value in dataclasses.asdict(self.writer.prefix_counts).items():
             self._prefix_gauges[name].set(value)
-        self.writer.check_health()
+        for writer in self._held.open_things:
+            writer.check_health()
+        if self._held.sweep():
+            await asyncio.to_thread(give_back_memory)
+        noted = await asyncio.to_thread(self._board.read) if self._board else None
+        if noted is not None and noted.pair.fingerprint not in self._held:
+            self._opening = asyncio.create_task(self.open(pair=noted.pair))
+
+    def _using(self, pair: Pair | None) -> AbstractAsyncContextManager[ReplyWriter]:
+        return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.fingerprint, pair)
+
+    def _open(self, pair: Pair) -> ReplyWriter:
+        """In any thread, while others decode."""
+        beside = next((writer.model for writer in self._held.open_things), None)
+        return self._opener(pair, beside=beside)

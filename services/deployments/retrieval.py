@@ -3,7 +3,7 @@
 import asyncio
 import io
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractAsyncContextManager, contextmanager
 from urllib.parse import quote, urlsplit
 
 import numpy as np
@@ -13,7 +13,10 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import decode_image, image_format
+from services.board import Board
 from services.errors import NotFound
+from services.held import Held
+from services.pairs import FoundIndex, Pair, Wanted, find_index
 from services.products import ImageFile, Narrowing, Product, ShelfInfo
 
 IMAGE_PATH = "/v1/items/{id}/image"
@@ -60,23 +63,54 @@ class ProductShelf:
 
 @serve.deployment(name="retrieval")
 class RetrievalDeployment:
-    """Refuses to start on an index that another model made."""
+    """Holds the indexes of pairs, each made by its bundle; `pair` None is the one that was asked for last."""
 
-    def __init__(self, index: str, *, catalogue: str, bundle_fingerprint: str):
-        loaded = RetrievalIndex.load(index, fingerprint=bundle_fingerprint)
-        self.shelf = ProductShelf(loaded, Catalogue.open(catalogue))
+    def __init__(self, pair: Pair, board: Board | None = None, *, idle_s: float = 120.0):
+        """`idle_s`: seconds after which an index that is not asked for any more is let go of."""
+        self._board = board
+        self._held: Held[ProductShelf] = Held(open_shelf, idle_s=idle_s)
+        noted = board.read() if board else None
+        first = noted.pair if noted else pair
+        self._held.add(first.id, open_shelf(first))
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
-        return await asyncio.to_thread(self.shelf.search, embedding, top_k=top_k, narrowing=narrowing)
+    async def search(
+        self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
+    ) -> list[Product]:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.search, embedding, top_k=top_k, narrowing=narrowing)
 
-    async def check(self, narrowing: Narrowing) -> None:
-        await asyncio.to_thread(self.shelf.check, narrowing)
+    async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
+        async with self._using(pair) as shelf:
+            await asyncio.to_thread(shelf.check, narrowing)
 
-    async def image(self, id: str) -> ImageFile:
-        return await asyncio.to_thread(self.shelf.image, id)
+    async def image(self, id: str, *, pair: Pair | None = None) -> ImageFile:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.image, id)
 
-    async def describe(self) -> ShelfInfo:
-        return self.shelf.describe()
+    async def describe(self, pair: Pair | None = None) -> ShelfInfo:
+        """Opens the pair's index where that is not open yet. Raises what `open_shelf` raises."""
+        async with self._using(pair) as shelf:
+            return shelf.describe()
+
+    async def find(self, wanted: Wanted) -> FoundIndex:
+        """Raises what `find_index` raises."""
+        return await asyncio.to_thread(find_index, wanted)
+
+    async def check_health(self) -> None:
+        """Serve asks now and then: a moment to do what the board says, and to let go of what nobody needs."""
+        self._held.sweep()
+        noted = await asyncio.to_thread(self._board.read) if self._board else None
+        if noted is not None and noted.pair.id not in self._held:
+            await self.describe(pair=noted.pair)
+
+    def _using(self, pair: Pair | None) -> AbstractAsyncContextManager[ProductShelf]:
+        return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.id, pair)
+
+
+def open_shelf(pair: Pair) -> ProductShelf:
+    """Raises MissingArtefact, RetrievalIndexError, CatalogueError, or FingerprintMismatch."""
+    index = RetrievalIndex.load(pair.index, fingerprint=pair.fingerprint)
+    return ProductShelf(index, Catalogue.open(pair.catalogue))
 
 
 @contextmanager

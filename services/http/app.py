@@ -9,19 +9,32 @@ from services.engine import ChatEngine
 from services.errors import NotFound
 from services.http.boundary import Boundary, error_response
 from services.http.errors import MethodNotAllowed
+from services.http.gate import Gate, Swapping
 from services.http.options import HttpOptions, ServedModel
-from services.http.routes import chat, health, items, models, page
+from services.http.routes import admin, chat, health, items, models, page
 
 
-def create_http_app(engine: ChatEngine, model: ServedModel, options: HttpOptions = HttpOptions()) -> FastAPI:
-    """The ASGI app. Its own interactive docs are off, because they load scripts from another host."""
+def create_http_app(
+    engine: ChatEngine,
+    model: ServedModel,
+    options: HttpOptions = HttpOptions(),
+    *,
+    swapping: Swapping | None = None,
+) -> FastAPI:
+    """The ASGI app. Its own interactive docs are off, because they load scripts from another host.
+
+    Without `swapping` what is served stays as it is.
+    """
     app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None)
+    if swapping is not None:
+        app.add_middleware(Gate, swapping=swapping)
+        app.include_router(admin.routes(swapping, check=admin.from_this_machine))
     app.add_middleware(Boundary, answer_request_id=options.answer_request_id)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.include_router(chat.routes(engine, model, options))
     app.include_router(models.routes(model))
     app.include_router(items.routes(engine))
-    app.include_router(health.routes(engine, model))
+    app.include_router(health.routes(engine, model, swapping))
     app.include_router(page.routes(options.web))
     app.mount("/web", page.PageFiles(directory=options.web, check_dir=False))
     return app

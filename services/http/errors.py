@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from fromage_model.errors import ImageError, InvalidInput, PromptTooLong
-from services.errors import NotFound, Overloaded, TimedOut, Unavailable
+from services.errors import NotFound, Overloaded, PairRefused, TimedOut, Unavailable
 
 log = logging.getLogger("ray.serve")
 
@@ -19,6 +19,10 @@ class UnknownModel(InvalidInput):
 
 class MethodNotAllowed(InvalidInput):
     """A path that is known, asked with the wrong method."""
+
+
+class NotAllowed(InvalidInput):
+    """Something that only whoever runs the server may ask for."""
 
 
 class BodyTooLarge(InvalidInput):
@@ -38,9 +42,11 @@ class Problem:
 TABLE: tuple[tuple[type[Exception], Problem], ...] = (
     (UnknownModel, Problem(404, "invalid_request_error", "model_not_found")),
     (NotFound, Problem(404, "invalid_request_error", "not_found")),
+    (NotAllowed, Problem(403, "invalid_request_error", "not_allowed")),
     (MethodNotAllowed, Problem(405, "invalid_request_error", "method_not_allowed")),
     (BodyTooLarge, Problem(413, "invalid_request_error", "request_too_large")),
     (PromptTooLong, Problem(400, "invalid_request_error", "context_length_exceeded")),
+    (PairRefused, Problem(409, "invalid_request_error", "pair_refused")),
     (ImageError, Problem(400, "invalid_request_error", "invalid_image")),
     (InvalidInput, Problem(400, "invalid_request_error", "invalid_value")),
     (Overloaded, Problem(503, "server_error", "overloaded", retry_after_s=2)),

@@ -72,7 +72,7 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
-        if path == "/healthz":
+        if path in ("/healthz", "/readyz"):
             self._answer(200, "application/json", json.dumps(self.chat.health).encode())
         elif path.startswith("/v1/items/"):
             self._picture(path.split("/")[3])

@@ -11,7 +11,7 @@ import httpx
 import psutil
 import pytest
 
-from services.__main__ import Refused, check_port, wait_for_reply
+from services.__main__ import Refused, check_port, wait_until_ready
 from tests.conftest import free_port
 from tests.lines import said, wrong
 from tests.services.scripted_chat import ScriptedChat
@@ -91,5 +91,4 @@ def test_a_proxy_of_the_environment_is_not_asked_for_this_machine(monkeypatch: p
     for name in ("http_proxy", "HTTP_PROXY", "all_proxy"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{free_port()}")
     with ScriptedChat() as chat:
-        wait_for_reply(chat.url, timeout_s=5)
-        assert [request["max_tokens"] for request in chat.requests] == [1]
+        wait_until_ready(chat.url, timeout_s=5)

@@ -4,10 +4,10 @@ import pytest
 
 from fromage_model.chat.decode import decode
 from fromage_model.chat.reply import next_turn
-from fromage_model.prompts.messages import Finished, Message, Retrieval, Sampling, TextDelta
+from fromage_model.prompts.messages import Message, Retrieval, Sampling
 from fromage_model.prompts.segments import chat_prompt, raw_prompt
 from tests.fromage_model import reference, tiny
-from tests.fromage_model.chat.replies import text_of
+from tests.fromage_model.chat.replies import text_of, words_of
 
 WISH = Message("user", ["Have you got a red dress?"])
 
@@ -63,20 +63,21 @@ def test_an_empty_beginning_is_none(chat_model):
     assert turns[0] == turns[1]
 
 
-def test_what_comes_is_the_rest_alone_and_offsets_count_in_it(chat_model):
-    """Whichever text the reply is cut at, where its tokens are those that the LM wrote."""
-    sampling = Sampling(max_new_tokens=24, ret_in_context=False, repetition_penalty=1.2)
+def test_a_message_goes_on_to_the_rest_alone_under_the_same_penalties(chat_model, monkeypatch):
+    """A tiny LM's words are not those that its tokenizer would make of them, so these are put in their place."""
+    sampling = Sampling(
+        max_new_tokens=24, ret_in_context=False, repetition_penalty=1.2, frequency_penalty=0.4, top_logprobs=0
+    )
     whole = list(chat_model.chat_stream([WISH], retrieval="never", sampling=sampling))
-    text, tried = text_of(whole), 0
-    for cut in range(1, len(text), 2):
-        written = sum(len(event.text) for event in whole[:cut] if isinstance(event, TextDelta))
-        begun = Message("assistant", [text[:written]])
-        if len(chat_model.tokens.encode(text[:written])) != cut:
-            continue
-        rest = list(chat_model.chat_stream([WISH, begun], retrieval="never", sampling=sampling))
-        assert text_of(rest).startswith(text[written:])
-        assert isinstance(rest[-1], Finished)
-        tried += 1
-    assert tried
-    asked = list(chat_model.chat_stream([WISH, Message("assistant", ["Try"])], retrieval="always", sampling=sampling))
+    words, tokens = words_of(chat_model, whole), chat_model.tokens
+    encode = tokens.encode_turn
+    cuts = [cut for cut in range(1, len(words)) if tokens.decode(words[:cut])[-1:] not in ("", "\ufffd")]
+    begun = [WISH, Message("assistant", ["its begin"])]
+    for cut in cuts[:: len(cuts) // 3]:
+        first = words[:cut]
+        own = {"its begin": first}
+        monkeypatch.setattr(tokens, "encode_turn", lambda text, *rest, own=own: own.get(text) or encode(text, *rest))
+        rest = words_of(chat_model, list(chat_model.chat_stream(begun, retrieval="never", sampling=sampling)))
+        assert rest[: len(words) - cut] == words[cut:]
+    asked = list(chat_model.chat_stream(begun, retrieval="always", sampling=sampling))
     assert next(event.offset for event in asked if isinstance(event, Retrieval)) == 0
