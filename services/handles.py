@@ -13,7 +13,17 @@ from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
 from services.errors import Overloaded, Unavailable
 from services.pairs import FoundIndex, Pair, Wanted, pinned
-from services.products import Caption, Embedded, ImageFile, Narrowing, Product, ShelfInfo
+from services.products import (
+    Caption,
+    Embedded,
+    FoundItem,
+    ImageFile,
+    ItemCard,
+    Narrowing,
+    Product,
+    ShelfInfo,
+    Variant,
+)
 
 
 class EncoderHandle:
@@ -90,9 +100,21 @@ class RetrievalHandle:
         with _ours():
             await self._handle.check.remote(narrowing, pair=pinned())
 
-    async def image(self, id: str) -> ImageFile:
+    async def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
         with _ours():
-            return await self._handle.image.remote(id, pair=pinned())
+            return await self._handle.search_items.remote(embedding, top_k=top_k, narrowing=narrowing, pair=pinned())
+
+    async def item(self, id: str) -> ItemCard:
+        with _ours():
+            return await self._handle.item.remote(id, pair=pinned())
+
+    async def embedding(self, id: str) -> np.ndarray:
+        with _ours():
+            return await self._handle.embedding.remote(id, pair=pinned())
+
+    async def image(self, id: str, variant: Variant | None = None) -> ImageFile:
+        with _ours():
+            return await self._handle.image.remote(id, variant, pair=pinned())
 
     async def find(self, wanted: Wanted) -> FoundIndex:
         """Raises MissingArtefact or RetrievalIndexError."""

@@ -6,7 +6,7 @@
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Self
+from typing import Literal, Self
 
 import numpy as np
 
@@ -58,6 +58,40 @@ class Caption:
     text: str
     prompt_tokens: int
     completion_tokens: int
+
+
+@dataclass(frozen=True)
+class ItemCard:
+    """All that the catalogue says of an item; `updated_at` and `caption_at` in ISO 8601."""
+
+    id: str
+    caption: str | None
+    brand: str | None
+    item_url: str | None
+    image_url: str
+    attributes: Mapping[str, str]
+    source: str
+    group: str
+    split: str
+    caption_by: str | None
+    caption_at: str | None
+    updated_at: str
+
+
+@dataclass(frozen=True)
+class FoundItem:
+    """An item that a search found. `score`: cosine of what was asked for and the item."""
+
+    score: float
+    item: ItemCard
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A picture at most `width` pixels wide, in a format."""
+
+    width: int
+    format: Literal["jpeg", "webp"]
 
 
 @dataclass(frozen=True)
