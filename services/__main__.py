@@ -1,4 +1,4 @@
-"""Starts Ray on this machine, serves the chat, says `ready` once a chat is answered, and ends it all when told to.
+"""Starts Ray on this machine, serves the chat, says `ready` once every deployment answers, and ends it when told to.
 
 On a cluster that runs already, `serve run services.app:build_app` does the same without starting or ending Ray.
 
@@ -6,7 +6,6 @@ On a cluster that runs already, `serve run services.app:build_app` does the same
 """
 
 import errno
-import json
 import logging
 import os
 import signal
@@ -15,17 +14,22 @@ import sys
 import time
 import urllib.error
 import urllib.request
+import uuid
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from pydantic import ValidationError
 
 from fromage_model.errors import FromageError
 from fromage_model.logs import dated_lines, hand_on
-from services.processes import StopSignals, ended_with_us
+from services.processes import Stopped, StopSignals, ended_with_us
 from services.settings import Settings
+from services.telemetry.logs import logging_config
+from services.telemetry.spans import tracing_config
 
 if TYPE_CHECKING:
     from ray.serve import Application
+
+    from services.board import Board
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -102,23 +106,42 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
     import ray
     from ray import serve
 
-    from services.app import build_app
+    from services.app import compose
+    from services.board import Board
 
-    app = build_app(settings)
+    board = Board(uuid.uuid4().hex)
+    app = compose(settings, board)
+    traces = tracing()
     url = f"http://{LOOPBACK.get(settings.host, settings.host)}:{settings.port}"
     try:
         start_ray(settings)
         signals.catch()
-        serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="HeadOnly")
+        serve.start(
+            http_options={"host": settings.host, "port": settings.port},
+            proxy_location="HeadOnly",
+            logging_config=logging_config(settings.log_format),
+            tracing_config=traces,
+        )
         deploy(app)
-        wait_for_reply(url, timeout_s=settings.start_timeout_s)
+        wait_until_ready(url, timeout_s=settings.start_timeout_s)
         log.info("ready: %s", url)
-        while True:
-            signal.pause()
+        try:
+            while True:
+                signal.pause()
+        finally:
+            drain(board, timeout_s=settings.drain_timeout_s)
     finally:
         signals.ignore()
         with ended_with_us(grace_s=GRACE_S):
             ray.shutdown()
+
+
+def tracing() -> dict[str, object]:
+    """Raises Refused where the environment asks for traces in a way that can't be."""
+    try:
+        return tracing_config()
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def start_ray(settings: Settings) -> None:
@@ -156,26 +179,44 @@ def deploy(app: "Application") -> None:
         raise RuntimeError("\n".join([str(error), *filter(None, said)])) from error
 
 
-def wait_for_reply(url: str, *, timeout_s: float) -> None:
-    """Ask for a reply of one token until there is one. Raises TimeoutError with the last thing that went wrong."""
-    body = {"messages": [{"role": "user", "content": "Hello"}], "max_tokens": 1}
-    request = urllib.request.Request(
-        f"{url}/v1/chat/completions", json.dumps(body).encode(), {"Content-Type": "application/json"}
-    )
+def wait_until_ready(url: str, *, timeout_s: float) -> None:
+    """Ask until every deployment answers. Raises TimeoutError with the last thing that was missing."""
     # Not through a proxy that the environment names: what is asked is this machine.
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
     deadline_s = time.monotonic() + timeout_s
     while True:
         try:
-            with opener.open(request, timeout=max(1.0, deadline_s - time.monotonic())):
+            with opener.open(f"{url}/readyz", timeout=max(1.0, deadline_s - time.monotonic())):
                 return
         except urllib.error.HTTPError as error:
             problem = error.read().decode(errors="replace")
         except OSError as error:
             problem = str(error)
         if time.monotonic() > deadline_s:
-            raise TimeoutError(f"no reply within {timeout_s:g} s: {problem}")
+            raise TimeoutError(f"not ready within {timeout_s:g} s: {problem}")
         time.sleep(POLL_S)
+
+
+def drain(board: "Board", *, timeout_s: float) -> None:
+    """Refuse what is new and let what is being answered end, for `timeout_s` seconds or until we are told again."""
+    from ray import serve
+
+    def chats() -> int:
+        """Replicas that have to tell that they are done."""
+        states = serve.status().applications["default"].deployments["chat"].replica_states
+        return sum(count for state, count in states.items() if state == "RUNNING")
+
+    deadline_s = time.monotonic() + timeout_s
+    try:
+        board.drain()
+        while time.monotonic() < deadline_s:
+            told = board.ongoing()
+            if len(told) >= chats() and not any(told):
+                return
+            time.sleep(POLL_S)
+        log.info("%d requests were not complete after %g s and are ended", sum(board.ongoing()), timeout_s)
+    except Stopped:
+        log.info("told to end a second time; not waiting any longer")
 
 
 if __name__ == "__main__":

@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from fromage_model.errors import ImageError, InvalidInput, PromptTooLong
-from services.errors import NotFound, Overloaded, TimedOut, Unavailable
+from services.errors import NotFound, Overloaded, PairRefused, TimedOut, Unavailable
+from services.telemetry.logs import without_keys
+from services.telemetry.metrics import REFUSALS
 
 log = logging.getLogger("ray.serve")
 
@@ -19,6 +21,10 @@ class UnknownModel(InvalidInput):
 
 class MethodNotAllowed(InvalidInput):
     """A path that is known, asked with the wrong method."""
+
+
+class NotAllowed(InvalidInput):
+    """Something that only whoever runs the server may ask for."""
 
 
 class BodyTooLarge(InvalidInput):
@@ -38,9 +44,11 @@ class Problem:
 TABLE: tuple[tuple[type[Exception], Problem], ...] = (
     (UnknownModel, Problem(404, "invalid_request_error", "model_not_found")),
     (NotFound, Problem(404, "invalid_request_error", "not_found")),
+    (NotAllowed, Problem(403, "invalid_request_error", "not_allowed")),
     (MethodNotAllowed, Problem(405, "invalid_request_error", "method_not_allowed")),
     (BodyTooLarge, Problem(413, "invalid_request_error", "request_too_large")),
     (PromptTooLong, Problem(400, "invalid_request_error", "context_length_exceeded")),
+    (PairRefused, Problem(409, "invalid_request_error", "pair_refused")),
     (ImageError, Problem(400, "invalid_request_error", "invalid_image")),
     (InvalidInput, Problem(400, "invalid_request_error", "invalid_value")),
     (Overloaded, Problem(503, "server_error", "overloaded", retry_after_s=2)),
@@ -65,9 +73,11 @@ def error_object(error: Exception, *, request_id: str) -> dict[str, Any]:
 def log_error(error: Exception, *, request_id: str) -> None:
     """The whole story for us: a traceback for what was not foreseen, one line for the rest."""
     problem = problem_of(error)
+    REFUSALS.record(status=str(problem.status), code=problem.code or problem.type)
+    said = without_keys(str(error))
     if problem is INTERNAL:
         log.error("request %s failed", request_id, exc_info=error)
     elif problem.status >= 500:
-        log.warning("request %s: %s", request_id, error)
+        log.warning("request %s: %s", request_id, said)
     else:
-        log.info("request %s: %d %s (%s)", request_id, problem.status, error, getattr(error, "field", None))
+        log.info("request %s: %d %s (%s)", request_id, problem.status, said, getattr(error, "field", None))

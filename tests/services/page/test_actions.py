@@ -75,8 +75,9 @@ def test_a_server_that_is_not_ready_is_said_to_be_starting(chat, open_page: Open
     chat.ready, chat.refusal = False, (503, b"<html>Bad gateway</html>")
     watched = open_page(chat.url)
     page = watched.page
-    starting = page.get_by_text("The server is starting. This page tries again by itself.")
-    expect(starting).to_be_visible()
+    starting = page.locator("#starting")
+    expect(starting).to_have_text("The server is starting. This page tries again by itself.")
+    expect(page.locator("#announcer")).to_have_text("The server is starting. This page tries again by itself.")
     ask(page, "A coat")
     expect(page.locator(".remark").filter(has_text=WAITS)).to_be_visible()
     chat.ready, chat.refusal = True, None
