@@ -71,6 +71,8 @@ const WORDS = {
   keyUse: ["Use this key", "이 키 사용"],
   // What the server says of these comes in English.
   "error.rate_limit_exceeded": [null, "요청 한도를 넘었습니다. 잠시 후 다시 시도해 주세요."],
+  "error.overloaded": [null, "지금은 이용자가 많습니다. 잠시 후 다시 시도해 주세요."],
+  "error.unavailable": [null, "서버 일부가 다시 시작되는 중입니다. 잠시 후 다시 시도해 주세요."],
   "error.timeout": [null, "제시간에 답변을 마치지 못했습니다. 다시 시도해 주세요."],
   "error.invalid_image": [null, "사진을 읽을 수 없습니다. 다른 사진을 보내 주세요."],
 };
