@@ -1,9 +1,9 @@
 """Kills a replica of each deployment in turn, with SIGKILL, under streams that never cease.
 
 The victim is stopped for a moment before it is killed: replies that go on meanwhile are others', and all of them must
-come whole. Half of the streams are text alone, half show a picture and are shown products. Seconds to normal are counted
-from the kill: until there are as many processes as before, a chat that needs every part has been asked for and answered,
-and no reply fails any more.
+come whole. Half of the streams are text alone, half show a picture and are shown products. Seconds to normal are
+counted from the kill: until there are as many processes as before, a chat that needs every part has been asked for and
+answered, and no reply fails any more.
 
     python -m tests.benchmarks.chaos
 """

@@ -1,9 +1,9 @@
-"""Many clients at once for minutes: text, pictures, clients that leave, bad requests. Nothing may be wrong, nothing leak.
+"""Many clients at once for minutes: text, pictures, clients that leave, bad requests. Nothing may be wrong or leak.
 
-A greedy reply is right when it equals the one that the same request got alone, before the load. On the default bundle a
+A greedy reply is right when it equals the one that the same request got alone, before the load. On the default bundle
 few rows are multiplied by weights of 4 bits and more rows by those of 16 (docs/benchmarks.md), so that two tokens that
-are nearly as likely may change places with the company a reply has. Prompts on which that happens are found before the
-load, by asking all of them at once, and are then held to be answered, but not to be equal; `compared` says how many
+are nearly as likely may change places with the company that a reply has. Prompts on which that happens are found before
+the load, by asking all of them at once, and are then held to be answered, but not to be equal; `compared` says how many
 replies were. Growth of memory is between the first and the last tenth of the time after the warm-up, of the process
 that grew most.
 
