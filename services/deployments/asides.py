@@ -33,7 +33,9 @@ class Writer(Protocol):
 
     model: Fromage
     asides: asyncio.Semaphore
-    stream: Any
+
+    @property
+    def stream(self) -> Any: ...
 
 
 async def embed(writer: Writer, texts: Sequence[str]) -> list[Embedded]:

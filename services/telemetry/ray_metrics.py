@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import TypeAlias
 
 from ray.serve import metrics
 
@@ -9,7 +10,7 @@ from services.telemetry.metrics import Metric, listen
 
 REPEAT_S = 1.0
 """Ray forgets a gauge that nobody has set since it last asked; at most so often does it ask."""
-Known = metrics.Counter | metrics.Gauge | metrics.Histogram
+Known: TypeAlias = metrics.Counter | metrics.Gauge | metrics.Histogram
 
 
 class RayMetrics:

@@ -8,6 +8,7 @@ error they name the kind alone.
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from opentelemetry import trace
 from opentelemetry.trace import StatusCode
@@ -17,7 +18,7 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 RATIO = "OTEL_TRACES_SAMPLER_ARG"
 SERVICE_NAME = ("OTEL_SERVICE_NAME", "fromage-chat")
 PROCESSORS = "services.telemetry.trace_export:processors"
-ONE_SPAN = {"metrics": False, "logs": False, "operation_spans": False}
+ONE_SPAN: Any = {"metrics": False, "logs": False, "operation_spans": False}
 """What FastAPI is told: a span for each request, and no more."""
 
 

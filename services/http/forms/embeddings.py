@@ -25,7 +25,8 @@ def _kind(value: Any) -> str | None:
         return "string"
     if isinstance(value, dict):
         return "text" if value.get("type", "text" if "text" in value else None) == "text" else "picture"
-    return {TextPart: "text", PicturePart: "picture"}.get(type(value))
+    kinds: dict[type, str] = {TextPart: "text", PicturePart: "picture"}
+    return kinds.get(type(value))
 
 
 Input = Annotated[

@@ -42,7 +42,7 @@ class Range(Form):
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "range", Range: "range", list: "list"}
+    kinds: dict[type, str] = {dict: "range", Range: "range", list: "list"}
     return kinds.get(type(value), "value")
 
 
