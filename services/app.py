@@ -65,6 +65,7 @@ def compose(settings: Settings, board: Board) -> Application:
             max_body_bytes=settings.max_body_bytes,
             answer_request_id=False,
             public_url=settings.public_url,
+            original_cookie=settings.original_cookie,
         ),
         reply_timeout_s=settings.reply_timeout_s,
     )
@@ -124,7 +125,9 @@ def _retrieval(settings: Settings, pair: Pair, board: Board) -> Application:
         ray_actor_options={"num_cpus": settings.retrieval_num_cpus},
         max_ongoing_requests=PARALLEL_LOOKUPS,
     )
-    return deployment.bind(pair, board, idle_s=settings.reply_timeout_s)
+    return deployment.bind(
+        pair, board, thumbnail_bytes=settings.retrieval_thumbnails_mb * MIB, idle_s=settings.reply_timeout_s
+    )
 
 
 def _running(settings: Settings, name: str) -> dict[str, Any]:

@@ -8,26 +8,31 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 
+import numpy as np
 import torch
 from ray import serve
 
 from fromage_model.chat.engine import Engine, Request
-from fromage_model.chat.reply import next_turn
+from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
+from fromage_model.prompts.segments import Prompt
 from services.board import Board
 from services.capacity import give_back_memory
+from services.deployments import asides
 from services.deployments.bundles import BundleOpener, find_bundle
 from services.errors import Overloaded
 from services.held import Held, Turns
 from services.outbox import Outbox
 from services.pairs import Pair, Wanted
+from services.products import Caption, Embedded
 from services.telemetry.decoding import Stages, StepWatch
 from services.telemetry.replica import begin_telemetry
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Event | Exception], None]
+Prepare = Callable[[Fromage], Prompt]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
 
@@ -54,6 +59,8 @@ class ReplyWriter:
         that share the machine take their steps.
         """
         self.model = model
+        self.asides = asyncio.Semaphore(max(1, concurrency // 2))
+        """Rows that may be taken by what is no chat."""
         self._gather_s = gather_s
         self._most = concurrency + queue_size
         self._open = 0
@@ -81,9 +88,10 @@ class ReplyWriter:
         self._orders.put(lambda: setattr(self, "_closed", True))
 
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self, messages: Sequence[Message] | Prepare, *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[list[Event], None]:
         """The events as they are decoded, some at a time, Finished last. Closing or cancelling it frees its place.
+        In place of `messages` may stand what prepares another prompt for the model.
 
         Raises InvalidInput, PromptTooLong, Overloaded where as many wait as may.
         """
@@ -142,14 +150,17 @@ class ReplyWriter:
 
     def _join(
         self,
-        messages: Sequence[Message],
+        messages: Sequence[Message] | Prepare,
         retrieval: RetrievalMode,
         sampling: Sampling,
         hear: Listener,
         stages: Stages,
     ) -> list[Request]:
         try:
-            turn = next_turn(self.model, messages, sampling=sampling)
+            if callable(messages):
+                turn = Turn(messages(self.model), sampling)
+            else:
+                turn = next_turn(self.model, messages, sampling=sampling)
             request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling, begun=turn.begun)
         except Exception as error:
             hear(error)
@@ -231,6 +242,20 @@ class LlmDeployment:
         ):
             async for events in gathered:
                 yield events
+
+    async def embed(self, texts: Sequence[str], *, pair: Pair | None = None) -> list[Embedded]:
+        async with self._using(pair) as writer:
+            return await asides.embed(writer, texts)
+
+    async def embed_pictures(self, features: np.ndarray, *, pair: Pair | None = None) -> np.ndarray:
+        async with self._using(pair) as writer:
+            return await asides.embed_pictures(writer.model, features)
+
+    async def captions(
+        self, features: np.ndarray, *, prompt: str | None, sampling: Sampling, pair: Pair | None = None
+    ) -> list[Caption]:
+        async with self._using(pair) as writer:
+            return await asides.captions(writer, features, prompt=prompt, sampling=sampling)
 
     async def find(self, wanted: Wanted) -> tuple[str, str]:
         """As `find_bundle`."""
