@@ -1,6 +1,7 @@
 """The HTTP face as one ASGI app: the routes, behind what holds for every request. Knows nothing of Ray or of models."""
 
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.responses import Response
 
@@ -14,7 +15,9 @@ from services.http.gate import Gate, Swapping
 from services.http.options import HttpOptions, ServedModel
 from services.http.routes import admin, captions, chat, embeddings, health, items, models, original, page, search
 from services.http.traffic import Traffic
-from services.telemetry.spans import ONE_SPAN
+
+ONE_SPAN: TelemetryConfig = {"metrics": False, "logs": False, "operation_spans": False}
+"""Of a request FastAPI tells one span, and no more: metrics and logs are our own."""
 
 
 def create_http_app(
