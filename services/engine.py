@@ -28,6 +28,8 @@ from services.products import (
     ShelfInfo,
     Variant,
 )
+from services.telemetry.replies import watched
+from services.telemetry.spans import stage
 
 
 class Encoder(Protocol):
@@ -104,6 +106,7 @@ class ChatEngine:
             async for event in events:
                 yield event
 
+    @watched
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
@@ -141,7 +144,10 @@ class ChatEngine:
                 if not isinstance(event, Retrieval):
                     yield event
                     continue
-                products = await self.retriever.search(event.embedding, top_k=conversation.top_k, narrowing=narrowing)
+                with stage("retrieve", top_k=conversation.top_k):
+                    products = await self.retriever.search(
+                        event.embedding, top_k=conversation.top_k, narrowing=narrowing
+                    )
                 narrowing = narrowing.without([product.id for product in products])
                 yield Products(products, event.offset)
 
@@ -153,6 +159,7 @@ class ChatEngine:
     async def features(self, picture: Picture) -> np.ndarray:
         """(F,) float32. Raises ImageError with the picture's field."""
         try:
-            return await self.encoder.encode(picture.data)
+            with stage("encode"):
+                return await self.encoder.encode(picture.data)
         except ImageError as error:
             raise ImageError(str(error), field=picture.field) from error

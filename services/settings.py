@@ -40,6 +40,8 @@ class Settings(BaseSettings):
         300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."
     )
 
+    log_format: Literal["text", "json"] = Field("text", description="Form of a line of the log.")
+
     device: str | None = Field(None, description="Device of the models, as in cpu or cuda:1; without it, cuda if any.")
 
     encoder_replicas: int = Field(1, ge=1, description="Replicas of the encoder deployment.")

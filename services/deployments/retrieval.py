@@ -20,6 +20,8 @@ from services.errors import NotFound
 from services.held import Held
 from services.pairs import FoundIndex, Pair, Wanted, find_index
 from services.products import FoundItem, ImageFile, ItemCard, Narrowing, Product, ShelfInfo, Variant
+from services.telemetry.metrics import RETRIEVAL_SECONDS
+from services.telemetry.replica import begin_telemetry
 
 IMAGE_PATH = "/v1/items/{id}/image"
 # What browsers show as it is. Anything else, a TIFF or HEIC, is sent as JPEG.
@@ -44,7 +46,7 @@ class ProductShelf:
         return [FoundItem(score=round(hit.score, 4), item=_card(hit.item)) for hit in hits]
 
     def _hits(self, embedding: np.ndarray, top_k: int, narrowing: Narrowing) -> list[Hit]:
-        with _named(narrowing):
+        with _named(narrowing), RETRIEVAL_SECONDS.timed():
             (hits,) = self.index.search(
                 embedding, top_k=top_k, exclude=narrowing.exclude, filter=narrowing.filters or None
             )
@@ -96,6 +98,7 @@ class RetrievalDeployment:
         """`thumbnail_bytes`: of resized pictures that are kept. `idle_s`: seconds after which an index that is not
         asked for any more is let go of.
         """
+        begin_telemetry()
         self._board = board
         open_one = partial(open_shelf, thumbnails=Thumbnails(max_bytes=thumbnail_bytes))
         self._held: Held[ProductShelf] = Held(open_one, idle_s=idle_s)

@@ -13,6 +13,8 @@ from services.http.errors import MethodNotAllowed
 from services.http.gate import Gate, Swapping
 from services.http.options import HttpOptions, ServedModel
 from services.http.routes import admin, captions, chat, embeddings, health, items, models, original, page, search
+from services.http.traffic import Traffic
+from services.telemetry.spans import ONE_SPAN
 
 
 def create_http_app(
@@ -26,12 +28,13 @@ def create_http_app(
 
     Without `swapping` what is served stays as it is.
     """
-    app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None)
+    app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None, telemetry=ONE_SPAN)
     if swapping is not None:
         app.add_middleware(Gate, swapping=swapping)
         app.include_router(admin.routes(swapping, check=admin.from_this_machine))
     app.state.max_body_bytes = options.max_body_bytes
     app.add_middleware(Boundary, answer_request_id=options.answer_request_id)
+    app.add_middleware(Traffic)
     app.add_exception_handler(HTTPException, _on_http_exception)
     app.include_router(chat.routes(engine, model, options))
     app.include_router(models.routes(model))
