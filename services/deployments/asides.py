@@ -34,8 +34,10 @@ class Writer(Protocol):
     model: Fromage
     asides: asyncio.Semaphore
 
-    @property
-    def stream(self) -> Any: ...
+    def stream(
+        self, messages: Callable[[Fromage], Prompt], *, retrieval: RetrievalMode, sampling: Sampling
+    ) -> AsyncGenerator[list[Event], None]:
+        """The events of a row that begins with the prompt that `messages` makes."""
 
 
 async def embed(writer: Writer, texts: Sequence[str]) -> list[Embedded]:
