@@ -45,9 +45,10 @@ def ray_session() -> Iterator[str]:
     """
     import ray
 
-    from services.__main__ import PATIENCE_WITH_PROXY
+    from services.__main__ import BEFORE_PROXY, PATIENCE_WITH_PROXY
 
     os.environ.setdefault(*PATIENCE_WITH_PROXY)
+    os.environ.setdefault(*BEFORE_PROXY)
     context = ray.init(
         address="local",
         num_cpus=TEST_CPUS,
