@@ -22,7 +22,8 @@ from fromage_model.prompts.messages import Finished
 from services.http.access.options import AccessOptions
 from services.http.errors import BudgetSpent
 
-KINDS = ("requests", "tokens", "pictures")
+TOKENS = "tokens"
+KINDS = ("requests", TOKENS, "pictures")
 EventT = TypeVar("EventT")
 
 
@@ -57,6 +58,7 @@ class Budget:
         self._budgets = budgets
         self._caller = caller
         self._headers: dict[str, str] = {}
+        self._reserved: list[tuple[RateLimitItem, int]] = []
 
     async def take(self, **costs: int) -> None:
         """Take so much of each kind, or nothing at all. Raises BudgetSpent with the seconds after which to ask again.
@@ -74,19 +76,13 @@ class Budget:
                     await self._add(one[0], one[1], -one[2])
                 told = f"the budget of {limit} for {kind} is spent; it is whole again in {wait_s} s"
                 raise BudgetSpent(told, wait_s, self._headers)
+        self._reserved = [(limit, cost) for kind, limit, cost in taken if kind == TOKENS]
         for kind in costs:
             await self._tell(kind)
 
-    async def add(self, **costs: int) -> None:
-        """Count so much more, or less, whatever is left."""
-        for kind, limit, cost in self._each(costs):
-            await self._add(kind, limit, cost)
-
-    async def metered(
-        self, events: AsyncGenerator[EventT, None], *, replies: int, reserved: int
-    ) -> AsyncGenerator[EventT, None]:
-        """`events`, whose Finished settle what was reserved: a reply that fails before it began costs nothing, and one
-        that is broken off what was reserved.
+    async def metered(self, events: AsyncGenerator[EventT, None], *, replies: int) -> AsyncGenerator[EventT, None]:
+        """`events`, whose Finished settle the tokens that were taken: a reply that fails before it began costs none,
+        and one that is broken off keeps them.
         """
         used = finished = 0
         begun = False
@@ -101,10 +97,14 @@ class Budget:
                     yield event
         except Exception:
             if not begun:
-                await self.add(tokens=-reserved)
+                await self._settle(0)
             raise
         if finished == replies:
-            await self.add(tokens=used - reserved)
+            await self._settle(used)
+
+    async def _settle(self, used: int) -> None:
+        for limit, reserved in self._reserved:
+            await self._add(TOKENS, limit, used - reserved)
 
     def told_by(self, send: Send) -> Send:
         """`send`, that adds what is left to the response's headers."""

@@ -58,9 +58,8 @@ def routes(engine: ChatEngine, model: ServedModel, options: HttpOptions) -> APIR
             logprobs=bool(asked.logprobs),
         )
         budget: Budget = request.scope["budget"]
-        reserved = conversation.most_tokens
-        await budget.take(tokens=reserved, pictures=len(conversation.pictures))
-        events = budget.metered(engine.replies(conversation), replies=conversation.count, reserved=reserved)
+        await budget.take(tokens=conversation.most_tokens, pictures=len(conversation.pictures))
+        events = budget.metered(engine.replies(conversation), replies=conversation.count)
         if asked.products_as == "markdown":
             events = as_markdown(events, base_url=options.public_url or _own_url(request))
         headers = _ignored(asked.ignored)
