@@ -19,6 +19,7 @@ log = logging.getLogger("ray.serve")
 
 REQUEST_ID = "x-request-id"
 SAFE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+ORIGINAL = re.compile(r"/(k/[^/]*)?")
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
@@ -88,14 +89,24 @@ class Errors:
         except Exception as error:
             if started or scope["type"] != "http":
                 raise
-            await error_response(error, request_id=scope["request_id"])(scope, receive, send)
+            response = error_response(error, request_id=scope["request_id"], as_text=reads_text(scope))
+            await response(scope, receive, send)
 
 
-def error_response(error: Exception, *, request_id: str, headers: Mapping[str, str] | None = None) -> Response:
-    """Log `error`, and tell the client as much as the table allows."""
+def error_response(
+    error: Exception, *, request_id: str, headers: Mapping[str, str] | None = None, as_text: bool = False
+) -> Response:
+    """Log `error`, and tell the client as much as the table allows; with `as_text`, in `response_text` too."""
     log_error(error, request_id=request_id)
-    answer = error_object(error, request_id=request_id)
-    return JSONResponse(answer, status_code=problem_of(error).status, headers={**headers_of(error), **(headers or {})})
+    content = error_object(error, request_id=request_id)
+    if as_text:
+        content["response_text"] = content["error"]["message"]
+    return JSONResponse(content, status_code=problem_of(error).status, headers={**headers_of(error), **(headers or {})})
+
+
+def reads_text(scope: Scope) -> bool:
+    """Whether the request is for the original's contract, whose app reads one field whatever the status."""
+    return scope["method"] == "POST" and ORIGINAL.fullmatch(scope["path"]) is not None
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:

@@ -32,7 +32,7 @@ class ServedModel:
 class HttpOptions:
     """`max_body_bytes`: of a request. `answer_request_id`: false where the server in front of the app does it.
     `access`: who may ask; by itself anyone, without a key. `public_url`: what clients call this server, where that is
-    not what reaches it.
+    not what reaches it. `original_cookie`: whether `POST /` remembers conversations in a cookie.
     """
 
     limits: ChatLimits = ChatLimits()
@@ -41,4 +41,5 @@ class HttpOptions:
     answer_request_id: bool = True
     public_url: str | None = None
     access: AccessOptions = AccessOptions(without_keys=True)
+    original_cookie: bool = False
     web: Path = WEB

@@ -97,13 +97,15 @@ class Budget:
                     yield event
         except Exception:
             if not begun:
-                await self._settle(0)
+                await self.settle(0)
             raise
         if finished == replies:
-            await self._settle(used)
+            await self.settle(used)
 
-    async def _settle(self, used: int) -> None:
-        for limit, reserved in self._reserved:
+    async def settle(self, used: int) -> None:
+        """Count the tokens that were used instead of those that were taken."""
+        reserved_of, self._reserved = self._reserved, []
+        for limit, reserved in reserved_of:
             await self._add(TOKENS, limit, used - reserved)
 
     def told_by(self, send: Send) -> Send:
