@@ -47,9 +47,10 @@ def ray_started() -> Iterator[dict[str, str]]:
     """
     import ray
 
-    from services.__main__ import PATIENCE_WITH_PROXY
+    from services.__main__ import BEFORE_PROXY, PATIENCE_WITH_PROXY
 
     os.environ.setdefault(*PATIENCE_WITH_PROXY)
+    os.environ.setdefault(*BEFORE_PROXY)
     os.environ.setdefault(*REPORT_METRICS_MS)
     context = ray.init(
         address="local",
