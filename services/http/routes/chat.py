@@ -9,6 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from services.engine import ChatEngine
+from services.http.access.budgets import Budget
 from services.http.boundary import read_body
 from services.http.documented import REFUSED, body_of, schema_of
 from services.http.event_stream import EventStream
@@ -56,7 +57,9 @@ def routes(engine: ChatEngine, model: ServedModel, options: HttpOptions) -> APIR
             count=conversation.count,
             logprobs=bool(asked.logprobs),
         )
-        events = engine.replies(conversation)
+        budget: Budget = request.scope["budget"]
+        await budget.take(tokens=conversation.most_tokens, pictures=len(conversation.pictures))
+        events = budget.metered(engine.replies(conversation), replies=conversation.count)
         if asked.products_as == "markdown":
             events = as_markdown(events, base_url=options.public_url or _own_url(request))
         headers = _ignored(asked.ignored)
