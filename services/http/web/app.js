@@ -61,7 +61,8 @@ async function answer(turn, turnView, drawn = {}) {
     const { aborted } = abort.signal;
     if (!aborted && !error.note) console.error(error);
     code = error.code;
-    Object.assign(turn, aborted ? { state: "stopped", note: ["stopped"] } : { state: "failed", note: error.note ?? ["unexpected"] });
+    turn.state = aborted ? "stopped" : "failed";
+    turn.note = aborted ? ["stopped"] : (error.note ?? ["unexpected"]);
   }
   // A new chat was begun meanwhile: this reply is no longer on the page.
   if (running !== abort) return;

@@ -1,6 +1,6 @@
 /**
- * The conversation across reloads. Each tab keeps its own; the browser keeps the latest, with which a new tab goes on as a
- * copy. So no tab writes over what another shows.
+ * The conversation across reloads. Each tab keeps its own; the browser keeps the latest, of which a new tab goes on with
+ * a copy. So no tab writes over what another shows.
  */
 
 import { keep, recall } from "./store.js";
@@ -13,7 +13,9 @@ const ROOMS = [2_000_000, 500_000, 50_000];
 export function recallChat() {
   const chat = recall("chat", true) ?? recall("chat");
   if (!Array.isArray(chat?.turns)) return {};
-  for (const turn of chat.turns) if (turn?.state === "open") Object.assign(turn, { state: "stopped", note: ["stopped"] });
+  for (const turn of chat.turns) {
+    if (turn?.state === "open") Object.assign(turn, { state: "stopped", note: ["stopped"] });
+  }
   return chat;
 }
 

@@ -16,11 +16,11 @@ export class Plates {
 
 function plate(product) {
   const name = product.caption || say("unnamed");
-  const details = [product.brand, price(product)].filter(Boolean).join(", ");
+  const details = [product.brand, price(product)].filter(Boolean);
   const caption = element("span", { class: "plate-caption" }, element("span", { class: "plate-name" }, name));
-  if (details) caption.append(element("span", { class: "plate-details" }, details));
+  caption.append(...details.map((detail) => element("span", { class: "plate-details" }, detail)));
   const link = webAddress(product.item_url);
-  const frame = link ? linkTo(link, details ? `${name}, ${details}` : name) : element("div", { class: "plate-frame" });
+  const frame = link ? linkTo(link, [name, ...details].join(", ")) : element("div", { class: "plate-frame" });
   frame.append(picture(product, name), caption);
   return element("li", { class: "plate", "data-id": product.id }, frame);
 }

@@ -1,4 +1,4 @@
-/** A reply's text as paragraphs, lists and bold words. Only what changed is built again: selections survive the stream. */
+/** A reply's text as paragraphs, lists and bold words. Only what changed is built again: selections stay. */
 
 import { element } from "./dom.js";
 
