@@ -22,6 +22,7 @@ class ChatLimits:
     max_messages: int = 64
     max_text_chars: int = 8000
     max_images: int = 8
+    max_inputs: int = 64
     max_new_tokens: int = 1024
     image: ImageLimits = ImageLimits()
 

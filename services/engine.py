@@ -15,7 +15,21 @@ from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalM
 from services.conversation import Conversation, Picture
 from services.errors import TimedOut
 from services.merging import merged
-from services.products import ImageFile, Narrowing, Product, Products, ReplyEvent, ShelfInfo
+from services.products import (
+    Caption,
+    Embedded,
+    FoundItem,
+    ImageFile,
+    ItemCard,
+    Narrowing,
+    Product,
+    Products,
+    ReplyEvent,
+    ShelfInfo,
+    Variant,
+)
+from services.telemetry.replies import watched
+from services.telemetry.spans import stage
 
 
 class Encoder(Protocol):
@@ -32,6 +46,15 @@ class Llm(Protocol):
     ) -> AsyncGenerator[Event, None]:
         """The LM's reply. Closing the iterator stops the decoding."""
 
+    async def embed(self, texts: Sequence[str]) -> list[Embedded]:
+        """Retrieval embeddings of texts. Raises InvalidInput, whose field is a text's place."""
+
+    async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
+        """Features (B, F) -> retrieval embeddings (B, S)."""
+
+    async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
+        """A caption of each picture, (B, F); without a `prompt` by the bundle's own. Raises PromptTooLong."""
+
     async def ping(self) -> None: ...
 
 
@@ -42,8 +65,17 @@ class Retriever(Protocol):
     async def check(self, narrowing: Narrowing) -> None:
         """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
 
-    async def image(self, id: str) -> ImageFile:
-        """The picture of an item. Raises NotFound."""
+    async def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
+        """As `search`, with all that the catalogue says of each."""
+
+    async def item(self, id: str) -> ItemCard:
+        """What the catalogue says of an item. Raises NotFound."""
+
+    async def embedding(self, id: str) -> np.ndarray:
+        """The retrieval embedding (S,) that an item is found by. Raises NotFound."""
+
+    async def image(self, id: str, variant: Variant | None = None) -> ImageFile:
+        """The picture of an item, or a variant of it. Raises NotFound."""
 
     async def describe(self) -> ShelfInfo:
         """What there is to find."""
@@ -74,6 +106,7 @@ class ChatEngine:
             async for event in events:
                 yield event
 
+    @watched
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
@@ -111,17 +144,22 @@ class ChatEngine:
                 if not isinstance(event, Retrieval):
                     yield event
                     continue
-                products = await self.retriever.search(event.embedding, top_k=conversation.top_k, narrowing=narrowing)
+                with stage("retrieve", top_k=conversation.top_k):
+                    products = await self.retriever.search(
+                        event.embedding, top_k=conversation.top_k, narrowing=narrowing
+                    )
                 narrowing = narrowing.without([product.id for product in products])
                 yield Products(products, event.offset)
 
     async def _all_features(self, conversation: Conversation) -> Sequence[np.ndarray]:
         if conversation.features is not None:
             return conversation.features
-        return await asyncio.gather(*(self._features(picture) for picture in conversation.pictures))
+        return await asyncio.gather(*(self.features(picture) for picture in conversation.pictures))
 
-    async def _features(self, picture: Picture) -> np.ndarray:
+    async def features(self, picture: Picture) -> np.ndarray:
+        """(F,) float32. Raises ImageError with the picture's field."""
         try:
-            return await self.encoder.encode(picture.data)
+            with stage("encode"):
+                return await self.encoder.encode(picture.data)
         except ImageError as error:
             raise ImageError(str(error), field=picture.field) from error

@@ -42,6 +42,18 @@ class Request:
     begun: tuple[int, ...] = ()
 
 
+@dataclass(frozen=True)
+class Load:
+    """Who has no row yet, in the order in which they came; how many prompts are being read and replies written; and
+    of how many replies the last step wrote a token.
+    """
+
+    waiting: tuple[Request, ...] = ()
+    reading: int = 0
+    writing: int = 0
+    wrote: int = 0
+
+
 @dataclass(eq=False)
 class _Row:
     """A request that has a row of the LM's decoder. `content` is what stands at each position of its prompt after the
@@ -73,6 +85,7 @@ class Engine:
         self._waiting: list[Request] = []
         self._reading: list[_Row] = []
         self._writing: list[_Row] = []
+        self._wrote = 0
         self._decoder = model.lm.decoder(slots)
         self._prefixes = PrefixCache(prefix_bytes)
         self._pace = pace or Pace()
@@ -89,6 +102,11 @@ class Engine:
     def prefix_counts(self) -> Counts:
         """Positions of prompts that had been read before, or had not; and the bytes that are kept for that."""
         return self._prefixes.counts
+
+    @property
+    def load(self) -> Load:
+        """Who waits, and what is being done."""
+        return Load(tuple(self._waiting), len(self._reading), len(self._writing), self._wrote)
 
     @property
     def cache_bytes(self) -> int:
@@ -159,6 +177,7 @@ class Engine:
         events += self._seat()
         count, failed = self._read_prompts(self._pace.positions(writing=writing))
         events += failed
+        self._wrote = len(self._writing)
         if self._writing:
             logits = self._model.logits(torch.stack([row.state for row in self._writing if row.state is not None]))
             chosen = self._chooser(logits)

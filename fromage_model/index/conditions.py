@@ -71,7 +71,7 @@ def meets(
             raise _refused(name, "is a range of numbers, and no item has a number there")
         return np.logical_and.reduce([COMPARED[bound](numbers, limit) for bound, limit in wanted.items()])
     texts = [value for value in wanted if isinstance(value, str)]
-    mask = np.isin(numbers, [value for value in wanted if _is_number(value)])
+    mask = np.isin(numbers, np.array([value for value in wanted if _is_number(value)], dtype=np.float64))
     if None in wanted:
         mask |= _as_bool(pc.is_null(column))
     if not pa.types.is_string(column.type):

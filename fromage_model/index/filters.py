@@ -57,9 +57,11 @@ class Filters:
         mask = np.ones(self._items.num_rows, dtype=bool)
         for name, condition in wanted.items():
             column = self._column(name)
-            numbers = self._kept(self._numbers, name, KEPT_NUMBERS, lambda column=column: numbers_in(column))
-            mask &= meets(name, column, numbers, condition)
+            mask &= meets(name, column, self._numbers_of(name, column), condition)
         return mask
+
+    def _numbers_of(self, name: str, column: pa.ChunkedArray) -> np.ndarray:
+        return self._kept(self._numbers, name, KEPT_NUMBERS, lambda: numbers_in(column))
 
     def _kept(
         self, store: OrderedDict[str, np.ndarray], key: str, most: int, make: Callable[[], np.ndarray]

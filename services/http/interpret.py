@@ -5,19 +5,18 @@ Whatever can't be served is an InvalidInput that names the field, so that a clie
 
 from collections.abc import Sequence
 
-from fromage_model.errors import ImageError, InvalidInput
+from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
-from fromage_model.vision.data_urls import data_url_bytes
 from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
 from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
 from services.http.markdown import read_products
 from services.http.unserved import refuse_unserved
+from services.pictures import read_picture
 
 DEFAULT_TOP_K = 5
 MARKDOWN_SHARE = 4
 """Times the longest text of a message, that it may have with products in it."""
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
-HOW_TO_SEND = "send the picture itself as a data: URL (data:image/png;base64,...)"
 
 
 def read_conversation(
@@ -106,13 +105,7 @@ def _part(part: TextPart | ImagePart, role: Role, field: str, limits: ChatLimits
     if role != "user":
         raise InvalidInput(f"a picture can stand in a user's message only, not in the {role}'s", field=f"{field}.type")
     field = f"{field}.image_url" if isinstance(part.image_url, str) else f"{field}.image_url.url"
-    url = part.url
-    if url.lstrip()[:8].lower().startswith(("http://", "https://")):
-        raise InvalidInput(f"remote pictures are not fetched; {HOW_TO_SEND}", field=field)
-    try:
-        return Picture(data_url_bytes(url, limits=limits.image), field)
-    except ImageError as error:
-        raise ImageError(str(error), field=field) from error
+    return read_picture(part.url, field=field, limits=limits)
 
 
 def _products(message: ChatMessage) -> Sequence:

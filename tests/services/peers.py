@@ -13,7 +13,7 @@ from services.engine import ChatEngine
 from services.errors import NotFound, PairRefused
 from services.http.options import ServedModel
 from services.pairs import Pair, Wanted
-from services.products import ImageFile, Narrowing, Product, ShelfInfo
+from services.products import ImageFile, Narrowing, Product, ShelfInfo, Variant
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
 PAIR = Pair("p1", "default", "openmoji", catalogue="openmoji", fingerprint="abc123", encoder="e1")
@@ -91,7 +91,7 @@ class Shelf:
     async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
         """Every filter will do."""
 
-    async def image(self, id: str, *, pair: Pair | None = None) -> ImageFile:
+    async def image(self, id: str, variant: Variant | None = None, *, pair: Pair | None = None) -> ImageFile:
         if id not in ITEMS:
             raise NotFound(f"there is no item {id!r}", field="id")
         return ImageFile(b"picture", "image/png", hashlib.sha256(b"picture").hexdigest())
