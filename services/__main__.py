@@ -23,6 +23,8 @@ from fromage_model.errors import FromageError
 from fromage_model.logs import dated_lines, hand_on
 from services.processes import Stopped, StopSignals, ended_with_us
 from services.settings import Settings
+from services.telemetry.logs import logging_config
+from services.telemetry.spans import tracing_config
 
 if TYPE_CHECKING:
     from ray.serve import Application
@@ -109,11 +111,17 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
 
     board = Board(uuid.uuid4().hex)
     app = compose(settings, board)
+    traces = tracing()
     url = f"http://{LOOPBACK.get(settings.host, settings.host)}:{settings.port}"
     try:
         start_ray(settings)
         signals.catch()
-        serve.start(http_options={"host": settings.host, "port": settings.port}, proxy_location="HeadOnly")
+        serve.start(
+            http_options={"host": settings.host, "port": settings.port},
+            proxy_location="HeadOnly",
+            logging_config=logging_config(settings.log_format),
+            tracing_config=traces,
+        )
         deploy(app)
         wait_until_ready(url, timeout_s=settings.start_timeout_s)
         log.info("ready: %s", url)
@@ -126,6 +134,14 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
         signals.ignore()
         with ended_with_us(grace_s=GRACE_S):
             ray.shutdown()
+
+
+def tracing() -> dict[str, object]:
+    """Raises Refused where the environment asks for traces in a way that can't be."""
+    try:
+        return tracing_config()
+    except ValueError as error:
+        raise Refused(str(error)) from error
 
 
 def start_ray(settings: Settings) -> None:

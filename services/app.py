@@ -19,6 +19,7 @@ from services.deployments.retrieval import RetrievalDeployment
 from services.http.options import HttpOptions
 from services.pairs import Pair, Wanted, find_index, pair_of
 from services.settings import MIB, Settings
+from services.telemetry.logs import logging_config
 
 CHAT_ONGOING_REQUESTS = 1000
 PARALLEL_PICTURES = 64
@@ -47,7 +48,7 @@ def compose(settings: Settings, board: Board) -> Application:
     encoder = header.encoder_fingerprint
     pair = pair_of(wanted, fingerprint=fingerprint, encoder=encoder, index=find_index(wanted))
     chat = ChatDeployment.options(
-        **_scaling(settings, "chat"),
+        **_running(settings, "chat"),
         ray_actor_options={"num_cpus": settings.chat_num_cpus},
         max_ongoing_requests=CHAT_ONGOING_REQUESTS,
         user_config=wanted.model_dump(exclude_none=True),
@@ -63,6 +64,8 @@ def compose(settings: Settings, board: Board) -> Application:
             defaults=settings.defaults,
             max_body_bytes=settings.max_body_bytes,
             answer_request_id=False,
+            public_url=settings.public_url,
+            original_cookie=settings.original_cookie,
         ),
         reply_timeout_s=settings.reply_timeout_s,
     )
@@ -70,7 +73,7 @@ def compose(settings: Settings, board: Board) -> Application:
 
 def _encoder(settings: Settings, header: Header) -> Application:
     deployment = EncoderDeployment.options(
-        **_scaling(settings, "encoder"),
+        **_running(settings, "encoder"),
         ray_actor_options={"num_cpus": settings.encoder_num_cpus, "num_gpus": settings.encoder_num_gpus},
         max_ongoing_requests=PARALLEL_PICTURES,
     )
@@ -93,7 +96,7 @@ def _llm(settings: Settings, pair: Pair, board: Board) -> Application:
     that no replica has taken yet, as while one starts again, are bounded as well.
     """
     deployment = LlmDeployment.options(
-        **_scaling(settings, "llm"),
+        **_running(settings, "llm"),
         ray_actor_options={
             "num_cpus": settings.llm_num_cpus,
             "num_gpus": settings.llm_num_gpus,
@@ -118,18 +121,21 @@ def _llm(settings: Settings, pair: Pair, board: Board) -> Application:
 
 def _retrieval(settings: Settings, pair: Pair, board: Board) -> Application:
     deployment = RetrievalDeployment.options(
-        **_scaling(settings, "retrieval"),
+        **_running(settings, "retrieval"),
         ray_actor_options={"num_cpus": settings.retrieval_num_cpus},
         max_ongoing_requests=PARALLEL_LOOKUPS,
     )
-    return deployment.bind(pair, board, idle_s=settings.reply_timeout_s)
+    return deployment.bind(
+        pair, board, thumbnail_bytes=settings.retrieval_thumbnails_mb * MIB, idle_s=settings.reply_timeout_s
+    )
 
 
-def _scaling(settings: Settings, name: str) -> dict[str, Any]:
-    """How many replicas, how soon a dead one is noticed, and how long one that is to go may still answer."""
+def _running(settings: Settings, name: str) -> dict[str, Any]:
+    """How it logs, how many replicas, how soon a dead one is noticed, how long one that is to go may still answer."""
     least, most = getattr(settings, f"{name}_replicas"), getattr(settings, f"{name}_max_replicas")
     options: dict[str, Any] = {
         "max_constructor_retry_count": START_TRIES,
+        "logging_config": logging_config(settings.log_format),
         "health_check_period_s": settings.health_check_s,
         "graceful_shutdown_timeout_s": settings.drain_timeout_s,
         "graceful_shutdown_wait_loop_s": 0.5,

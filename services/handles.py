@@ -1,7 +1,7 @@
 """The engine's three parts as Serve handles. Knows what Ray raises, and what that means in terms of `errors`."""
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
 
 import numpy as np
@@ -13,7 +13,17 @@ from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
 from services.errors import Overloaded, Unavailable
 from services.pairs import FoundIndex, Pair, Wanted, pinned
-from services.products import ImageFile, Product, ShelfInfo
+from services.products import (
+    Caption,
+    Embedded,
+    FoundItem,
+    ImageFile,
+    ItemCard,
+    Narrowing,
+    Product,
+    ShelfInfo,
+    Variant,
+)
 
 
 class EncoderHandle:
@@ -50,6 +60,18 @@ class LlmHandle:
                 response.cancel()
                 raise
 
+    async def embed(self, texts: Sequence[str]) -> list[Embedded]:
+        with _ours():
+            return await self._handle.embed.remote(texts, pair=pinned())
+
+    async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
+        with _ours():
+            return await self._handle.embed_pictures.remote(features, pair=pinned())
+
+    async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
+        with _ours():
+            return await self._handle.captions.remote(features, prompt=prompt, sampling=sampling, pair=pinned())
+
     async def find(self, wanted: Wanted) -> tuple[str, str]:
         """The bundle's fingerprint and its encoder's. Raises MissingArtefact or BundleError."""
         with _ours():
@@ -70,13 +92,29 @@ class RetrievalHandle:
     def __init__(self, handle: DeploymentHandle):
         self._handle = handle
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
         with _ours():
-            return await self._handle.search.remote(embedding, top_k=top_k, exclude=exclude, pair=pinned())
+            return await self._handle.search.remote(embedding, top_k=top_k, narrowing=narrowing, pair=pinned())
 
-    async def image(self, id: str) -> ImageFile:
+    async def check(self, narrowing: Narrowing) -> None:
         with _ours():
-            return await self._handle.image.remote(id, pair=pinned())
+            await self._handle.check.remote(narrowing, pair=pinned())
+
+    async def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
+        with _ours():
+            return await self._handle.search_items.remote(embedding, top_k=top_k, narrowing=narrowing, pair=pinned())
+
+    async def item(self, id: str) -> ItemCard:
+        with _ours():
+            return await self._handle.item.remote(id, pair=pinned())
+
+    async def embedding(self, id: str) -> np.ndarray:
+        with _ours():
+            return await self._handle.embedding.remote(id, pair=pinned())
+
+    async def image(self, id: str, variant: Variant | None = None) -> ImageFile:
+        with _ours():
+            return await self._handle.image.remote(id, variant, pair=pinned())
 
     async def find(self, wanted: Wanted) -> FoundIndex:
         """Raises MissingArtefact or RetrievalIndexError."""

@@ -29,10 +29,18 @@ class Settings(BaseSettings):
 
     host: str = Field("127.0.0.1", description="Address that `python -m services` listens on.")
     port: int = Field(8000, ge=1, le=65535, description="TCP port that `python -m services` listens on.")
+    original_cookie: bool = Field(False, description="Whether `POST /` remembers conversations, in a cookie.")
+    public_url: str | None = Field(
+        None,
+        pattern=r"^https?://[^\s()<>]*[^\s()<>/]$",
+        description="What clients call this server, as in https://shop.example/chat; without it, what a request says.",
+    )
     dashboard: bool = Field(True, description="Whether `python -m services` starts Ray's dashboard.")
     object_store_bytes: int = Field(
         300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."
     )
+
+    log_format: Literal["text", "json"] = Field("text", description="Form of a line of the log.")
 
     device: str | None = Field(None, description="Device of the models, as in cpu or cuda:1; without it, cuda if any.")
 
@@ -95,6 +103,9 @@ class Settings(BaseSettings):
         32, gt=0, description="Requests at once for each replica, by which their number follows the load."
     )
     retrieval_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a retrieval replica.")
+    retrieval_thumbnails_mb: int = Field(
+        32, ge=0, description="Memory for pictures that a retrieval replica made smaller, in MiB."
+    )
 
     chat_replicas: int = Field(1, ge=1, description="Replicas of the chat deployment, which speaks HTTP.")
     chat_max_replicas: int = Field(
@@ -122,6 +133,7 @@ class Settings(BaseSettings):
     max_messages: int = Field(64, ge=1, description="Most messages in one request.")
     max_text_chars: int = Field(8000, ge=1, description="Longest text of one message, in characters.")
     max_images: int = Field(8, ge=0, description="Most pictures in one request.")
+    max_inputs: int = Field(64, ge=1, le=2048, description="Most texts and pictures in one request for embeddings.")
     max_image_bytes: int = Field(20 * MIB, ge=1024, description="Largest picture, in bytes of its file.")
     max_image_pixels: int = Field(50_000_000, ge=1, description="Largest picture, in pixels (width x height).")
     max_new_tokens: int = Field(1024, ge=1, description="Most tokens that a request may ask for.")
@@ -143,6 +155,7 @@ class Settings(BaseSettings):
             max_messages=self.max_messages,
             max_text_chars=self.max_text_chars,
             max_images=self.max_images,
+            max_inputs=self.max_inputs,
             max_new_tokens=self.max_new_tokens,
             image=self.image_limits,
         )

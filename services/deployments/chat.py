@@ -17,6 +17,7 @@ from services.http.options import HttpOptions, ServedModel
 from services.pairs import Pair, Wanted, pair_of, pinned
 from services.products import ShelfInfo
 from services.swapping import Swapping
+from services.telemetry.replica import begin_telemetry
 
 
 class PinnedModel(ServedModel):
@@ -71,6 +72,7 @@ class ChatDeployment:
         options: HttpOptions,
         reply_timeout_s: float,
     ):
+        begin_telemetry()
         self._options = options
         self._engine = ChatEngine(
             encoder=EncoderHandle(encoder),

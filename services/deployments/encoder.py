@@ -14,6 +14,8 @@ from fromage_model.errors import FingerprintMismatch
 from fromage_model.language.precision import default_device
 from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
+from services.telemetry import metrics
+from services.telemetry.replica import begin_telemetry
 
 
 class ImageEncoder:
@@ -45,6 +47,7 @@ class ImageEncoder:
 
     def encode_batch(self, squares: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Squares -> one (F,) float32 each."""
+        metrics.ENCODER_BATCH.record(len(squares))
         return list(self.encoder.encode_squares(np.stack(squares)))
 
     def recall(self, key: str) -> np.ndarray | None:
@@ -77,6 +80,7 @@ class EncoderDeployment:
         cache_images: int,
         limits: ImageLimits,
     ):
+        begin_telemetry()
         torch.set_num_threads(threads)
         encoder = load_vision_encoder(name, device=device or default_device())
         if encoder.fingerprint != fingerprint:
@@ -89,8 +93,10 @@ class EncoderDeployment:
         """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
         key = hashlib.sha256(data).hexdigest()
         features = self.engine.recall(key)
+        metrics.PICTURES.record(result="miss" if features is None else "hit")
         if features is None:
-            features = await self._encode_together(await self.engine.decode(data))
+            with metrics.ENCODER_SECONDS.timed():
+                features = await self._encode_together(await self.engine.decode(data))
             self.engine.remember(key, features)
         return features
 

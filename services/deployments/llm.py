@@ -1,7 +1,6 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
 import asyncio
-import dataclasses
 import logging
 import queue
 import threading
@@ -9,33 +8,33 @@ from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
 
+import numpy as np
 import torch
 from ray import serve
-from ray.serve import metrics
 
 from fromage_model.chat.engine import Engine, Request
-from fromage_model.chat.prefix_cache import Counts
-from fromage_model.chat.reply import next_turn
+from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
+from fromage_model.prompts.segments import Prompt
 from services.board import Board
 from services.capacity import give_back_memory
+from services.deployments import asides
 from services.deployments.bundles import BundleOpener, find_bundle
 from services.errors import Overloaded
 from services.held import Held, Turns
 from services.outbox import Outbox
 from services.pairs import Pair, Wanted
+from services.products import Caption, Embedded
+from services.telemetry.decoding import Stages, StepWatch
+from services.telemetry.replica import begin_telemetry
 
 log = logging.getLogger(__name__)
 Listener = Callable[[Event | Exception], None]
+Prepare = Callable[[Fromage], Prompt]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
-PREFIX_METRICS = {
-    "hits": "Positions of prompts that had been read before.",
-    "misses": "Positions of prompts that had to be read.",
-    "size_bytes": "Memory of what has been read and is kept, in bytes.",
-}
 
 
 class ReplyWriter:
@@ -60,12 +59,15 @@ class ReplyWriter:
         that share the machine take their steps.
         """
         self.model = model
+        self.asides = asyncio.Semaphore(max(1, concurrency // 2))
+        """Rows that may be taken by what is no chat."""
         self._gather_s = gather_s
         self._most = concurrency + queue_size
         self._open = 0
         self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
         self._engine = self._new_engine()
         self._engine.warm()
+        self._watch = StepWatch()
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
@@ -85,15 +87,11 @@ class ReplyWriter:
         """Ends the thread; nobody may be listening any more."""
         self._orders.put(lambda: setattr(self, "_closed", True))
 
-    @property
-    def prefix_counts(self) -> Counts:
-        """Positions of prompts that earlier rows had read or had not, and the bytes that are kept for that."""
-        return self._engine.prefix_counts
-
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self, messages: Sequence[Message] | Prepare, *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[list[Event], None]:
         """The events as they are decoded, some at a time, Finished last. Closing or cancelling it frees its place.
+        In place of `messages` may stand what prepares another prompt for the model.
 
         Raises InvalidInput, PromptTooLong, Overloaded where as many wait as may.
         """
@@ -101,7 +99,8 @@ class ReplyWriter:
             raise Overloaded("too many chats are waiting; try again in a moment")
         outbox = Outbox(gather_s=self._gather_s)
         mine: list[Request] = []
-        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put)))
+        stages = Stages.now()
+        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put, stages)))
         self._open += 1
         try:
             while True:
@@ -116,6 +115,7 @@ class ReplyWriter:
         finally:
             self._open -= 1
             self._orders.put(lambda: self._leave(mine))
+            stages.tell()
 
     def _decode(self) -> None:
         while True:
@@ -124,7 +124,7 @@ class ReplyWriter:
                 if self._closed:
                     return
                 with self._turns:
-                    events = self._engine.step()
+                    events = self._watch.step(self._engine)
                 self._tell(events)
                 self._failed_steps = 0
             except Exception as error:
@@ -149,26 +149,37 @@ class ReplyWriter:
                 return
 
     def _join(
-        self, messages: Sequence[Message], retrieval: RetrievalMode, sampling: Sampling, hear: Listener
+        self,
+        messages: Sequence[Message] | Prepare,
+        retrieval: RetrievalMode,
+        sampling: Sampling,
+        hear: Listener,
+        stages: Stages,
     ) -> list[Request]:
         try:
-            turn = next_turn(self.model, messages, sampling=sampling)
-            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling)
+            if callable(messages):
+                turn = Turn(messages(self.model), sampling)
+            else:
+                turn = next_turn(self.model, messages, sampling=sampling)
+            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling, begun=turn.begun)
         except Exception as error:
             hear(error)
             return []
         self._listeners[request] = hear
+        self._watch.added(request, stages)
         return [request]
 
     def _leave(self, requests: Sequence[Request]) -> None:
         for request in requests:
             self._engine.cancel(request)
+            self._watch.left(request, self._engine.load)
             self._listeners.pop(request, None)
 
     def _start_again(self, error: Exception) -> None:
         """A step that failed may have spoilt the cache of everyone in it."""
         log.exception("a step failed; %d replies are lost", len(self._listeners))
         self._engine = self._new_engine()
+        self._watch.failed()
         lost, self._listeners = self._listeners, {}
         for hear in lost.values():
             hear(error)
@@ -199,6 +210,7 @@ class LlmDeployment:
         """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply.
         `idle_s`: seconds after which a bundle that nobody uses any more is let go of.
         """
+        begin_telemetry()
         torch.set_num_threads(threads)
         self._board = board
         turns = Turns()
@@ -210,10 +222,6 @@ class LlmDeployment:
         noted = board.read() if board else None
         first = noted.pair if noted else pair
         self._held.add(first.fingerprint, self._open(first))
-        self._prefix_gauges = {
-            name: metrics.Gauge(f"fromage_prefix_{name}", description=description)
-            for name, description in PREFIX_METRICS.items()
-        }
 
     @property
     def writer(self) -> ReplyWriter:
@@ -235,6 +243,20 @@ class LlmDeployment:
             async for events in gathered:
                 yield events
 
+    async def embed(self, texts: Sequence[str], *, pair: Pair | None = None) -> list[Embedded]:
+        async with self._using(pair) as writer:
+            return await asides.embed(writer, texts)
+
+    async def embed_pictures(self, features: np.ndarray, *, pair: Pair | None = None) -> np.ndarray:
+        async with self._using(pair) as writer:
+            return await asides.embed_pictures(writer.model, features)
+
+    async def captions(
+        self, features: np.ndarray, *, prompt: str | None, sampling: Sampling, pair: Pair | None = None
+    ) -> list[Caption]:
+        async with self._using(pair) as writer:
+            return await asides.captions(writer, features, prompt=prompt, sampling=sampling)
+
     async def find(self, wanted: Wanted) -> tuple[str, str]:
         """As `find_bundle`."""
         return await asyncio.to_thread(find_bundle, wanted.bundle)
@@ -246,8 +268,6 @@ class LlmDeployment:
 
     async def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""
-        for name, value in dataclasses.asdict(self.writer.prefix_counts).items():
-            self._prefix_gauges[name].set(value)
         for writer in self._held.open_things:
             writer.check_health()
         if self._held.sweep():

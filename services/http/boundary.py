@@ -15,6 +15,7 @@ from services.http.errors import BodyTooLarge, error_object, log_error, problem_
 
 REQUEST_ID = "x-request-id"
 SAFE_ID = re.compile(r"[\w.:-]{1,128}", re.ASCII)
+ORIGINAL = re.compile(r"/(k/[^/]*)?")
 SECURITY_HEADERS = {
     "content-security-policy": (
         "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data: blob:; font-src 'self'; "
@@ -54,7 +55,7 @@ class Boundary:
         except Exception as error:
             if started:
                 raise
-            response = error_response(error, request_id=request_id)
+            response = error_response(error, request_id=request_id, as_text=reads_text(scope))
             await response(scope, receive, send_with_headers)
 
     def _add_headers(self, headers: MutableHeaders, request_id: str) -> None:
@@ -64,12 +65,20 @@ class Boundary:
             headers.setdefault(name, value)
 
 
-def error_response(error: Exception, *, request_id: str) -> Response:
-    """Log `error`, and tell the client as much as the table allows."""
+def error_response(error: Exception, *, request_id: str, as_text: bool = False) -> Response:
+    """Log `error`, and tell the client as much as the table allows; with `as_text`, in `response_text` too."""
     log_error(error, request_id=request_id)
     problem = problem_of(error)
     headers = {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
-    return JSONResponse(error_object(error, request_id=request_id), status_code=problem.status, headers=headers)
+    content = error_object(error, request_id=request_id)
+    if as_text:
+        content["response_text"] = content["error"]["message"]
+    return JSONResponse(content, status_code=problem.status, headers=headers)
+
+
+def reads_text(scope: Scope) -> bool:
+    """Whether the request is for the original's contract, whose app reads one field whatever the status."""
+    return scope["method"] == "POST" and ORIGINAL.fullmatch(scope["path"]) is not None
 
 
 async def read_body(request: Request, *, max_bytes: int) -> bytes:

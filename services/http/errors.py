@@ -9,6 +9,8 @@ from typing import Any
 
 from fromage_model.errors import ImageError, InvalidInput, PromptTooLong
 from services.errors import NotFound, Overloaded, PairRefused, TimedOut, Unavailable
+from services.telemetry.logs import without_keys
+from services.telemetry.metrics import REFUSALS
 
 log = logging.getLogger("ray.serve")
 
@@ -71,9 +73,11 @@ def error_object(error: Exception, *, request_id: str) -> dict[str, Any]:
 def log_error(error: Exception, *, request_id: str) -> None:
     """The whole story for us: a traceback for what was not foreseen, one line for the rest."""
     problem = problem_of(error)
+    REFUSALS.record(status=str(problem.status), code=problem.code or problem.type)
+    said = without_keys(str(error))
     if problem is INTERNAL:
         log.error("request %s failed", request_id, exc_info=error)
     elif problem.status >= 500:
-        log.warning("request %s: %s", request_id, error)
+        log.warning("request %s: %s", request_id, said)
     else:
-        log.info("request %s: %d %s (%s)", request_id, problem.status, error, getattr(error, "field", None))
+        log.info("request %s: %d %s (%s)", request_id, problem.status, said, getattr(error, "field", None))

@@ -29,10 +29,15 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class HttpOptions:
-    """`max_body_bytes`: of a request. `answer_request_id`: false where the server in front of the app does it."""
+    """`max_body_bytes`: of a request. `answer_request_id`: false where the server in front of the app does it.
+    `public_url`: what clients call this server, where that is not what reaches it. `original_cookie`: whether `POST /`
+    remembers conversations in a cookie.
+    """
 
     limits: ChatLimits = ChatLimits()
     defaults: ChatDefaults = ChatDefaults()
     max_body_bytes: int = 32 * 1024 * 1024
     answer_request_id: bool = True
+    public_url: str | None = None
+    original_cookie: bool = False
     web: Path = WEB

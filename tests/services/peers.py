@@ -2,7 +2,7 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Collection, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -13,7 +13,7 @@ from services.engine import ChatEngine
 from services.errors import NotFound, PairRefused
 from services.http.options import ServedModel
 from services.pairs import Pair, Wanted
-from services.products import ImageFile, Product, ShelfInfo
+from services.products import ImageFile, Narrowing, Product, ShelfInfo, Variant
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
 PAIR = Pair("p1", "default", "openmoji", catalogue="openmoji", fingerprint="abc123", encoder="e1")
@@ -83,12 +83,15 @@ class Shelf:
         """Answers."""
 
     async def search(
-        self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str], pair: Pair | None = None
+        self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
     ) -> list[Product]:
-        found = [id for id in ITEMS if id not in exclude][:top_k]
+        found = [id for id in ITEMS if id not in narrowing.exclude][:top_k]
         return [Product(id, f"A {id}", f"https://shop.example/{id}", f"/v1/items/{id}/image", 0.5) for id in found]
 
-    async def image(self, id: str, *, pair: Pair | None = None) -> ImageFile:
+    async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
+        """Every filter will do."""
+
+    async def image(self, id: str, variant: Variant | None = None, *, pair: Pair | None = None) -> ImageFile:
         if id not in ITEMS:
             raise NotFound(f"there is no item {id!r}", field="id")
         return ImageFile(b"picture", "image/png", hashlib.sha256(b"picture").hexdigest())

@@ -25,14 +25,19 @@ def client_of(
     return TestClient(app, raise_server_exceptions=False)
 
 
-def data_url(*, mode: str = "RGB", side_px: int = 4, format: str = "PNG") -> str:
+def data_url(*, mode: str = "RGB", side_px: int = 4, format: str = "PNG", colour: str = "red") -> str:
     file = io.BytesIO()
-    Image.new(mode, (side_px, side_px), "red").save(file, format)
+    Image.new(mode, (side_px, side_px), colour).save(file, format)
     return f"data:image/{format.lower()};base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def picture(url: str) -> dict[str, Any]:
     return {"type": "image_url", "image_url": {"url": url}}
+
+
+def picture_as(url: Any) -> dict[str, Any]:
+    """As some clients send it: the URL itself where an object is due."""
+    return {"type": "image_url", "image_url": url}
 
 
 def showed(product: dict[str, Any]) -> dict[str, Any]:
