@@ -3,6 +3,7 @@
 A route is told by its pattern, `/v1/items/{id}/image`: what a client puts into a path would make a series of its own.
 """
 
+import re
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,8 @@ from services.telemetry.spans import tell_request_id
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 OTHER = "other"
+CONVERTER = re.compile(r":\w+(?=})")
+"""The second half of `{id:path}`, which tells how it is read, and nobody outside."""
 
 
 class Traffic:
@@ -54,4 +57,5 @@ class Traffic:
 
 def _route(scope: Scope) -> str:
     """The pattern that the path matched; of files under a folder, the folder."""
-    return getattr(scope.get("route"), "path", None) or scope.get("root_path") or OTHER
+    path = getattr(scope.get("route"), "path", None) or scope.get("root_path") or OTHER
+    return CONVERTER.sub("", path)
