@@ -3,11 +3,12 @@
 import asyncio
 from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 from ray.exceptions import RayError, RayTaskError
 from ray.serve.exceptions import BackPressureError, DeploymentUnavailableError, ReplicaUnavailableError
-from ray.serve.handle import DeploymentHandle
+from ray.serve.handle import DeploymentHandle, DeploymentResponse
 
 from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
@@ -62,15 +63,16 @@ class LlmHandle:
 
     async def embed(self, texts: Sequence[str]) -> list[Embedded]:
         with _ours():
-            return await self._handle.embed.remote(texts, pair=pinned())
+            return await _answer(self._handle.embed.remote(texts, pair=pinned()))
 
     async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
         with _ours():
-            return await self._handle.embed_pictures.remote(features, pair=pinned())
+            return await _answer(self._handle.embed_pictures.remote(features, pair=pinned()))
 
     async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
         with _ours():
-            return await self._handle.captions.remote(features, prompt=prompt, sampling=sampling, pair=pinned())
+            asked = self._handle.captions.remote(features, prompt=prompt, sampling=sampling, pair=pinned())
+            return await _answer(asked)
 
     async def find(self, wanted: Wanted) -> tuple[str, str]:
         """The bundle's fingerprint and its encoder's. Raises MissingArtefact or BundleError."""
@@ -128,6 +130,15 @@ class RetrievalHandle:
 
     async def ping(self) -> None:
         await self.describe()
+
+
+async def _answer(response: DeploymentResponse) -> Any:
+    """Who stops waiting ends the work, and with it the decoding."""
+    try:
+        return await response
+    except asyncio.CancelledError:
+        response.cancel()
+        raise
 
 
 @contextmanager

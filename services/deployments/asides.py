@@ -33,7 +33,11 @@ class Writer(Protocol):
 
     model: Fromage
     asides: asyncio.Semaphore
-    stream: Any
+
+    def stream(
+        self, messages: Callable[[Fromage], Prompt], *, retrieval: RetrievalMode, sampling: Sampling
+    ) -> AsyncGenerator[list[Event], None]:
+        """The events of a row that begins with the prompt that `messages` makes."""
 
 
 async def embed(writer: Writer, texts: Sequence[str]) -> list[Embedded]:

@@ -203,7 +203,7 @@ def _card(item: Item) -> ItemCard:
         group=item.group,
         split=item.split,
         caption_by=item.caption_by,
-        caption_at=item.caption_at and item.caption_at.isoformat(),
+        caption_at=item.caption_at.isoformat() if item.caption_at else None,
         updated_at=item.updated_at.isoformat(),
     )
 

@@ -3,6 +3,7 @@
 from typing import Any
 
 from fastapi import FastAPI, Request
+from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
 from starlette.responses import Response
@@ -20,7 +21,9 @@ from services.http.gate import Gate, Swapping
 from services.http.options import HttpOptions, ServedModel
 from services.http.routes import admin, captions, chat, embeddings, health, items, models, original, page, search
 from services.http.traffic import Traffic
-from services.telemetry.spans import ONE_SPAN
+
+ONE_SPAN: TelemetryConfig = {"metrics": False, "logs": False, "operation_spans": False}
+"""Of a request FastAPI tells one span, and no more: metrics and logs are our own."""
 
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BUDGET_HEADERS = [f"x-ratelimit-{told}-{kind}" for told in ("limit", "remaining", "reset") for kind in KINDS]

@@ -3,6 +3,7 @@
 A route is told by its pattern, `/v1/items/{id}/image`: what a client puts into a path would make a series of its own.
 """
 
+import re
 import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -12,6 +13,8 @@ from services.telemetry.spans import tell_request_id
 
 METHODS = frozenset(("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"))
 OTHER = "other"
+CONVERTER = re.compile(r":\w+(?=})")
+"""The second half of `{id:path}`, which tells how it is read, and nobody outside."""
 
 
 class Traffic:
@@ -31,6 +34,8 @@ class Traffic:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
+                # Now, because the request's span ends with the answer.
+                tell_request_id(scope.get("request_id", ""))
             await send(message)
 
         start_s = time.perf_counter()
@@ -39,7 +44,6 @@ class Traffic:
             await self.app(scope, receive, send_noting_status)
         finally:
             self._count_open(-1)
-            tell_request_id(scope.get("request_id", ""))
             route = _route(scope)
             metrics.REQUEST_SECONDS.record(time.perf_counter() - start_s, route=route)
             if status:
@@ -53,4 +57,5 @@ class Traffic:
 
 def _route(scope: Scope) -> str:
     """The pattern that the path matched; of files under a folder, the folder."""
-    return getattr(scope.get("route"), "path", None) or scope.get("root_path") or OTHER
+    path = getattr(scope.get("route"), "path", None) or scope.get("root_path") or OTHER
+    return CONVERTER.sub("", path)

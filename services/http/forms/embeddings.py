@@ -25,7 +25,9 @@ def _kind(value: Any) -> str | None:
         return "string"
     if isinstance(value, dict):
         return "text" if value.get("type", "text" if "text" in value else None) == "text" else "picture"
-    return {TextPart: "text", PicturePart: "picture"}.get(type(value))
+    if isinstance(value, TextPart):
+        return "text"
+    return "picture" if isinstance(value, PicturePart) else None
 
 
 Input = Annotated[

@@ -42,8 +42,9 @@ class Range(Form):
 
 
 def _kind(value: Any) -> str:
-    kinds = {dict: "range", Range: "range", list: "list"}
-    return kinds.get(type(value), "value")
+    if isinstance(value, dict | Range):
+        return "range"
+    return "list" if isinstance(value, list) else "value"
 
 
 Wanted = Annotated[
