@@ -6,10 +6,12 @@ import jsonschema
 import pytest
 from fastapi.testclient import TestClient
 
+from fromage_model.prompts.messages import Finished, Retrieval, TextDelta
 from services.deployments.retrieval import ProductShelf
 from tests.services.http.chatting import data_url, picture
-from tests.services.http.colours import ODD_ID, client_over
+from tests.services.http.colours import ODD_ID, ColourLlm, client_over, unit
 
+SHOWS = (TextDelta("Look: "), Retrieval(unit("red"), 6), Finished("stop", 3, 4))
 TAKEN: list[tuple[str, dict[str, Any]]] = [
     ("/v1/search", {"text": "red"}),
     ("/v1/search", {"image_url": data_url(), "weights": {"image_url": 0.5}, "top_k": 100, "text": None}),
@@ -43,7 +45,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
 
 @pytest.fixture(scope="module")
 def client(colours: ProductShelf) -> TestClient:
-    return client_over(colours)
+    return client_over(colours, ColourLlm(SHOWS))
 
 
 @pytest.fixture(scope="module")
