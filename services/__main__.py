@@ -6,6 +6,7 @@ On a cluster that runs already, `serve run services.app:build_app` does the same
 """
 
 import errno
+import ipaddress
 import logging
 import os
 import signal
@@ -36,6 +37,9 @@ EXIT_REFUSED = 2
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
 POLL_S = 0.25
 GRACE_S = 5.0
+# What Serve's proxy asks for the layers that it puts before itself.
+BEFORE_PROXY = ("RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH", "services.http.front.before_the_proxy")
+KEEP_ALIVE_S = 20
 # Serve gives up on a proxy that is not up after 5 s, which a laptop that is busy with something else needs.
 PATIENCE_WITH_PROXY = ("RAY_SERVE_PROXY_READY_CHECK_TIMEOUT_S", "50")
 CLI: dict[str, Any] = {
@@ -44,7 +48,7 @@ CLI: dict[str, Any] = {
     "_cli_implicit_flags": True,
     "_cli_hide_none_type": True,
 }
-
+MAKE_A_KEY = "`python -m services.keys add NAME --file FILE` makes one; then start with --keys-file FILE"
 
 log = logging.getLogger(__name__)
 
@@ -60,6 +64,7 @@ def main(arguments: list[str] | None = None) -> int:
     signals.catch()
     try:
         settings = read_settings(arguments)
+        check_access(settings)
         check_port(settings.host, settings.port)
         serve_until_stopped(settings, signals)
     except BaseException as error:
@@ -84,6 +89,35 @@ def read_settings(arguments: list[str] | None = None) -> Settings:
         name = str(first["loc"][0])
         option, variable = f"--{name.replace('_', '-')}", f"FROMAGE_{name.upper()}"
         raise Refused(f"{option} (or {variable}): {first['msg']}, got {first['input']!r}") from error
+
+
+def check_access(settings: Settings) -> None:
+    """Raises Refused where strangers could ask without a key and nobody said that they may, and for keys that let
+    nobody in. InvalidInput for keys or budgets that can't be read.
+    """
+    from services.http.access.given import access_of
+    from services.http.access.keys import read_keys
+
+    access = access_of(settings)
+    if access.keys_file is not None:
+        try:
+            held = read_keys(access.keys_file.read_text(), where=str(access.keys_file))
+        except (OSError, UnicodeDecodeError) as error:
+            raise Refused(f"the keys file can't be read: {error}. {MAKE_A_KEY}") from error
+        if not held and not access.keys:
+            raise Refused(f"there is no key in {access.keys_file}. {MAKE_A_KEY}")
+    elif not access.keys and not settings.without_keys and not is_loopback(settings.host):
+        raise Refused(
+            f"others can reach {settings.host or 'every address'}, and there are no API keys. {MAKE_A_KEY}; "
+            "or --without-keys to answer anybody"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
 
 
 def check_port(host: str, port: int) -> None:
@@ -117,7 +151,7 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
         start_ray(settings)
         signals.catch()
         serve.start(
-            http_options={"host": settings.host, "port": settings.port},
+            http_options={"host": settings.host, "port": settings.port, "keep_alive_timeout_s": KEEP_ALIVE_S},
             proxy_location="HeadOnly",
             logging_config=logging_config(settings.log_format),
             tracing_config=traces,
@@ -149,6 +183,7 @@ def start_ray(settings: Settings) -> None:
     import ray
 
     os.environ.setdefault(*PATIENCE_WITH_PROXY)
+    os.environ.setdefault(*BEFORE_PROXY)
     hand_on("ray")
     hand_on("ray.serve")
     log.info("starting Ray")

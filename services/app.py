@@ -16,6 +16,7 @@ from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
+from services.http.access.given import access_of
 from services.http.options import HttpOptions
 from services.pairs import Pair, Wanted, find_index, pair_of
 from services.settings import MIB, Settings
@@ -65,6 +66,7 @@ def compose(settings: Settings, board: Board) -> Application:
             max_body_bytes=settings.max_body_bytes,
             answer_request_id=False,
             public_url=settings.public_url,
+            access=access_of(settings),
             original_cookie=settings.original_cookie,
         ),
         reply_timeout_s=settings.reply_timeout_s,

@@ -13,6 +13,7 @@ from fromage_model.vision.images import ImageLimits
 from services.products import Narrowing
 
 SEED_STRIDE = 0x9E3779B97F4A7C15
+CHARS_PER_TOKEN = 4
 
 
 @dataclass(frozen=True)
@@ -72,6 +73,12 @@ class Conversation:
     @property
     def pictures(self) -> list[Picture]:
         return [part for turn in self.turns for part in turn.parts if isinstance(part, Picture)]
+
+    @property
+    def most_tokens(self) -> int:
+        """About what it may come to, read and written, before the LM has counted."""
+        chars = sum(len(part) for turn in self.turns for part in turn.parts if isinstance(part, str))
+        return chars // CHARS_PER_TOKEN + len(self.pictures) + self.count * self.sampling.max_new_tokens
 
     def for_each(self, features: Sequence[np.ndarray]) -> list["Conversation"]:
         """One conversation for each reply, its pictures encoded. With a seed each is drawn by one that follows from it

@@ -35,6 +35,26 @@ class Settings(BaseSettings):
         pattern=r"^https?://[^\s()<>]*[^\s()<>/]$",
         description="What clients call this server, as in https://shop.example/chat; without it, what a request says.",
     )
+    keys_file: str | None = Field(
+        None, description="File of API keys, which `python -m services.keys` writes; read again when it changes."
+    )
+    keys: str = Field("", description="API keys as that file has them, divided by commas; hashes, not the keys.")
+    without_keys: bool = Field(
+        False, description="Whether anybody is answered without an API key; else, without keys, this machine alone."
+    )
+    budget_requests: str = Field(
+        "", description="Most POST requests of one key, as in `60/minute; 1000/day`; empty is no bound."
+    )
+    budget_tokens: str = Field("", description="Most tokens of one key, read and written, in the same form.")
+    budget_pictures: str = Field("", description="Most pictures that one key may send, in the same form.")
+    budget_storage: str = Field(
+        "async+memory://",
+        description="Where budgets are counted, as the library `limits` names it; replicas may share one.",
+    )
+    cors_origins: str = Field(
+        "", description="Origins of web pages whose scripts may ask, divided by commas; `*` is any, empty none."
+    )
+
     dashboard: bool = Field(True, description="Whether `python -m services` starts Ray's dashboard.")
     object_store_bytes: int = Field(
         300 * MIB, ge=80 * MIB, description="Shared memory of Ray's object store under `python -m services`, in bytes."

@@ -20,8 +20,8 @@ REPORT_METRICS_MS = ("RAY_metrics_report_interval_ms", "1000")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where processes share the tests, a file goes to one of them whole, and all that is served to the same one.
 
-    Each process has a Ray of its own, so that two files that need one run side by side. What only a GPU can show is left
-    out where there is none, by name.
+    Each process has a Ray of its own, so that two files that need one run side by side. What only a GPU can show is
+    left out, by name, where there is none.
     """
     if not torch.cuda.is_available():
         for_gpus = [item for item in items if item.get_closest_marker("gpu")]
@@ -47,9 +47,10 @@ def ray_started() -> Iterator[dict[str, str]]:
     """
     import ray
 
-    from services.__main__ import PATIENCE_WITH_PROXY
+    from services.__main__ import BEFORE_PROXY, PATIENCE_WITH_PROXY
 
     os.environ.setdefault(*PATIENCE_WITH_PROXY)
+    os.environ.setdefault(*BEFORE_PROXY)
     os.environ.setdefault(*REPORT_METRICS_MS)
     context = ray.init(
         address="local",

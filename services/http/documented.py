@@ -9,8 +9,14 @@ from services.http.forms.completion import ErrorAnswer
 JSON = "application/json"
 REFUSED: dict[int | str, dict[str, Any]] = {
     400: {"model": ErrorAnswer, "description": "A field is missing, wrong, or not served."},
+    401: {"model": ErrorAnswer, "description": "There is no API key in the request, or none that holds."},
+    403: {
+        "model": ErrorAnswer,
+        "description": "The key is not for this, or there are no keys and you ask from elsewhere.",
+    },
     404: {"model": ErrorAnswer, "description": "Another model than the one that is served."},
     413: {"model": ErrorAnswer, "description": "The body is over the limit."},
+    429: {"model": ErrorAnswer, "description": "The key's budget is spent; see Retry-After."},
     500: {"model": ErrorAnswer, "description": "Our fault."},
     503: {"model": ErrorAnswer, "description": "Too many chats wait, or a part starts again; see Retry-After."},
     504: {"model": ErrorAnswer, "description": "The reply was not complete in time."},

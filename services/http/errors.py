@@ -4,6 +4,7 @@ A client sees the message of an exception in the table, and of no other.
 """
 
 import logging
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,18 @@ class NotAllowed(InvalidInput):
     """Something that only whoever runs the server may ask for."""
 
 
+class KeyRefused(InvalidInput):
+    """A request without an API key that holds."""
+
+
+class BudgetSpent(InvalidInput):
+    """A caller that asked for more than its budget. `headers`: what is left, and until when."""
+
+    def __init__(self, message: str, retry_after_s: int, headers: Mapping[str, str]):
+        super().__init__(message)
+        self.headers = {**headers, "retry-after": str(retry_after_s)}
+
+
 class BodyTooLarge(InvalidInput):
     """A request whose body is over the limit."""
 
@@ -42,6 +55,8 @@ class Problem:
 
 
 TABLE: tuple[tuple[type[Exception], Problem], ...] = (
+    (KeyRefused, Problem(401, "invalid_request_error", "invalid_api_key")),
+    (BudgetSpent, Problem(429, "rate_limit_error", "rate_limit_exceeded")),
     (UnknownModel, Problem(404, "invalid_request_error", "model_not_found")),
     (NotFound, Problem(404, "invalid_request_error", "not_found")),
     (NotAllowed, Problem(403, "invalid_request_error", "not_allowed")),
@@ -60,6 +75,16 @@ INTERNAL = Problem(500, "server_error", "internal_error")
 
 def problem_of(error: Exception) -> Problem:
     return next((problem for kind, problem in TABLE if isinstance(error, kind)), INTERNAL)
+
+
+def headers_of(error: Exception) -> dict[str, str]:
+    """When to ask again, and how to show who one is."""
+    if isinstance(error, BudgetSpent):
+        return error.headers
+    if isinstance(error, KeyRefused):
+        return {"www-authenticate": "Bearer"}
+    problem = problem_of(error)
+    return {} if problem.retry_after_s is None else {"retry-after": str(problem.retry_after_s)}
 
 
 def error_object(error: Exception, *, request_id: str) -> dict[str, Any]:

@@ -14,6 +14,8 @@ from services.http.unserved import refuse_unserved
 from services.pictures import read_picture
 
 DEFAULT_TOP_K = 5
+MARKDOWN_SHARE = 4
+"""Times the longest text of a message, that it may have with products in it."""
 ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
@@ -28,7 +30,7 @@ def read_conversation(
             f"there are {len(messages)} messages; at most {limits.max_messages} are read", field="messages"
         )
     if request.products_as == "markdown":
-        messages = [_with_products(message) for message in messages]
+        messages = [_with_products(message, limits) for message in messages]
     turns = tuple(_turn(message, number, limits) for number, message in enumerate(messages))
     if all(turn.role == "assistant" for turn in turns):
         raise InvalidInput("there is nothing to reply to; a message of the user's comes first", field="messages")
@@ -48,11 +50,13 @@ def read_conversation(
     return conversation
 
 
-def _with_products(message: ChatMessage) -> ChatMessage:
-    """A reply that was given with products as markdown is read as one with products."""
+def _with_products(message: ChatMessage, limits: ChatLimits) -> ChatMessage:
+    """A reply that was given with products as markdown is read as one with products; not what is too long to be one."""
     if message.role != "assistant" or not message.content:
         return message
     whole = "".join(part.text for part in message.content if isinstance(part, TextPart))
+    if len(whole) > MARKDOWN_SHARE * limits.max_text_chars:
+        return message
     text, shown = read_products(whole)
     if not shown:
         return message

@@ -10,15 +10,9 @@ from starlette.requests import Request
 
 from fromage_model.errors import InvalidInput
 from services.http.boundary import read_body
-from services.http.forms.chat import ChatRequest
 from services.http.forms.form import Form
 
 F = TypeVar("F", bound=Form)
-
-
-def read_request(body: bytes, *, content_type: str) -> ChatRequest:
-    """As `parsed`."""
-    return parsed(body, ChatRequest, content_type=content_type)
 
 
 async def read_form(request: Request, form: type[F]) -> F:

@@ -31,6 +31,8 @@ class Traffic:
             nonlocal status
             if message["type"] == "http.response.start":
                 status = str(message["status"])
+                # Now, because the request's span ends with the answer.
+                tell_request_id(scope.get("request_id", ""))
             await send(message)
 
         start_s = time.perf_counter()
@@ -39,7 +41,6 @@ class Traffic:
             await self.app(scope, receive, send_noting_status)
         finally:
             self._count_open(-1)
-            tell_request_id(scope.get("request_id", ""))
             route = _route(scope)
             metrics.REQUEST_SECONDS.record(time.perf_counter() - start_s, route=route)
             if status:

@@ -2,6 +2,7 @@
 
 import threading
 import time
+from typing import Any
 
 from ray.serve import metrics
 
@@ -9,14 +10,13 @@ from services.telemetry.metrics import Metric, listen
 
 REPEAT_S = 1.0
 """Ray forgets a gauge that nobody has set since it last asked; at most so often does it ask."""
-Known = metrics.Counter | metrics.Gauge | metrics.Histogram
 
 
 class RayMetrics:
     """A listener of `metrics.listen`. Inside a replica, Serve adds deployment, replica and application as labels."""
 
     def __init__(self) -> None:
-        self._known: dict[Metric, Known] = {}
+        self._known: dict[Metric, Any] = {}
         self._standing: dict[Metric, tuple[float, dict[str, str]]] = {}
 
     def __call__(self, metric: Metric, value: float, labels: dict[str, str]) -> None:
@@ -46,7 +46,7 @@ def export_to_ray() -> None:
     threading.Thread(target=ray_metrics.repeat_gauges, name="gauges", daemon=True).start()
 
 
-def _of_ray(metric: Metric) -> Known:
+def _of_ray(metric: Metric) -> Any:
     if metric.kind == "counter":
         return metrics.Counter(metric.name, description=metric.help, tag_keys=metric.labels)
     if metric.kind == "gauge":

@@ -17,8 +17,6 @@ ENDPOINTS = ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "OTEL_EXPORTER_OTLP_ENDPOINT"
 RATIO = "OTEL_TRACES_SAMPLER_ARG"
 SERVICE_NAME = ("OTEL_SERVICE_NAME", "fromage-chat")
 PROCESSORS = "services.telemetry.trace_export:processors"
-ONE_SPAN = {"metrics": False, "logs": False, "operation_spans": False}
-"""What FastAPI is told: a span for each request, and no more."""
 
 
 def tracing_config() -> dict[str, object]:

@@ -75,7 +75,8 @@ def main(args: Args) -> dict:
     with ExitStack() as stack:
         if args.url is None:
             several = [f"--{name}-replicas={args.replicas}" for name in ("llm", "chat")]
-            options = ("--no-dashboard", f"--llm-queue={args.streams}", *several)
+            room = (f"--llm-queue={args.streams}", f"--llm-concurrency={args.streams}")
+            options = ("--no-dashboard", *room, *several)
             served = stack.enter_context(services(*options, "--start-timeout-s=300"))
             kills = asyncio.run(_torment(args, served.url, served.pid or 0))
         else:

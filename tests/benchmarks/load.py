@@ -2,10 +2,10 @@
 
 A greedy reply is right when it equals the one that the same request got alone, before the load. On the default bundle
 few rows are multiplied by weights of 4 bits and more rows by those of 16 (docs/benchmarks.md), so that two tokens that
-are nearly as likely may change places with the company that a reply has. Prompts on which that happens are found before
-the load, by asking all of them at once, and are then held to be answered, but not to be equal; `compared` says how many
-replies were. Growth of memory is between the first and the last tenth of the time after the warm-up, of the process
-that grew most.
+are nearly as likely may change places with the company that a reply has. So only those replies are compared whose every
+token was likelier than the next by `MARGIN` when it was written alone, without a penalty for repetition; of the others
+it is asked that they come whole. `compared` says how many were. Growth of memory is between the first and the last
+tenth of the time after the warm-up, of the process that grew most.
 
     python -m tests.benchmarks.load
 """
@@ -41,7 +41,10 @@ WISHES = (
 SHARES = {"text": 45, "products": 20, "picture": 15, "leaves": 10, "bad": 10}
 """Of a hundred requests."""
 SAMPLE_S = 2.0
-CALIBRATIONS = 2
+WITH_MARGINS = {"logprobs": True, "top_logprobs": 2}
+MARGIN = 0.3
+"""Of log-probability."""
+OPTIONS = ("--no-dashboard", "--repetition-penalty=1")
 
 
 @dataclass(frozen=True)
@@ -54,9 +57,9 @@ class Args:
     """That the load lasts."""
     warm_up: float = 0.34
     """The share of these that is not looked at for memory."""
-    prompts: int = 24
+    prompts: int = 36
     """Different greedy requests."""
-    tokens: int = 24
+    tokens: int = 12
     """Of a reply at most."""
     settings: tuple[str, ...] = ()
     """Further settings of the services, as in `llm_quantize=int4`."""
@@ -86,7 +89,7 @@ def main(args: Args) -> dict:
     with ExitStack() as stack:
         if args.url is None:
             options = [f"--{setting.replace('_', '-')}" for setting in args.settings]
-            served = stack.enter_context(services("--no-dashboard", *options))
+            served = stack.enter_context(services(*OPTIONS, *options))
             figures = asyncio.run(_run(args, served.url, served.pid or 0))
         else:
             figures = asyncio.run(_run(args, args.url, args.pid or os.getpid()))
@@ -97,20 +100,23 @@ async def _run(args: Args, url: str, pid: int) -> dict:
     bodies = _bodies(args)
     seen = Seen()
     async with client_of(url) as client:
-        alone = [await until_asked_in(client, body) for body in bodies]
-        stable = set(range(len(bodies)))
-        for _ in range(CALIBRATIONS):
-            crowd = await asyncio.gather(*(until_asked_in(client, body) for body in bodies))
-            stable &= {number for number, answer in enumerate(crowd) if answer.said == alone[number].said}
-        print(f"{len(stable)} of {len(bodies)} prompts are answered alike alone and in company")
+        alone = [await until_asked_in(client, body | WITH_MARGINS) for body in bodies]
+        expected = {number: answer for number, answer in enumerate(alone) if is_sure(answer)}
+        print(f"{len(expected)} of {len(bodies)} prompts have replies that are sure enough to be compared")
         begun_s = time.monotonic()
         sampling = asyncio.create_task(_sample(pid, seen, begun_s))
         draws = [random.Random(args.seed * 1000 + number) for number in range(args.clients)]
-        expected = {number: alone[number] for number in stable}
         clients = (_client(client, args, bodies, expected, draw, seen, begun_s + args.seconds) for draw in draws)
         await asyncio.gather(*clients)
         sampling.cancel()
     return _figures(args, seen)
+
+
+def is_sure(answer: Answer) -> bool:
+    """Whether no other reply was nearly as likely. Of the token that ends a reply nothing is told, so it is one that
+    the limit ended.
+    """
+    return answer.margin >= MARGIN and answer.reason == "length"
 
 
 def _bodies(args: Args) -> list[dict[str, Any]]:

@@ -6,7 +6,7 @@ products belong. A JavaScript client counts `Array.from(text).length`, not `text
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field
 from pydantic_core import PydanticCustomError
 
 from fromage_model.prompts.messages import MOST_LOGPROBS, RetrievalMode
@@ -125,8 +125,8 @@ Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
 class ChatRequest(OpenForm):
     """`POST /v1/chat/completions`. The fields of the last group are refused where they ask for something."""
 
-    messages: Annotated[list[ChatMessage], Field(min_length=1)]
-    model: str | None = None
+    messages: Annotated[list[ChatMessage], Field(min_length=1), FailFast()]
+    model: Annotated[str, Field(max_length=256)] | None = None
     stream: bool | None = False
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None

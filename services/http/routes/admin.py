@@ -1,6 +1,5 @@
 """`POST /admin/reload`: another bundle and index, or newer files of the same, without an end of service."""
 
-import ipaddress
 from collections.abc import Callable
 from dataclasses import asdict
 from typing import Any
@@ -10,7 +9,6 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fromage_model.errors import InvalidInput
 from services.http.boundary import read_body
-from services.http.errors import NotAllowed
 from services.http.gate import Swapping
 
 MAX_BYTES = 64 * 1024
@@ -55,14 +53,3 @@ def _read(body: bytes) -> Reload:
 
 
 KNOWN = tuple(Reload.model_fields)
-
-
-def from_this_machine(request: Request) -> None:
-    """Raises NotAllowed for who asks from elsewhere."""
-    host = request.client.host if request.client else ""
-    try:
-        local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        local = False
-    if not local:
-        raise NotAllowed("this is for whoever runs the server, from its own machine")

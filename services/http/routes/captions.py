@@ -7,6 +7,7 @@ from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Sampling
 from services.conversation import ChatLimits, Picture
 from services.finding import Finder
+from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.captions import CaptionsAnswer, CaptionsRequest
 from services.http.options import HttpOptions, ServedModel
@@ -30,9 +31,13 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
         asked = await read_form(request, CaptionsRequest)
         model.check(asked.model)
         pictures = _pictures(asked, options.limits)
-        written = await finder.captions(pictures, prompt=asked.prompt, sampling=_sampling(asked, options.limits))
+        sampling = _sampling(asked, options.limits)
+        budget: Budget = request.scope["budget"]
+        await budget.take(tokens=len(pictures) * sampling.max_new_tokens, pictures=len(pictures))
+        written = await finder.captions(pictures, prompt=asked.prompt, sampling=sampling)
         data = [{"object": "caption", "index": index, "caption": one.text} for index, one in enumerate(written)]
         read, wrote = sum(one.prompt_tokens for one in written), sum(one.completion_tokens for one in written)
+        await budget.settle(read + wrote)
         usage = {"prompt_tokens": read, "completion_tokens": wrote, "total_tokens": read + wrote}
         return JSONResponse({"object": "list", "data": data, "model": model.id, "usage": usage})
 

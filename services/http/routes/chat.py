@@ -9,7 +9,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from services.engine import ChatEngine
-from services.http.boundary import read_body
+from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of, schema_of
 from services.http.event_stream import EventStream
 from services.http.forms.chat import ChatRequest
@@ -17,7 +17,7 @@ from services.http.forms.completion import ChatCompletion, ChatCompletionChunk
 from services.http.interpret import read_conversation
 from services.http.markdown import as_markdown
 from services.http.options import HttpOptions, ServedModel
-from services.http.reading import read_request
+from services.http.reading import read_form
 from services.http.replies import ReplyHeader, completion
 
 IGNORED = "x-ignored-fields"
@@ -46,8 +46,7 @@ def routes(engine: ChatEngine, model: ServedModel, options: HttpOptions) -> APIR
     @routes.post("/v1/chat/completions", openapi_extra=body_of(ChatRequest), responses=ANSWERS)
     async def chat_completions(request: Request) -> Response:
         """A reply, whole or as a stream of server-sent events. Errors before the first event have their HTTP status."""
-        body = await read_body(request, max_bytes=options.max_body_bytes)
-        asked = read_request(body, content_type=request.headers.get("content-type", ""))
+        asked = await read_form(request, ChatRequest)
         model.check(asked.model)
         conversation = read_conversation(asked, limits=options.limits, defaults=options.defaults)
         header = ReplyHeader.new(
@@ -56,7 +55,9 @@ def routes(engine: ChatEngine, model: ServedModel, options: HttpOptions) -> APIR
             count=conversation.count,
             logprobs=bool(asked.logprobs),
         )
-        events = engine.replies(conversation)
+        budget: Budget = request.scope["budget"]
+        await budget.take(tokens=conversation.most_tokens, pictures=len(conversation.pictures))
+        events = budget.metered(engine.replies(conversation), replies=conversation.count)
         if asked.products_as == "markdown":
             events = as_markdown(events, base_url=options.public_url or _own_url(request))
         headers = _ignored(asked.ignored)

@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 from fromage_model.errors import InvalidInput
 from services.conversation import ChatLimits, Picture
 from services.finding import Finder, Words
+from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.embeddings import EmbeddingsAnswer, EmbeddingsRequest, TextPart
 from services.http.forms.pictures import PicturePart
@@ -31,6 +32,8 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
         asked = await read_form(request, EmbeddingsRequest)
         model.check(asked.model)
         inputs = _inputs(asked, options.limits)
+        budget: Budget = request.scope["budget"]
+        await budget.take(tokens=len(inputs), pictures=sum(isinstance(one, Picture) for one in inputs))
         embedded = await finder.embed(inputs)
         width = len(embedded[0].embedding)
         if asked.dimensions not in (None, width):
@@ -42,6 +45,7 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
             for index, one in enumerate(embedded)
         ]
         tokens = sum(one.tokens for one in embedded)
+        await budget.settle(tokens)
         usage = {"prompt_tokens": tokens, "total_tokens": tokens}
         return JSONResponse({"object": "list", "data": data, "model": model.id, "usage": usage})
 

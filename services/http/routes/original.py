@@ -18,6 +18,7 @@ from fromage_model.prompts.messages import TextDelta
 from services.conversation import Conversation
 from services.engine import ChatEngine
 from services.errors import NotFound
+from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.chat import ChatRequest
 from services.http.forms.original import OriginalAnswer, OriginalError, OriginalRequest
@@ -52,7 +53,9 @@ def routes(engine: ChatEngine, options: HttpOptions) -> APIRouter:
         """
         asked = await read_form(request, OriginalRequest)
         before = _before(request, asked, cookies=options.original_cookie)
-        reply = await _reply(engine, _conversation(asked.text, before, options))
+        conversation, budget = _conversation(asked.text, before, options), request.scope["budget"]
+        await budget.take(tokens=conversation.most_tokens)
+        reply = await _reply(engine, conversation, budget)
         content: dict[str, Any] = {"response_text": reply.text, **await _pictures(engine, reply)}
         shown = tuple((product.id, offset) for product, offset in reply.shown)
         exchanges = [*before, Exchange(asked.text, reply.text, shown)]
@@ -102,9 +105,9 @@ def _conversation(text: str, before: Sequence[Exchange], options: HttpOptions) -
         raise InvalidInput("the conversation can't be read; begin a new one", field="conversation") from error
 
 
-async def _reply(engine: ChatEngine, conversation: Conversation) -> _Reply:
+async def _reply(engine: ChatEngine, conversation: Conversation, budget: Budget) -> _Reply:
     reply = _Reply()
-    async with aclosing(engine.reply(conversation)) as events:
+    async with aclosing(budget.metered(engine.reply(conversation), replies=1)) as events:
         async for event in events:
             if isinstance(event, TextDelta):
                 reply.text += event.text

@@ -8,6 +8,7 @@ from starlette.responses import JSONResponse, Response
 from fromage_model.errors import InvalidInput
 from services.conversation import ChatLimits, Picture
 from services.finding import Finder, ItemId, Query, Words
+from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.search import SearchAnswer, SearchRequest, Weights
 from services.http.options import HttpOptions, ServedModel
@@ -34,7 +35,11 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
         """Items of the catalogue by a text, a picture, an item of it, or several together."""
         asked = await read_form(request, SearchRequest)
         model.check(asked.model)
-        found = await finder.search(_query(asked, options.limits))
+        query = _query(asked, options.limits)
+        budget: Budget = request.scope["budget"]
+        await budget.take(tokens=1, pictures=sum(isinstance(thing, Picture) for _, thing in query.wanted))
+        found = await finder.search(query)
+        await budget.settle(found.tokens)
         data = [{"id": one.item.id, "score": one.score, "item": asdict(one.item)} for one in found.items]
         usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}
         return JSONResponse({"object": "list", "data": data, "model": model.id, "usage": usage})

@@ -4,6 +4,7 @@ import asyncio
 import base64
 import io
 import json
+import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -21,7 +22,8 @@ End = Literal["open", "whole", "refused", "told", "cut"]
 class Answer:
     """`end`: whole; refused, with a status before the first event; told by an error event in mid-stream; or cut off.
 
-    `progress_s`: when something came last; `first_s`: seconds to the first text or products.
+    `progress_s`: when something came last; `first_s`: seconds to the first text or products; `reason`: why the reply
+    ended; `margin`: the least by which a token was likelier than the next, in log-probability, where that was asked.
     """
 
     asked_s: float
@@ -30,6 +32,8 @@ class Answer:
     error: str = ""
     retry_after_s: float = 0.0
     model: str = ""
+    reason: str = ""
+    margin: float = math.inf
     first_s: float | None = None
     progress_s: float = 0.0
     ended_s: float = 0.0
@@ -52,8 +56,12 @@ class Answer:
             self.products += delta.get("products") or []
             if self.first_s is None and (self.text or self.products):
                 self.first_s = time.monotonic() - self.asked_s
+            for token in (choice.get("logprobs") or {}).get("content") or ():
+                likeliest, next_one = (one["logprob"] for one in token["top_logprobs"])
+                # A token that is not the likeliest, by a penalty or a rule, is as unsure as can be.
+                self.margin = min(self.margin, likeliest - next_one if token["logprob"] == likeliest else 0.0)
             if choice["finish_reason"] and self.end == "open":
-                self.end = "whole"
+                self.end, self.reason = "whole", choice["finish_reason"]
 
 
 async def ask(

@@ -135,3 +135,9 @@ def test_what_is_written_is_what_is_read(first, more):
     found, references = read_products(written)
     assert found == text
     assert [(one.id, one.offset) for one in references] == shown
+
+
+def test_what_is_too_long_to_be_a_reply_is_refused_as_any_text(client: TestClient):
+    messages = [*HELLO, {"role": "assistant", "content": f"{line(0)}\n\n" * 20_000}, *HELLO]
+    error = client.post(CHAT, json={**ASKED, "messages": messages}).json()["error"]
+    assert error["param"] == "messages.1.content"

@@ -8,12 +8,13 @@ import pytest
 from fromage_model.prompts.messages import Sampling, TextDelta
 from services.conversation import Conversation, Turn
 from services.errors import TimedOut
+from services.products import Narrowing
 from services.telemetry import metrics
 from tests.services.peers import WITH_PRODUCTS, ScriptedLlm, engine
 from tests.services.telemetry.conftest import Heard
 
 ASKED = Conversation(
-    turns=(Turn("user", ("Hello",)),), exclude=frozenset(), retrieval="auto", top_k=3, sampling=Sampling()
+    turns=(Turn("user", ("Hello",)),), narrowing=Narrowing(), retrieval="auto", top_k=3, sampling=Sampling()
 )
 
 

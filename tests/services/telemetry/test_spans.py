@@ -14,6 +14,7 @@ from PIL import Image
 from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Sampling
 from services.conversation import Conversation, Picture, Turn
+from services.products import Narrowing
 from services.telemetry import spans
 from services.telemetry.decoding import Stages
 from services.telemetry.spans import stage, tracing_config
@@ -25,7 +26,7 @@ SECRET = "my secret wish"
 
 def conversation(picture: bytes) -> Conversation:
     turns = (Turn("user", (SECRET, Picture(picture, "messages.0"))),)
-    return Conversation(turns=turns, exclude=frozenset(), retrieval="auto", top_k=3, sampling=Sampling())
+    return Conversation(turns=turns, narrowing=Narrowing(), retrieval="auto", top_k=3, sampling=Sampling())
 
 
 async def reply_to(picture: bytes) -> None:
