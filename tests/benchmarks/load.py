@@ -113,9 +113,7 @@ async def _run(args: Args, url: str, pid: int) -> dict:
 
 
 def is_sure(answer: Answer) -> bool:
-    """Whether no other reply was nearly as likely. Of the token that ends a reply nothing is told, so it is one that
-    the limit ended.
-    """
+    """Whether no other reply was nearly as likely. Of a token that ends a reply nothing is told: the limit ended it."""
     return answer.margin >= MARGIN and answer.reason == "length"
 
 

@@ -79,6 +79,16 @@ def check_trace_and_log(url: str, collector: Collector, logs: str) -> None:
         assert id in {line.get("request_id") for line in lines}
 
 
+def end_beside_a_stream(url: str, process: subprocess.Popen[str]) -> None:
+    """What is being written when we are told to end is written to its end."""
+    asked = {"messages": [{"role": "user", "content": "Write a long story."}], "retrieval": "never", "max_tokens": 48}
+    with httpx.stream("POST", f"{url}/v1/chat/completions", json=asked | {"stream": True}, timeout=PATIENCE_S) as reply:
+        lines = reply.iter_lines()
+        next(lines)
+        process.send_signal(signal.SIGTERM)
+        assert [line for line in lines if line][-1] == "data: [DONE]"
+
+
 def test_services_say_when_they_are_ready_and_what_they_do_and_end_all_that_they_started(collector: Collector):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
@@ -89,7 +99,7 @@ def test_services_say_when_they_are_ready_and_what_they_do_and_end_all_that_they
         check_trace_and_log(url, collector, logs)
         started = psutil.Process(process.pid).children(recursive=True)
         assert len(started) > 5
-        process.send_signal(signal.SIGTERM)
+        end_beside_a_stream(url, process)
         assert process.wait(timeout=PATIENCE_S) == 0
         assert process.stdout is not None
         assert wrong(process.stdout.read()) == []
