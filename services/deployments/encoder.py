@@ -15,6 +15,8 @@ from fromage_model.language.precision import default_device
 from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
 from services.pictures import RemoteAccess, RemotePictures
+from services.telemetry import metrics
+from services.telemetry.replica import begin_telemetry
 
 
 class ImageEncoder:
@@ -46,6 +48,7 @@ class ImageEncoder:
 
     def encode_batch(self, squares: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Squares -> one (F,) float32 each."""
+        metrics.ENCODER_BATCH.record(len(squares))
         return list(self.encoder.encode_squares(np.stack(squares)))
 
     def recall(self, key: str) -> np.ndarray | None:
@@ -80,6 +83,7 @@ class EncoderDeployment:
         remote: RemoteAccess | None,
     ):
         """`remote`: how pictures are fetched that come as URLs; None where none may come so."""
+        begin_telemetry()
         torch.set_num_threads(threads)
         encoder = load_vision_encoder(name, device=device or default_device())
         if encoder.fingerprint != fingerprint:
@@ -104,10 +108,15 @@ class EncoderDeployment:
     async def _encode(self, data: bytes) -> np.ndarray:
         key = hashlib.sha256(data).hexdigest()
         features = self.engine.recall(key)
+        metrics.PICTURES.record(result="miss" if features is None else "hit")
         if features is None:
-            features = await self._encode_together(await self.engine.decode(data))
+            with metrics.ENCODER_SECONDS.timed():
+                features = await self._encode_together(await self.engine.decode(data))
             self.engine.remember(key, features)
         return features
+
+    async def ping(self) -> None:
+        """Returns once the replica answers."""
 
     @serve.batch
     async def _encode_together(self, squares: list[np.ndarray]) -> list[np.ndarray]:

@@ -9,11 +9,11 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from starlette.requests import ClientDisconnect, Request
+from starlette.requests import Request
 
 from fromage_model.errors import InvalidInput
 from services.errors import Overloaded
-from services.http.errors import BodyTooLarge, ClientLeft, SlowBody, UnknownEncoding
+from services.http.errors import BodyTooLarge, SlowBody, UnknownEncoding
 
 # How zlib is told the form: gzip, and the two that clients send as `deflate`.
 FORMS = {"gzip": (31,), "x-gzip": (31,), "deflate": (15, -15)}
@@ -42,60 +42,42 @@ class Bodies:
         self.taken_bytes = 0
 
     @asynccontextmanager
-    async def read(self, request: Request) -> AsyncIterator[bytes]:
-        """The body, unpacked; it counts as held until the block ends.
+    async def read(self, request: Request, *, max_bytes: int | None = None) -> AsyncIterator[bytes]:
+        """The body, unpacked, at most `max_bytes` or what the limits say; it counts as held until the block ends.
 
-        Raises BodyTooLarge as soon as the header, or what has come so far, says so; SlowBody, ClientLeft, Overloaded;
+        Raises BodyTooLarge as soon as the header, or what has come so far, says so; SlowBody, Overloaded;
         UnknownEncoding, and InvalidInput for what does not unpack.
         """
+        most_bytes = min(max_bytes or self.limits.max_bytes, self.limits.max_bytes)
         coding = request.headers.get("content-encoding", "").strip().lower()
         if coding not in PLAIN and coding not in FORMS:
             told = f"a body of Content-Encoding {coding[:80]!r} can't be read; send it plain, or as gzip"
             raise UnknownEncoding(told)
         declared = request.headers.get("content-length", "")
-        if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > self.limits.max_bytes):
-            raise self._too_large()
+        if declared.isdecimal() and (len(declared) > MOST_DIGITS or int(declared) > most_bytes):
+            raise _too_large(most_bytes)
         held = Held(self)
         try:
-            body = await self._gather(request, held)
+            body = await self._gather(request, held, most_bytes)
             if coding in FORMS:
-                body = await asyncio.to_thread(self._unpacked, body, coding)
+                body = await asyncio.to_thread(_unpacked, body, coding, most_bytes)
                 held.take(len(body))
             yield body
         finally:
             held.let_go()
 
-    async def _gather(self, request: Request, held: "Held") -> bytes:
+    async def _gather(self, request: Request, held: "Held", most_bytes: int) -> bytes:
         body = bytearray()
         try:
             async with asyncio.timeout(self.limits.timeout_s):
                 async for piece in request.stream():
                     held.take(len(piece))
                     body += piece
-                    if len(body) > self.limits.max_bytes:
-                        raise self._too_large()
+                    if len(body) > most_bytes:
+                        raise _too_large(most_bytes)
         except TimeoutError as error:
             raise SlowBody(f"the body was not complete after {self.limits.timeout_s:g} s") from error
-        except ClientDisconnect as error:
-            raise ClientLeft("the client left before its body was complete") from error
         return bytes(body)
-
-    def _unpacked(self, data: bytes, coding: str) -> bytes:
-        """What `data` unpacks to, at most `max_bytes` of it: a bomb is let go as soon as it is over."""
-        for form in FORMS[coding]:
-            packed = zlib.decompressobj(form)
-            try:
-                unpacked = packed.decompress(data, self.limits.max_bytes + 1)
-            except zlib.error:
-                continue
-            if len(unpacked) > self.limits.max_bytes:
-                raise self._too_large()
-            if packed.eof and not packed.unused_data:
-                return unpacked
-        raise InvalidInput(f"the body says Content-Encoding: {coding}, and does not unpack as that")
-
-    def _too_large(self) -> BodyTooLarge:
-        return BodyTooLarge(f"the request is larger than {self.limits.max_bytes:,} bytes")
 
 
 class Held:
@@ -114,3 +96,22 @@ class Held:
 
     def let_go(self) -> None:
         self._bodies.taken_bytes -= self._bytes
+
+
+def _unpacked(data: bytes, coding: str, most_bytes: int) -> bytes:
+    """What `data` unpacks to, at most `most_bytes` of it: a bomb is let go as soon as it is over."""
+    for form in FORMS[coding]:
+        packed = zlib.decompressobj(form)
+        try:
+            unpacked = packed.decompress(data, most_bytes + 1)
+        except zlib.error:
+            continue
+        if len(unpacked) > most_bytes:
+            raise _too_large(most_bytes)
+        if packed.eof and not packed.unused_data:
+            return unpacked
+    raise InvalidInput(f"the body says Content-Encoding: {coding}, and does not unpack as that")
+
+
+def _too_large(most_bytes: int) -> BodyTooLarge:
+    return BodyTooLarge(f"the request is larger than {most_bytes:,} bytes")

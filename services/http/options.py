@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from services.conversation import ChatDefaults, ChatLimits
+from services.http.access.options import AccessOptions
 from services.http.bodies import BodyLimits
 from services.http.errors import UnknownModel
 
@@ -30,10 +31,16 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class HttpOptions:
-    """`body`: of a request. `answer_request_id`: false where the server in front of the app does it."""
+    """`body`: of a request. `answer_request_id`: false where the server in front of the app does it.
+    `access`: who may ask; by itself anyone, without a key. `public_url`: what clients call this server, where that is
+    not what reaches it. `original_cookie`: whether `POST /` remembers conversations in a cookie.
+    """
 
     limits: ChatLimits = ChatLimits()
     defaults: ChatDefaults = ChatDefaults()
     body: BodyLimits = BodyLimits()
     answer_request_id: bool = True
+    public_url: str | None = None
+    access: AccessOptions = AccessOptions(without_keys=True)
+    original_cookie: bool = False
     web: Path = WEB

@@ -1,4 +1,4 @@
-"""The form of what crosses HTTP: OpenAI's chat completions, with `products`. What it means is in `interpret`.
+"""The form of OpenAI's chat completions as they are asked for, with `products`. What it means is in `interpret`.
 
 `offset`, here and in replies, counts characters (Unicode code points) of a message's text: the position at which the
 products belong. A JavaScript client counts `Array.from(text).length`, not `text.length`.
@@ -6,10 +6,30 @@ products belong. A JavaScript client counts `Array.from(text).length`, not `text
 
 from typing import Annotated, Any, Literal
 
-from pydantic import FailFast, Field, field_validator
+from pydantic import BeforeValidator, ConfigDict, FailFast, Field
+from pydantic_core import PydanticCustomError
 
-from fromage_model.prompts.messages import RetrievalMode
+from fromage_model.prompts.messages import MOST_LOGPROBS, RetrievalMode
 from services.http.forms.form import INT64_MAX, MAX_TOP_K, Form
+from services.http.forms.retrieval import Narrowed
+
+MAX_CHOICES = 4
+MAX_STOPS = 4
+MAX_STOP_CHARS = 256
+
+TopK = Annotated[int, Field(ge=1, le=MAX_TOP_K)]
+Penalty = Annotated[float, Field(ge=-2, le=2)]
+
+
+class OpenForm(Form):
+    """What is sent beside the fields that we know is kept, so that it can be named."""
+
+    model_config = ConfigDict(extra="allow")
+
+    @property
+    def unknown(self) -> list[str]:
+        """Names of fields with a value that we do nothing with."""
+        return [name for name, value in (self.model_extra or {}).items() if value is not None]
 
 
 class ImageUrl(Form):
@@ -21,12 +41,31 @@ class TextPart(Form):
     text: str
 
 
+def _image_url(value: Any) -> Any:
+    if not isinstance(value, str | dict):
+        raise PydanticCustomError("image_url", 'expected an object {{"url": ...}} or the URL as a text')
+    return value
+
+
 class ImagePart(Form):
     type: Literal["image_url"]
-    image_url: ImageUrl
+    image_url: Annotated[ImageUrl | str, BeforeValidator(_image_url, json_schema_input_type=ImageUrl | str)]
+
+    @property
+    def url(self) -> str:
+        return self.image_url if isinstance(self.image_url, str) else self.image_url.url
 
 
 ContentPart = Annotated[TextPart | ImagePart, Field(discriminator="type")]
+
+
+def _parts(content: Any) -> Any:
+    """A text is one part."""
+    if isinstance(content, str):
+        return [{"type": "text", "text": content}]
+    if content is not None and not isinstance(content, list):
+        raise PydanticCustomError("content", "expected a text or a list of parts")
+    return content
 
 
 class ProductReference(Form):
@@ -36,23 +75,55 @@ class ProductReference(Form):
     offset: Annotated[int, Field(ge=0)]
 
 
-class ChatMessage(Form):
-    role: Literal["system", "developer", "user", "assistant"]
-    content: list[ContentPart] | None = None
+class ChatMessage(OpenForm):
+    """`tool` and `function` are roles of OpenAI's that are refused with a reason."""
+
+    role: Literal["system", "developer", "user", "assistant", "tool", "function"]
+    content: Annotated[
+        list[ContentPart] | None, BeforeValidator(_parts, json_schema_input_type=str | list[ContentPart] | None)
+    ] = None
     products: list[ProductReference] | None = None
 
-    @field_validator("content", mode="before")
-    @classmethod
-    def _text_is_one_part(cls, content: Any) -> Any:
-        return [{"type": "text", "text": content}] if isinstance(content, str) else content
+    tool_calls: list[Any] | None = None
+    function_call: Any = None
 
 
 class StreamOptions(Form):
-    include_usage: bool = False
+    include_usage: bool | None = False
 
 
-class ChatRequest(Form):
-    """`POST /v1/chat/completions`."""
+class RetrievalOptions(Narrowed):
+    """Whether products are shown, how many for each `[RET]`, and which may be."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    mode: RetrievalMode | None = "auto"
+    top_k: TopK | None = None
+
+
+def _retrieval(value: Any) -> Any:
+    """The mode alone is short for an object that says nothing else."""
+    if value is None or isinstance(value, str):
+        return {"mode": value}
+    if not isinstance(value, dict | RetrievalOptions):
+        raise PydanticCustomError("retrieval", "expected auto, always, never, or an object")
+    return value
+
+
+def _stops(value: Any) -> Any:
+    if isinstance(value, str):
+        return [value]
+    if value is not None and not isinstance(value, list):
+        raise PydanticCustomError("stop", "expected a text or a list of texts")
+    return value
+
+
+Stop = Annotated[str, Field(min_length=1, max_length=MAX_STOP_CHARS)]
+Stops = Annotated[list[Stop], Field(max_length=MAX_STOPS)]
+
+
+class ChatRequest(OpenForm):
+    """`POST /v1/chat/completions`. The fields of the last group are refused where they ask for something."""
 
     messages: Annotated[list[ChatMessage], Field(min_length=1), FailFast()]
     model: Annotated[str, Field(max_length=256)] | None = None
@@ -60,21 +131,35 @@ class ChatRequest(Form):
     stream_options: StreamOptions | None = None
     max_tokens: Annotated[int, Field(ge=1)] | None = None
     max_completion_tokens: Annotated[int, Field(ge=1)] | None = None
+    n: Annotated[int, Field(ge=1, le=MAX_CHOICES)] | None = 1
+    stop: Annotated[Stops | None, BeforeValidator(_stops, json_schema_input_type=Stop | Stops | None)] = None
     temperature: Annotated[float, Field(ge=0, le=2)] | None = None
     top_p: Annotated[float, Field(gt=0, le=1)] | None = None
+    presence_penalty: Penalty | None = 0
+    frequency_penalty: Penalty | None = 0
     seed: Annotated[int, Field(ge=-INT64_MAX, le=INT64_MAX)] | None = None
-    retrieval: RetrievalMode = "auto"
-    top_k: Annotated[int, Field(ge=1, le=MAX_TOP_K)] = 5
-
-    n: int | None = None
-    stop: str | list[str] | None = None
-    tools: list[Any] | None = None
-    functions: list[Any] | None = None
-    logprobs: bool | None = None
-    top_logprobs: int | None = None
-    logit_bias: dict[str, Any] | None = None
-    frequency_penalty: float | None = None
-    presence_penalty: float | None = None
+    logprobs: bool | None = False
+    top_logprobs: Annotated[int, Field(ge=0, le=MOST_LOGPROBS)] | None = None
     response_format: dict[str, Any] | None = None
+    user: str | None = None
+    retrieval: Annotated[
+        RetrievalOptions,
+        BeforeValidator(_retrieval, json_schema_input_type=RetrievalMode | RetrievalOptions | None),
+    ] = RetrievalOptions()
+    top_k: TopK | None = None
+    products_as: Literal["list", "markdown"] | None = "list"
+
+    tools: list[Any] | None = None
+    tool_choice: Any = None
+    functions: list[Any] | None = None
+    function_call: Any = None
+    logit_bias: dict[str, Any] | None = None
     modalities: list[str] | None = None
     audio: dict[str, Any] | None = None
+    web_search_options: dict[str, Any] | None = None
+
+    @property
+    def ignored(self) -> list[str]:
+        """Names of the fields that nothing is done with; those of messages as `messages.name`."""
+        of_messages = {f"messages.{name}": None for message in self.messages for name in message.unknown}
+        return [*self.unknown, *of_messages]
