@@ -57,6 +57,9 @@ def check_module(module: str, arguments: list[str]) -> None:
     if module == "services":
         read_settings([word for word in arguments if word != "--help"])
         return
+    if module == "services.keys":
+        import_module(module).parser().parse_args(arguments)
+        return
     if module == "services.check":
         assert [problem for file in arguments for problem in problems_of(ROOT / file)] == []
         return

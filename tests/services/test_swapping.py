@@ -12,6 +12,7 @@ from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
 from services.errors import PairRefused
 from services.pairs import Notice, Pair, digest
+from services.products import Narrowing
 from services.swapping import Swapping
 from tests.fromage_model import tiny
 from tests.services.made_pairs import Made, make_pairs
@@ -57,7 +58,7 @@ class Served:
         return replica
 
     async def caption(self, pair: Pair) -> str:
-        return (await self.retrieval.search(RED, top_k=1, exclude=(), pair=pair))[0].caption
+        return (await self.retrieval.search(RED, top_k=1, narrowing=Narrowing(), pair=pair))[0].caption
 
 
 @pytest.fixture
