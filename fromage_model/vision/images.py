@@ -5,7 +5,6 @@ animation its first frame, or the still picture that the file has for those who 
 """
 
 import io
-import math
 from dataclasses import dataclass
 from functools import cache
 
@@ -156,21 +155,17 @@ def _open(data: bytes, kind: str, limits: ImageLimits) -> ImageFile.ImageFile:
 
 
 def _check_packing(image: ImageFile.ImageFile, size_bytes: int, limits: ImageLimits) -> None:
-    """What costs more than the picture's own pixels: a TIFF's tiles may be larger than the picture that they are of, and
-    Pillow unpacks a BMP in Python.
+    """What costs more than the picture's own pixels: a TIFF's tiles may be larger than the picture itself, and Pillow
+    unpacks a BMP in Python.
     """
     if image.format == "TIFF":
-        tile_pixels = math.prod(_whole(image.tag_v2.get(tag)) for tag in TILE_SIDE_TAGS)  # type: ignore[attr-defined]
-        if tile_pixels > limits.max_pixels:
+        wide, high = (image.tag_v2.get(tag) for tag in TILE_SIDE_TAGS)  # type: ignore[attr-defined]
+        if isinstance(wide, int) and isinstance(high, int) and wide * high > limits.max_pixels:
             raise ImageError(f"the picture's tiles have too many pixels: at most {limits.max_pixels:,} are read")
-    elif image.format == "BMP" and image.info.get("compression") in PACKED_BMP:
-        if max(image.width * image.height, size_bytes) > MOST_PACKED_BMP:
-            most = f"at most {MOST_PACKED_BMP:,} pixels, and bytes, of a packed BMP are read"
-            raise ImageError(f"the picture is too large: {most}; make it a PNG")
-
-
-def _whole(value: object) -> int:
-    return value if isinstance(value, int) else 1
+    packed = image.format == "BMP" and image.info.get("compression") in PACKED_BMP
+    if packed and max(image.width * image.height, size_bytes) > MOST_PACKED_BMP:
+        most = f"at most {MOST_PACKED_BMP:,} pixels, and bytes, of a packed BMP are read"
+        raise ImageError(f"the picture is too large: {most}; make it a PNG")
 
 
 def too_many_bytes(size_bytes: int, limits: ImageLimits) -> ImageError:

@@ -36,7 +36,7 @@ def without_metadata(data: bytes, kind: str) -> tuple[bytes, int]:
     """A file of that kind -> one that shows the same pixels, and its orientation, 1 to 8 as EXIF counts them.
 
     The orientation of a kind other than JPEG and PNG is for its decoder to find: here it is 1. What is not as it should
-    be is left for the decoder to judge. Raises ImageError where the file has too many segments, or a JPEG too many scans.
+    be is left for the decoder to judge. Raises ImageError where it has too many segments, or scans.
     """
     if kind == "JPEG":
         return _jpeg(data)
