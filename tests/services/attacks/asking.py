@@ -1,6 +1,7 @@
 """The app as strangers reach it: over a scripted LM, with the decoding of the encoder deployment."""
 
 from dataclasses import dataclass
+from functools import cache
 from typing import Any
 
 import numpy as np
@@ -36,9 +37,14 @@ class Decoding:
         """Answers."""
 
 
+@cache
+def decoder() -> ImageEncoder:
+    return ImageEncoder(load_vision_encoder("efficientnet-lite0"))
+
+
 def app_client(llm: ScriptedLlm | None = None, *, remote: RemotePictures | None = None, **options: Any) -> TestClient:
     http = HttpOptions(limits=ChatLimits(remote_images=remote is not None), **options)
-    encoder = Decoding(ImageEncoder(load_vision_encoder("efficientnet-lite0")), remote)
+    encoder = Decoding(decoder(), remote)
     engine = ChatEngine(encoder=encoder, llm=llm or ScriptedLlm(), retriever=Shelf(), reply_timeout_s=30.0)
     app = create_http_app(engine, MODEL, http, swapping=Standing())
     return TestClient(app, raise_server_exceptions=False)

@@ -1,5 +1,5 @@
-"""`python -m tests.services.attacks.growth FOLDER`: by how many MiB each of its files raises this process's peak when it
-is decoded, one line each. Each is decoded in a process of its own, so that no peak hides another.
+"""`python -m tests.services.attacks.growth FOLDER`: by how many MiB decoding each of its files raises a process's peak,
+one line each. Each is decoded in a process of its own, so that no peak hides another.
 """
 
 import contextlib
