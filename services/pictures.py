@@ -11,7 +11,7 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
-from fromage_model.catalogue.pictures.addresses import AddressError, PrivateAddress
+from fromage_model.catalogue.pictures.addresses import AddressError, PrivateAddress, sendable
 from fromage_model.catalogue.pictures.answers import FetchError, Unreachable
 from fromage_model.catalogue.pictures.fetch import Fetcher, FetchLimits
 from fromage_model.catalogue.pictures.hosts import Patience
@@ -58,7 +58,10 @@ def _remote(url: str, limits: ChatLimits) -> str:
         raise ImageError(f"remote pictures are not fetched; {HOW_TO_SEND}")
     if len(url) > MAX_URL_CHARS:
         raise ImageError(f"the picture's address has {len(url):,} characters; at most {MAX_URL_CHARS:,} are read")
-    return url
+    try:
+        return sendable(url)
+    except AddressError as error:
+        raise ImageError(f"the picture's address can't be asked for: {error}; or {HOW_TO_SEND}") from error
 
 
 class RemotePictures:
@@ -93,7 +96,7 @@ class RemotePictures:
         return sha256 if time.monotonic() < until_s else None
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes of the picture's file. Raises ImageError, or Overloaded where too many are on their way."""
+        """The bytes of the picture's file at a URL that `read_picture` let through. Raises ImageError, or Overloaded where too many are on their way."""
         if url not in self._coming:
             self._check_room(urlsplit(url).netloc)
             self._coming[url] = asyncio.create_task(self._download(url))
