@@ -96,7 +96,7 @@ class RemotePictures:
         return sha256 if time.monotonic() < until_s else None
 
     async def fetch(self, url: str) -> bytes:
-        """The bytes of the picture's file at a URL that `read_picture` let through. Raises ImageError, or Overloaded where
+        """The bytes of the picture at a URL that `read_picture` let through. Raises ImageError, or Overloaded where
         too many are on their way.
         """
         if url not in self._coming:
