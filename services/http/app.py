@@ -19,8 +19,8 @@ from services.http.bodies import Bodies
 from services.http.boundary import REQUEST_ID, Boundary, Errors, error_response, reads_text
 from services.http.errors import MethodNotAllowed
 from services.http.gate import Gate, Swapping
-from services.http.options import HttpOptions, ServedModel
 from services.http.item_page import PAGES
+from services.http.options import HttpOptions, ServedModel
 from services.http.routes import (
     admin,
     captions,

@@ -51,7 +51,9 @@ class SearchRequest(Narrowed):
 
 
 class ItemAnswer(BaseModel):
-    """All that the catalogue says of an item. `image_url` and `page_url` are paths on this server; times are in ISO 8601."""
+    """All that the catalogue says of an item. `image_url` and `page_url` are paths on this server; times are in
+    ISO 8601.
+    """
 
     id: str
     caption: str | None
