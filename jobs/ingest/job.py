@@ -1,4 +1,4 @@
-"""A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl.
+"""A source -> a catalogue: the wardrobe, OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl.
 
 In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `group` (of items that must be trained on
 or held out together) are known, by these names or those of `--columns`; other columns become attributes. Workers fetch,
@@ -23,8 +23,9 @@ from fromage_model.catalogue.feeds.feed import Feed
 from fromage_model.catalogue.feeds.folders import told_of
 from fromage_model.catalogue.pictures.fetch import FetchLimits
 from fromage_model.catalogue.pictures.hosts import Patience
-from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE
+from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE, read_info
 from fromage_model.catalogue.upsert import upsert
+from fromage_model.catalogue.wardrobe import feed as wardrobe
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.vision.images import ImageLimits
 from jobs.common.durable import DurableRun, Files, Stage, work_folder
@@ -32,13 +33,14 @@ from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.reporting.report import Progress, Report, Stopwatch, ray_session
 from jobs.ingest.fetching import FetchPictures
 from jobs.ingest.info import info_of, reasons, standing
-from jobs.ingest.outcome import Known, collect, remove_pictures, wanted, write, write_report
-from jobs.ingest.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
+from jobs.ingest.outcome import Known, collect, readable, remove_pictures, wanted, write, write_report
+from jobs.ingest.sources import OPENMOJI, WARDROBE, default_name, read_source, refuse_inside, source_sha256
 
 log = logging.getLogger(__name__)
 
 # Raised whenever the same source and settings would give another catalogue.
 FORMAT = 3
+SIDE_PX = 224
 # What decides the content of a catalogue, beside the source.
 SETTINGS = (
     "held_out",
@@ -56,7 +58,7 @@ class IngestArgs:
     """Make a catalogue, or bring one up to date."""
 
     source: str = OPENMOJI
-    """Where items come from: openmoji, openclipart, or a path or fsspec URI (s3://, gs://) of a folder of pictures, a
+    """Where items come from: wardrobe, openmoji, openclipart, or a path or fsspec URI (s3://, gs://) of a folder of pictures, a
     TSV or CSV with an image column, parquet, arrow, or the original's embeddings .pkl; with a *, of several files."""
     encoding: str = "utf-8"
     """How a TSV or CSV is encoded, e.g. utf-8, cp1252 or utf-16."""
@@ -65,14 +67,19 @@ class IngestArgs:
     for them: image=URL,caption=TEXT for LAION's. A column that such a name stands in the place of is left out."""
     folder: str | None = None
     """Where Open Clip Art's folders png and svg are. Without it, where Debian's packages put them."""
+    items: int | None = None
+    """How many garments of the wardrobe to draw. Without it, 4,000; the first ones are the same for any number."""
+    seed: int | None = None
+    """Which wardrobe to draw: the same seed gives the same garments, byte for byte. Without it, 0."""
     out: str | None = None
     """Name, folder or fsspec URI of the catalogue. Without it, the name of the source."""
     held_out: int | None = None
-    """Least number of items to hold out of training. Without it, 300 for openmoji and a tenth of any other source."""
+    """Least number of items to hold out of training. Without it, 300 for openmoji, a tenth of any other source,
+    and of the wardrobe what it holds out itself: whole kinds, and combinations of kind, colour and pattern."""
     drop_near_duplicates: bool = False
     """Drop an item whose picture is nearly that of an earlier one. near_duplicates.parquet names them either way."""
-    side_px: int = 224
-    """Width and height in pixels at which drawings (SVG) are rasterised."""
+    side_px: int | None = None
+    """Width and height in pixels at which drawings (SVG) are rasterised. Without it, 448 for the wardrobe, else 224."""
     max_image_mib: float = 20.0
     """Largest picture that is read, in MiB; a larger one is a failed row."""
     max_image_megapixels: float = 50.0
@@ -112,9 +119,30 @@ class IngestArgs:
 
     def __post_init__(self) -> None:
         for name in ("per_host", "at_once", "attempts", "shard_rows", "workers", "threads", "side_px"):
-            if getattr(self, name) < 1:
+            if getattr(self, name) is not None and getattr(self, name) < 1:
                 raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
         parse_columns(self.columns)
+        if self.source == WARDROBE:
+            wardrobe.check(**self.garments)
+        for name in ("items", "seed"):
+            if self.source != WARDROBE and getattr(self, name) is not None:
+                raise ConfigError(f"{name} goes with --source {WARDROBE} alone; {self.source} has what it has")
+
+    @property
+    def garments(self) -> dict[str, int]:
+        """What decides a wardrobe."""
+        items, seed = self.items, self.seed
+        return {"items": wardrobe.ITEMS if items is None else items, "seed": wardrobe.SEED if seed is None else seed}
+
+    @property
+    def drawn_px(self) -> int:
+        return self.side_px or (wardrobe.SIDE_PX if self.source == WARDROBE else SIDE_PX)
+
+    @property
+    def reading(self) -> dict[str, Any]:
+        """What `read_source` takes beside the source."""
+        drawn = self.garments if self.source == WARDROBE else {}
+        return {"encoding": self.encoding, "columns": parse_columns(self.columns)} | drawn
 
 
 def main(args: IngestArgs) -> Report:
@@ -125,7 +153,8 @@ def main(args: IngestArgs) -> Report:
         DurableRun.forget(work_folder(folder))
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, args, watch, skipped=True)
-    feed = read_source(args.source, args.folder, encoding=args.encoding, columns=parse_columns(args.columns))
+    _refuse_other_seed(folder, args)
+    feed = read_source(args.source, args.folder, **args.reading)
     refuse_inside(folder, args.source, args.folder)
     check_target(folder, marker=INFO_FILE)
     if feed.left_out:
@@ -184,6 +213,18 @@ def _known(folder: Path | str, args: IngestArgs) -> Known:
         return Known(folder)
 
 
+def _refuse_other_seed(folder: Path | str, args: IngestArgs) -> None:
+    """Raises CatalogueError where another wardrobe would be replaced without being asked."""
+    here = None if args.force or args.source != WARDROBE else readable(folder)
+    info = read_info(here) if here else None
+    before = (info or {}).get("settings", {}).get("seed")
+    if before is not None and before != args.garments["seed"]:
+        raise CatalogueError(
+            f"{folder} is the wardrobe of seed {before}; nothing was changed. To replace it by that of seed "
+            f"{args.garments['seed']}: --force; to keep both: --out NAME"
+        )
+
+
 def begin(feed: Feed, known: Known, args: IngestArgs) -> DurableRun:
     """The run with the rows to fetch: a new one, or the one that was killed, where it was begun with the same."""
     return DurableRun.open(
@@ -233,7 +274,7 @@ def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
     )
     options = {
         "folder": folder,
-        "side_px": args.side_px,
+        "side_px": args.drawn_px,
         "image_limits": limits,
         "fetch_limits": fetching,
         "allow_private": args.allow_private,
@@ -245,7 +286,8 @@ def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
 def _settings(args: IngestArgs) -> dict[str, Any]:
     # A catalogue that was made before columns could be named is like one without.
     named = {"columns": parse_columns(args.columns)} if args.columns.strip() else {}
-    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS} | named
+    drawn = {"side_px": args.drawn_px} | (args.garments if args.source == WARDROBE else {})
+    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS} | drawn | named
 
 
 def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
@@ -253,7 +295,7 @@ def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
     info = standing(folder, settings=_settings(args), retry_dead_after_days=args.retry_dead_after_days)
     if info is None:
         return None
-    found = source_sha256(args.source, args.folder, encoding=args.encoding, columns=parse_columns(args.columns))
+    found = source_sha256(args.source, args.folder, **args.reading)
     return info if info.get("source_sha256") == found else None
 
 
