@@ -8,7 +8,7 @@ from importlib.resources import files
 from typing import Any
 
 from fromage_model.catalogue.wardrobe.draw.cloth import PLAIN, Cloth
-from fromage_model.catalogue.wardrobe.draw.shades import mixed, toned
+from fromage_model.catalogue.wardrobe.draw.shades import lab, mixed, toned
 
 # Knits and prints of one material differ in how large their pattern is on things of different size.
 FINE = 0.6
@@ -49,7 +49,8 @@ class Look:
         made = data("cloth")["materials"][self.material]
         colour = colour_code(self.colour)
         if "faded" in made:
-            colour = toned(colour, 0.0, made["faded"])
+            # Indigo fades most.
+            colour = toned(colour, 0.0, made["faded"] if lab(colour)[2] < -0.02 else 0.92)
         second = colour_code(self.second) if self.second else toned(colour, -0.15)
         return Cloth(colour, second, self.pattern, made.get("texture"), made["sheen"])
 

@@ -7,7 +7,7 @@ from fromage_model.catalogue.wardrobe.draw.cloth import Cloth
 from fromage_model.catalogue.wardrobe.draw.outline import box, mirror, oval
 from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
 from fromage_model.catalogue.wardrobe.draw.shades import toned
-from fromage_model.catalogue.wardrobe.look import Look
+from fromage_model.catalogue.wardrobe.look import Look, colour_code
 from fromage_model.catalogue.wardrobe.parts.trims import fringe
 
 
@@ -134,7 +134,7 @@ def sunglasses(pen: Pen, look: Look, dice: random.Random) -> None:
     pen.frame(1.12, (0, 204))
     shape, frame = look.cut["shape"], look.cloth
     lens = LENSES[shape]
-    glass = look.trim.colour if look.has("tinted lenses") and look.second else "#3d3a3c"
+    glass = colour_code(look.second) if look.has("tinted lenses") and look.second else "#3d3a3c"
     metal = look.material == "metal"
     width = 4.5 if metal else 9
     for side in (1, -1):

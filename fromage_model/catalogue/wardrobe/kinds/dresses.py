@@ -38,9 +38,10 @@ NECKS = {
 BODY_SCALE = 0.7
 
 
-def frame_to(pen: Pen, bottom: float, *, top: float = 36) -> None:
-    """Show what is short larger, but not as large as what is long."""
-    pen.frame(round(min(1.36, 0.25 + 0.75 * 352 / (bottom - top)), 2), (0, (top + bottom) / 2))
+def frame_to(pen: Pen, bottom: float, *, top: float = 36, half: float = 0.0) -> None:
+    """Show what is short larger, but not as large as what is long; `half` is how wide it is at its widest."""
+    scale = min(1.36, 0.25 + 0.75 * 352 / (bottom - top), 186 / max(half, 100.0))
+    pen.frame(round(scale, 2), (0, (top + bottom) / 2))
 
 
 def smaller(sleeve: Sleeve, scale: float = BODY_SCALE) -> Sleeve:
@@ -219,9 +220,9 @@ def skirt(pen: Pen, look: Look, dice: random.Random) -> None:
     cut, cloth = look.cut["shape"], look.cloth
     length = {"mini": 214.0, "knee-length": 256.0, "midi": 302.0, "maxi": 350.0}[look.cut["length"]]
     top, waist = 92.0, 54.0
-    frame_to(pen, length, top=74)
-    pen.flat(f"M{-waist + 2} 78Q0 84 {waist - 2} 78L{waist - 2} 90L{-waist + 2} 90Z", look.lining, line=1.2)
     shape = skirt_of(cut, waist=waist + 1, top=top, bottom=length)
+    frame_to(pen, length, top=74, half=shape.hem + 6)
+    pen.flat(f"M{-waist + 2} 78Q0 84 {waist - 2} 78L{waist - 2} 90L{-waist + 2} 90Z", look.lining, line=1.2)
     draw_skirt(pen, shape, cloth, cut, dice)
     if look.has("front slit"):
         pen.edge(f"M{-shape.hem * 0.3:.1f} {length + 2}L{-shape.hem * 0.24:.1f} {length - 56}", cloth)

@@ -73,8 +73,8 @@ def loafers(pen: Pen, look: Look, dice: random.Random) -> None:
 
 def _low_upper() -> str:
     return (
-        "M-148 266C-152 248 -136 236 -110 228C-82 220 -62 204 -44 192C-20 178 6 174 26 182C44 212 84 214 106 174"
-        "C114 166 124 170 126 184C126 214 131 246 136 266Z"
+        "M-150 268C-154 246 -138 234 -112 228C-86 222 -64 210 -44 196C-24 182 -8 172 8 170C16 170 22 174 26 180"
+        "C38 204 76 212 100 186C106 178 114 172 120 176C126 182 126 194 127 206C129 232 132 250 136 268Z"
     )
 
 
@@ -86,21 +86,22 @@ def _flat_sole(pen: Pen, colour: str, *, heel: float = 14) -> None:
 
 def _loafer(pen: Pen, look: Look) -> None:
     cloth = look.cloth
-    pen.flat("M20 184C40 170 80 166 112 170L112 190L70 214L24 206Z", toned(cloth.colour, -0.2), line=1.1)
+    pen.flat("M14 172C40 166 90 164 120 176L118 192C90 214 50 216 26 190Z", toned(cloth.colour, -0.22), line=1.2)
+    pen.flat("M30 184C54 178 88 178 108 184C88 206 50 206 30 184Z", "#caa67c", line=0)
     _flat_sole(pen, LEATHER_SOLE if look.colour != "brown" else "#3a2a20", heel=8)
     pen.piece(_low_upper(), cloth, folds=[Fold("M-100 236Q-70 238 -52 214", 0.22, 6)])
-    apron = "M-112 236C-84 224 -60 206 -40 194C-24 186 -8 182 8 183"
+    apron = "M-112 238C-86 228 -62 214 -44 202C-30 192 -16 184 0 180"
     pen.edge(apron, cloth, width=1.3)
-    pen.stitch("M-110 242C-82 230 -58 212 -38 200", cloth)
-    pen.piece("M-58 256C-52 230 -34 206 -14 182C0 178 14 179 26 183C8 204 -10 236 -16 262Z", cloth, rim=0.7, line=1.2)
+    pen.stitch("M-110 243C-84 233 -60 219 -42 207C-30 198 -18 190 -4 185", cloth)
+    pen.piece("M-66 262C-56 236 -40 212 -20 182C-10 174 2 170 10 170C16 171 22 175 25 180C6 204 -12 236 -20 264Z", cloth, rim=0.7, line=1.2)
     if look.has("tassels"):
         for x in (-30, -18):
             pen.band(f"M{x + 12} 206L{x} 236", 5, cloth.bare(), line=1.0)
     elif look.has("metal bar"):
-        pen.metal("M-48 216L-2 206L0 212L-46 223Z", look.metal_code)
+        pen.metal("M-52 222L-4 210L-2 216L-50 229Z", look.metal_code)
     else:
-        pen.flat("M-38 222L-20 214L-16 220L-34 229Z", toned(cloth.colour, -0.25), line=0.8)
-    pen.edge("M92 196C96 218 98 244 98 268", cloth, width=1.0)
+        pen.flat("M-40 222L-20 215L-16 221L-36 229Z", toned(cloth.colour, -0.25), line=0.8)
+    pen.seam("M98 190C100 216 102 244 102 266", cloth)
 
 
 def oxfords(pen: Pen, look: Look, dice: random.Random) -> None:
