@@ -3,15 +3,16 @@
 Paths are written with absolute `M`, `L`, `C`, `Q` and `Z` alone.
 """
 
-import math
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 TOKEN = re.compile(r"[MLCQZ]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
 POINTS_OF = {"M": 1, "L": 1, "Q": 2, "C": 3, "Z": 0}
 
 Point = tuple[float, float]
 Segment = tuple[str, list[Point]]
+Box = tuple[float, float, float, float]
 
 
 def segments(path: str) -> list[Segment]:
@@ -43,10 +44,23 @@ def number(value: float) -> str:
     return "0" if text == "-0" else text
 
 
-def bounds(path: str) -> tuple[float, float, float, float]:
-    """The least and largest x and y of a path's points: left, top, right, bottom."""
-    values = [float(token) for token in TOKEN.findall(path) if token not in POINTS_OF]
-    return min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])
+def bounds(path: str) -> Box:
+    """The least and largest x and y that a path comes to, to a unit or so: left, top, right, bottom."""
+    reached: list[Point] = []
+    for _, points in segments(path):
+        if len(points) > 1:
+            start = reached[-1]
+            reached += [_on_curve((start, *points), share) for share in (0.2, 0.35, 0.5, 0.65, 0.8)]
+        reached += points[-1:]
+    across, down = zip(*reached, strict=True)
+    return min(across), min(down), max(across), max(down)
+
+
+def _on_curve(points: Sequence[Point], share: float) -> Point:
+    """De Casteljau's point at a share of a curve."""
+    while len(points) > 1:
+        points = [(a + (c - a) * share, b + (d - b) * share) for (a, b), (c, d) in pairwise(points)]
+    return points[0]
 
 
 def mirror(path: str) -> str:
@@ -79,24 +93,6 @@ def joined(*paths: str) -> str:
             parts.append(("L", first))
         parts += rest
     return written(parts) + "Z"
-
-
-def turned(path: str, degrees: float, about: Point = (0.0, 0.0), move: Point = (0.0, 0.0), scale: float = 1.0) -> str:
-    """The outline scaled and turned about a point, then moved."""
-    cos, sin = math.cos(math.radians(degrees)) * scale, math.sin(math.radians(degrees)) * scale
-    ox, oy = about
-    return written(
-        [
-            (
-                command,
-                [
-                    (ox + cos * (x - ox) - sin * (y - oy) + move[0], oy + sin * (x - ox) + cos * (y - oy) + move[1])
-                    for x, y in points
-                ],
-            )
-            for command, points in segments(path)
-        ]
-    )
 
 
 def box(x: float, y: float, width: float, height: float, radius: float = 0.0) -> str:

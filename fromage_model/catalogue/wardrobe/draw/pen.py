@@ -16,6 +16,8 @@ from fromage_model.catalogue.wardrobe.draw.shades import glow_of, is_dark, line_
 from fromage_model.catalogue.wardrobe.draw.textures import TEXTURES
 
 SIDE = 400
+# What is left free at every edge, for shadows too.
+MARGIN = 14
 LINE = 1.5
 SEAM = 1.0
 DASHES = "3.2 2.2"
@@ -68,6 +70,7 @@ class Pen:
         self._covered: list[tuple[float, float, float, float]] = []
         self._frame: tuple[float, Point] = 1.0, (0.0, SIDE / 2)
         self._place = ""
+        self._turn: tuple[float, float, float, int] | None = None
         self._count = 0
 
     def piece(
@@ -184,18 +187,19 @@ class Pen:
     @contextmanager
     def placed(self, dx: float, dy: float, *, turn: float = 0.0, flip: bool = False) -> Iterator[None]:
         """Whatever is drawn meanwhile is moved and turned: the second shoe of a pair."""
-        before = self._place
+        before = self._place, self._turn
         self._place = f"translate({number(dx)} {number(dy)}) rotate({number(turn)}){' scale(-1 1)' if flip else ''}"
+        self._turn = dx, dy, math.radians(turn), -1 if flip else 1
         self._body.append(f'<g transform="{self._place}">')
         try:
             yield
         finally:
             self._body.append("</g>")
-            self._place = before
+            self._place, self._turn = before
 
     def svg(self) -> str:
         """The whole drawing."""
-        scale, (x, y) = self._frame
+        scale, (x, y) = self._fitted()
         place = f"translate(0 {SIDE // 2}) scale({scale}) translate({number(-x)} {number(-y)})"
         cast = "".join(
             f'<g opacity="{strength}" stroke-width="{width}">{"".join(self._cast)}</g>' for width, strength in CAST
@@ -211,13 +215,32 @@ class Pen:
 
     def _throw(self, element: str, path: str) -> None:
         """Let an element cast its shadow on the table, unless it lies within another that does."""
-        if self._place:
-            self._cast.append(f'<g transform="{self._place}">{element}</g>')
-            return
         x0, y0, x1, y1 = bounds(path)
-        if not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in self._covered):
+        if self._turn is not None:
+            dx, dy, turn, side = self._turn
+            cos, sin = math.cos(turn), math.sin(turn)
+            corners = [(side * x, y) for x in (x0, x1) for y in (y0, y1)]
+            across = [dx + cos * x - sin * y for x, y in corners]
+            down = [dy + sin * x + cos * y for x, y in corners]
+            x0, y0, x1, y1 = min(across), min(down), max(across), max(down)
+            element = f'<g transform="{self._place}">{element}</g>'
+        if self._turn is not None or not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in self._covered):
             self._cast.append(element)
             self._covered.append((x0, y0, x1, y1))
+
+    def _fitted(self) -> tuple[float, Point]:
+        """The frame that was asked for, or where something would be cut off the nearest that shows it whole."""
+        scale, (x, y) = self._frame
+        if not self._covered:
+            return self._frame
+        lefts, tops, rights, lows = zip(*self._covered, strict=True)
+        left, top, right, low = min(lefts), min(tops), max(rights), max(lows)
+        room = SIDE - 2 * MARGIN
+        scale = min(scale, room / max(right - left, 1), room / max(low - top, 1))
+        half = room / 2 / scale
+        x = min(max(x, right - half), left + half)
+        y = min(max(y, low - half), top + half)
+        return round(scale, 3), (x, y)
 
     def _stroke(self, path: str, colour: str, width: float, opacity: float, more: str = "") -> None:
         self._body.append(
