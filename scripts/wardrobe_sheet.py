@@ -1,6 +1,6 @@
-"""A contact sheet of the wardrobe: its drawings side by side in one PNG, to look at after a change to how they are drawn.
+"""A contact sheet of the wardrobe: its drawings side by side in one PNG, to look at after a change to them.
 
-    python -m scripts.wardrobe_sheet --kind dress --out /tmp/dresses.png
+python -m scripts.wardrobe_sheet --kind dress --out /tmp/dresses.png
 """
 
 import argparse
@@ -32,7 +32,10 @@ def main() -> None:
     sheet = Image.new("RGB", (args.columns * args.side_px, -(-len(shown) // args.columns) * args.side_px), "white")
     for place, look in enumerate(shown):
         picture = resvg_py.svg_to_bytes(
-            svg_string=drawn(look, folds=f"{args.seed} {place}"), width=args.side_px, height=args.side_px, skip_system_fonts=True
+            svg_string=drawn(look, folds=f"{args.seed} {place}"),
+            width=args.side_px,
+            height=args.side_px,
+            skip_system_fonts=True,
         )
         at = (place % args.columns * args.side_px, place // args.columns * args.side_px)
         sheet.paste(Image.open(io.BytesIO(picture)).convert("RGB"), at)

@@ -1,4 +1,4 @@
-"""What `jobs.ingest` can read: the wardrobe, OpenMoji and Open Clip Art by name, a folder of pictures, or files that list them.
+"""What `jobs.ingest` can read: catalogues that it knows by name, a folder of pictures, or files that list them.
 
 Paths are local or fsspec URIs. Knows no Ray.
 """
@@ -38,7 +38,9 @@ OPENCLIPART = "openclipart"
 WARDROBE = wardrobe.SOURCE
 NAMED = (OPENMOJI, OPENCLIPART, WARDROBE)
 EMBEDDINGS_SUFFIXES = (".pkl", ".pickle")
-EXPECTED = "expected wardrobe, openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
+EXPECTED = (
+    "expected wardrobe, openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
+)
 
 
 def read_source(

@@ -12,7 +12,7 @@ from typing import Any
 from fromage_model.catalogue.wardrobe.draw.cloth import PLAIN
 from fromage_model.catalogue.wardrobe.look import Look, data
 
-FAMILIES = ("tops", "dresses", "outerwear", "shoes", "accessories")
+FAMILIES = ("tops", "dresses", "outerwear", "shoes", "headwear", "bags", "accessories", "jewellery")
 CONTRAST = "contrast trim"
 TINTED = "tinted lenses"
 PATTERNED_AND_TRIMMED = 0.6
@@ -35,7 +35,9 @@ def looks(seed: int) -> Iterator[Look]:
     """The wardrobe of a seed, without end unless every kind is exhausted."""
     seen: set[object] = set()
     turns: dict[str, int] = {}
-    for place, name in enumerate(_deck([n for n, kind in kinds().items() for _ in range(kind.get("weight", 1))], f"{seed}")):
+    for place, name in enumerate(
+        _deck([n for n, kind in kinds().items() for _ in range(kind.get("weight", 1))], f"{seed}")
+    ):
         turn = turns.get(name, 0)
         turns[name] = turn + 1
         dice = random.Random(f"{seed} {name} {turn}")
@@ -93,7 +95,9 @@ def _look(name: str, kind: Kind, seed: int, turn: int, dice: random.Random) -> L
     patterned = {material: found for material in kind["materials"] if (found := allowed_patterns(kind, material))}
     printed = bool(patterned) and dice.random() < kind.get("prints", 0.0) * PRINTS
     material = dice.choice([one for one in kind["materials"] if not printed or one in patterned])
-    colours = tuple(data("cloth")["metals"]) if material == "metal" else tuple(kind.get("colours", data("cloth")["colours"]))
+    colours = (
+        tuple(data("cloth")["metals"]) if material == "metal" else tuple(kind.get("colours", data("cloth")["colours"]))
+    )
     colour = _shuffled(colours, f"{seed} {name} {material == 'metal'} {turn // len(colours)}")[turn % len(colours)]
     pattern = dice.choice(patterned[material]) if printed else PLAIN
     cut = {choice: dice.choice(options) for choice, options in kind["cut"].items()}

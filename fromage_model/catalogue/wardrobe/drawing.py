@@ -8,6 +8,7 @@ from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.kinds import (
     accessories,
     bags,
+    boots,
     coats,
     dresses,
     headwear,
@@ -15,8 +16,11 @@ from fromage_model.catalogue.wardrobe.kinds import (
     jewellery,
     knits,
     legwear,
+    sandals,
     shoes,
+    skirts,
     swim,
+    tailoring,
     tops,
     trousers,
 )
@@ -25,6 +29,7 @@ from fromage_model.catalogue.wardrobe.look import Look
 MODULES = {
     "accessories": accessories,
     "bags": bags,
+    "boots": boots,
     "coats": coats,
     "dresses": dresses,
     "headwear": headwear,
@@ -32,8 +37,11 @@ MODULES = {
     "jewellery": jewellery,
     "knits": knits,
     "legwear": legwear,
+    "sandals": sandals,
     "shoes": shoes,
+    "skirts": skirts,
     "swim": swim,
+    "tailoring": tailoring,
     "tops": tops,
     "trousers": trousers,
 }

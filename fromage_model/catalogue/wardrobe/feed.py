@@ -33,7 +33,12 @@ def read_wardrobe(*, items: int = ITEMS, seed: int = SEED) -> Feed:
     rows = [row_of(number, look, seed) for number, look in enumerate(islice(looks(seed), items), start=1)]
     held_out = frozenset(row.group for row in rows if row.group and "held_out_by" in row.attributes)
     return Feed(
-        SOURCE, rows, sha256=source_sha256(items=items, seed=seed), licence=LICENCE, attribution=ATTRIBUTION, held_out=held_out
+        SOURCE,
+        rows,
+        sha256=source_sha256(items=items, seed=seed),
+        licence=LICENCE,
+        attribution=ATTRIBUTION,
+        held_out=held_out,
     )
 
 

@@ -41,7 +41,9 @@ def price(kind: Kind, look: Look, of: str, dice: random.Random) -> str:
     """In euros, two decimals: what the kind costs, dearer by material and brand."""
     shop = data("shop")
     low, high = kind["price"]
-    factor = shop["brands"][of]["factor"] * shop["factors"].get(look.colour if look.material == "metal" else look.material, 1.0)
+    factor = shop["brands"][of]["factor"] * shop["factors"].get(
+        look.colour if look.material == "metal" else look.material, 1.0
+    )
     amount = low * (high / low) ** dice.betavariate(2, 2.6) * factor
     if amount < 40:
         return f"{round(amount) - 0.05:.2f}" if amount >= 2 else "1.95"

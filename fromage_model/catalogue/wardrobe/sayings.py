@@ -49,8 +49,16 @@ def _said(template: str, look: Look, kind: Kind, brand: str, dice: random.Random
     noun = kind["words"][0] if exact or dice.random() > OTHER_WORDS else dice.choice(kind["words"])
     kept = phrases if exact else phrases[: dice.choice((1, 1, 2, 2, 3))]
     if "{phrase}" in template:
-        named = phrase or (f"with {phrases[0]}" if phrases else f"in {look.material}" if look.material != "metal" else f"of {look.colour}")
-        template = template.replace("{phrase}", named if phrase is None or named.startswith(("with", "in", "of")) else f"with {named}")
+        named = phrase or (
+            f"with {phrases[0]}"
+            if phrases
+            else f"in {look.material}"
+            if look.material != "metal"
+            else f"of {look.colour}"
+        )
+        template = template.replace(
+            "{phrase}", named if phrase is None or named.startswith(("with", "in", "of")) else f"with {named}"
+        )
     in_it = "" if look.material == "metal" else look.material
     if "in {colours} {material}" in template and look.pattern != PLAIN:
         template = template.replace("{cut} {noun}", "{cut} {pattern} {noun}")
@@ -93,11 +101,12 @@ def _material(look: Look, dice: random.Random, *, exact: bool) -> str:
 
 def _cut(look: Look, dice: random.Random) -> tuple[list[str], list[str]]:
     """Adjectives and phrases for each choice of cut, and phrases for the details, in changing order."""
-    adjectives, phrases = [], []
+    adjectives: list[str] = []
+    phrases: list[str] = []
     places = {"second": look.second or "", "metal": look.metal, "stone": look.second or "white"}
     said = data("sayings")
     for choice, option in look.cut.items():
-        words = said["cuts"][choice][option]
+        words = data("cuts")[choice][option]
         as_adjective = "adjective" in words and ("phrase" not in words or dice.random() < 0.5)
         if as_adjective and len(adjectives) < 2:
             adjectives.append(words["adjective"])
@@ -115,7 +124,7 @@ def _listed(phrases: Sequence[str]) -> str:
 def _tidy(text: str) -> str:
     """Without the gaps of places that nothing filled; `an` before a vowel."""
     text = re.sub(r"\s+", " ", text)
-    text = re.sub(r"( with)?\s*(?=$|,)", lambda found: "" if found.group(1) else "", text)
+    text = re.sub(r"( with)?\s*(?=$|,)", "", text)
     text = re.sub(r"\bwith (?=with)", "", re.sub(r" ?, ?,", ",", text))
     text = re.sub(r"\ba (?=\w)", lambda found: _article(text[found.end() :]), text)
     return text.strip(" ,")

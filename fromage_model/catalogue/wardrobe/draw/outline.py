@@ -104,7 +104,8 @@ def box(x: float, y: float, width: float, height: float, radius: float = 0.0) ->
     return (
         f"M{x + r:.1f} {y:.1f}L{right - r:.1f} {y:.1f}Q{right:.1f} {y:.1f} {right:.1f} {y + r:.1f}"
         f"L{right:.1f} {low - r:.1f}Q{right:.1f} {low:.1f} {right - r:.1f} {low:.1f}"
-        f"L{x + r:.1f} {low:.1f}Q{x:.1f} {low:.1f} {x:.1f} {low - r:.1f}L{x:.1f} {y + r:.1f}Q{x:.1f} {y:.1f} {x + r:.1f} {y:.1f}Z"
+        f"L{x + r:.1f} {low:.1f}Q{x:.1f} {low:.1f} {x:.1f} {low - r:.1f}L{x:.1f} {y + r:.1f}Q{x:.1f} "
+        f"{y:.1f} {x + r:.1f} {y:.1f}Z"
     )
 
 

@@ -53,7 +53,8 @@ def argyle(ground: str, ink: str) -> Tile:
 
 def houndstooth(ground: str, ink: str) -> Tile:
     return 20, 20, (
-        f'<path d="M0 0H10V10H0ZM10 10L20 0V5L15 10ZM10 0L15 0L10 5ZM0 10L0 15L5 10ZM5 20L10 15V20ZM10 10V15L5 20H0L10 10Z'
+        f'<path d="M0 0H10V10H0ZM10 10L20 0V5L15 10ZM10 0L15 0L10 5ZM0 10L0 15L5 10ZM5 20L10 '
+        f'15V20ZM10 10V15L5 20H0L10 10Z'
         f'" fill="{ink}"/>'
     )  # fmt: skip
 
@@ -81,7 +82,11 @@ def leafy(ground: str, ink: str) -> Tile:
         (62, 42, 70, 17, other),
     ):  # fmt: skip
         content += _leaf(x, y, size, turn, colour)
-        ribs = "".join(f"M{k * size * 0.5:.1f} 0L{k * size * 0.5 + size * 0.2:.1f} {s * size * 0.22:.1f}" for k in (-0.8, -0.2, 0.4) for s in (-1, 1))
+        ribs = "".join(
+            f"M{k * size * 0.5:.1f} 0L{k * size * 0.5 + size * 0.2:.1f} {s * size * 0.22:.1f}"
+            for k in (-0.8, -0.2, 0.4)
+            for s in (-1, 1)
+        )
         content += (
             f'<path d="M{-size * 0.7:.1f} 0H{size * 0.7:.1f}{ribs}" transform="translate({x} {y}) rotate({turn})" '
             f'stroke="{ground}" stroke-width="1.1" fill="none"/>'
@@ -97,8 +102,10 @@ def leopard(ground: str, ink: str) -> Tile:
         "M-5 -4.6Q-1 -7.4 4.4 -4.8Q6.6 -2.6 6 0M3 5Q-1 7 -4 4.6Q-6.6 2.6 -6.4 -0.6",
         "M-7 0Q-6 -5 -1.6 -4.8M2.4 -5Q7 -3 6.6 1Q5.6 5 1.4 4.8M-2.4 4.8Q-5 4.6 -5.6 3",
     )
-    spots = ((11, 10, 20, 1.1), (37, 6, 140, 0.9), (60, 18, 70, 1.15), (24, 31, 250, 1.2), (48, 38, 10, 1.0), (6, 48, 100, 0.9),
-             (32, 56, 200, 1.05), (59, 58, 320, 1.1))  # fmt: skip
+    spots = (
+        (11, 10, 20, 1.1), (37, 6, 140, 0.9), (60, 18, 70, 1.15), (24, 31, 250, 1.2), (48, 38, 10, 1.0),
+        (6, 48, 100, 0.9), (32, 56, 200, 1.05), (59, 58, 320, 1.1),
+    )  # fmt: skip
     content = ""
     for place, (x, y, turn, size) in enumerate(spots):
         content += (
@@ -106,13 +113,17 @@ def leopard(ground: str, ink: str) -> Tile:
             f'<ellipse rx="5" ry="4.2" fill="{middle}"/><path d="{forms[place % 3]}" fill="none" stroke="{ink}" '
             f'stroke-width="3.8" stroke-linecap="round"/></g>'
         )
-    small = "".join(f'<ellipse cx="{x}" cy="{y}" rx="2.2" ry="1.6"/>' for x, y in ((24, 14), (48, 22), (9, 30), (37, 44), (20, 46), (50, 3), (66, 40)))
+    small = "".join(
+        f'<ellipse cx="{x}" cy="{y}" rx="2.2" ry="1.6"/>'
+        for x, y in ((24, 14), (48, 22), (9, 30), (37, 44), (20, 46), (50, 3), (66, 40))
+    )
     return _wrapped(70, 68, f'{content}<g fill="{ink}">{small}</g>')
 
 
 def starry(ground: str, ink: str) -> Tile:
     content = "".join(
-        f'<path d="{_star(x, y, size)}" fill="{ink}"/>' for x, y, size in ((10, 10, 6.5), (30, 27, 6.5), (31, 6, 3), (9, 30, 3))
+        f'<path d="{_star(x, y, size)}" fill="{ink}"/>'
+        for x, y, size in ((10, 10, 6.5), (30, 27, 6.5), (31, 6, 3), (9, 30, 3))
     )
     return _wrapped(40, 40, content)
 
@@ -147,7 +158,8 @@ def _both_ways(ink: str, period: float, bands: Sequence[tuple[float, float, floa
 
 def _flower(x: float, y: float, size: float, turn: float, petal: str, heart: str) -> str:
     petals = "".join(
-        f'<ellipse cx="0" cy="{-size * 0.55:.1f}" rx="{size * 0.36:.1f}" ry="{size * 0.5:.1f}" transform="rotate({angle})"/>'
+        f'<ellipse cx="0" cy="{-size * 0.55:.1f}" rx="{size * 0.36:.1f}" ry="{size * 0.5:.1f}" '
+        f'transform="rotate({angle})"/>'
         for angle in range(0, 360, 72)
     )
     return (

@@ -6,11 +6,11 @@ The canvas is `SIDE` units wide and high; x = 0 is its middle, y = 0 its upper e
 import math
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import lru_cache
 
 from fromage_model.catalogue.wardrobe.draw.cloth import PLAIN, Cloth
-from fromage_model.catalogue.wardrobe.draw.outline import Point, bounds, number, oval, segments, written
+from fromage_model.catalogue.wardrobe.draw.light import Fold, relief, roundness, soft
+from fromage_model.catalogue.wardrobe.draw.outline import Point, bounds, number, oval
 from fromage_model.catalogue.wardrobe.draw.patterns import PATTERNS
 from fromage_model.catalogue.wardrobe.draw.shades import glow_of, is_dark, line_of, seam_of, shadow_of, toned
 from fromage_model.catalogue.wardrobe.draw.textures import TEXTURES
@@ -24,40 +24,9 @@ DASHES = "3.2 2.2"
 # The table on which things lie: a calm warm grey, on which white and black both stand out.
 TABLE = "#e6e2dc"
 SHADOW = "#4a3d34"
-# A filter that blurs takes ten times as long as these: soft edges are strokes of falling width, one over the other.
-# Each is a share of the width and of the strength.
-SOFT = ((1.5, 0.28), (0.95, 0.36), (0.45, 0.38))
+# A wide faint shadow, a narrower one, a dense one: width and strength of each.
 CAST = ((11, 0.09), (6.5, 0.11), (2, 0.15))
 CAST_BY = (3.2, 5.4)
-
-
-@dataclass(frozen=True)
-class Fold:
-    """A soft crease along a path of one bow (`M`, then `Q` or `L`): pointed at both ends, or with `opens` widest at its
-    end, as at a hem. With a negative `depth` it is light and not shadow."""
-
-    path: str
-    depth: float = 0.3
-    width: float = 7.0
-    opens: bool = False
-
-    def outline(self, share: float) -> str:
-        """What it covers at `share` of its width."""
-        (_, [(x0, y0)]), (_, points) = segments(self.path)
-        x1, y1 = points[-1]
-        cx, cy = points[0] if len(points) == 2 else ((x0 + x1) / 2, (y0 + y1) / 2)
-        length = max(math.hypot(x1 - x0, y1 - y0), 1.0)
-        nx, ny = -(y1 - y0) / length * self.width * share, (x1 - x0) / length * self.width * share
-        half = 0.55 if self.opens else 0.0
-        return written(
-            [
-                ("M", [(x0, y0)]),
-                ("Q", [(cx + nx * (1 - half), cy + ny * (1 - half)), (x1 + nx * half, y1 + ny * half)]),
-                ("L", [(x1 - nx * half, y1 - ny * half)]),
-                ("Q", [(cx - nx * (1 - half), cy - ny * (1 - half)), (x0, y0)]),
-                ("Z", []),
-            ]
-        )
 
 
 class Pen:
@@ -95,16 +64,27 @@ class Pen:
         inside = [f'{use} fill="{cloth.colour}"/>']
         inside += [f'{use} fill="url(#{tile})"/>' for tile in self._tiles(cloth, grain)]
         inside.append(f'{use} fill="url(#{self._round(cloth, across)})"/>')
-        inside.append(self._relief(use, cloth, folds, rim))
+        inside.append(relief(use, cloth, folds, rim))
         fade = f' opacity="{opacity}"' if opacity < 1 else ""
         self._body.append(f'<g{fade}><g clip-path="url(#c{name})">{"".join(inside)}</g>')
-        edge = f'<path d="{path}" fill="none" stroke="{line_of(cloth.colour)}" stroke-width="{line}" stroke-linejoin="round"/>'
+        edge = (
+            f'<path d="{path}" fill="none" stroke="{line_of(cloth.colour)}" stroke-width="{line}" '
+            f'stroke-linejoin="round"/>'
+        )
         self._body.append(f"{edge if line else ''}</g>")
 
     def flat(
-        self, path: str, fill: str, *, line: float = 1.0, edge: str | None = None, opacity: float = 1.0, cast: bool = False
+        self,
+        path: str,
+        fill: str,
+        *,
+        line: float = 1.0,
+        edge: str | None = None,
+        opacity: float = 1.0,
+        cast: bool = False,
     ) -> None:
-        """A closed outline of one colour: a label, the inside of a neck. With `cast` it throws a shadow on the table."""
+        """A closed outline of one colour: a label, the inside of a neck. With `cast` it throws a shadow "
+        "on the table."""
         if cast:
             self._throw(f'<path d="{path}"/>', path)
         stroke = f'stroke="{edge or line_of(fill)}" stroke-width="{line}" stroke-linejoin="round"' if line else ""
@@ -142,8 +122,8 @@ class Pen:
         self._count += 1
         name = f"s{self._count}"
         self._defs[name] = f'<clipPath id="{name}"><path d="{within}"/></clipPath>'
-        soft = _soft(f'<path d="{path}"', shadow_of(cloth.colour), width, depth)
-        self._body.append(f'<g clip-path="url(#{name})" fill="none" stroke-linecap="round">{soft}</g>')
+        blurred = soft(f'<path d="{path}"', shadow_of(cloth.colour), width, depth)
+        self._body.append(f'<g clip-path="url(#{name})" fill="none" stroke-linecap="round">{blurred}</g>')
 
     def within(self, outline: str, lines: Sequence[str], cloth: Cloth) -> None:
         """Seams along open paths, cut off at a closed outline."""
@@ -155,9 +135,13 @@ class Pen:
 
     def button(self, x: float, y: float, colour: str, *, radius: float = 3.4) -> None:
         """With two holes, and a short shadow."""
-        self._body.append(f'<circle cx="{x + 0.7:.1f}" cy="{y + 1.2:.1f}" r="{radius}" fill="#1a1210" fill-opacity="0.3"/>')
+        self._body.append(
+            f'<circle cx="{x + 0.7:.1f}" cy="{y + 1.2:.1f}" r="{radius}" fill="#1a1210" fill-opacity="0.3"/>'
+        )
         rim, dark = toned(colour, -0.22), toned(colour, 0.2 if is_dark(colour) else -0.35)
-        self._body.append(f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" stroke="{rim}" stroke-width="0.9"/>')
+        self._body.append(
+            f'<circle cx="{x:.1f}" cy="{y:.1f}" r="{radius}" fill="{colour}" stroke="{rim}" stroke-width="0.9"/>'
+        )
         hole = radius * 0.3
         for dx in (-hole, hole):
             self._body.append(f'<circle cx="{x + dx:.1f}" cy="{y:.1f}" r="{radius * 0.17:.2f}" fill="{dark}"/>')
@@ -207,10 +191,10 @@ class Pen:
         dx, dy = CAST_BY
         return (
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="{-SIDE // 2} 0 {SIDE} {SIDE}">'
-            f'<defs>{"".join(self._defs.values())}</defs>'
+            f"<defs>{''.join(self._defs.values())}</defs>"
             f'<rect x="{-SIDE // 2}" width="{SIDE}" height="{SIDE}" fill="{TABLE}"/><g transform="{place}">'
             f'<g transform="translate({dx} {dy})" fill="{SHADOW}" stroke="{SHADOW}" stroke-linejoin="round">{cast}</g>'
-            f'{"".join(self._body)}</g></svg>'
+            f"{''.join(self._body)}</g></svg>"
         )
 
     def _throw(self, element: str, path: str) -> None:
@@ -224,7 +208,9 @@ class Pen:
             down = [dy + sin * x + cos * y for x, y in corners]
             x0, y0, x1, y1 = min(across), min(down), max(across), max(down)
             element = f'<g transform="{self._place}">{element}</g>'
-        if self._turn is not None or not any(a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in self._covered):
+        if self._turn is not None or not any(
+            a <= x0 and b <= y0 and x1 <= c and y1 <= d for a, b, c, d in self._covered
+        ):
             self._cast.append(element)
             self._covered.append((x0, y0, x1, y1))
 
@@ -253,7 +239,9 @@ class Pen:
         tiles = []
         if cloth.pattern != PLAIN:
             scale = cloth.scale
-            tiles.append(self._tile(_pattern(cloth.pattern, cloth.colour, cloth.second), cloth.pattern, cloth, grain, scale))
+            tiles.append(
+                self._tile(_pattern(cloth.pattern, cloth.colour, cloth.second), cloth.pattern, cloth, grain, scale)
+            )
         if cloth.texture is not None:
             tile = _texture(cloth.texture, shadow_of(cloth.colour), glow_of(cloth.colour))
             tiles.append(self._tile(tile, cloth.texture, cloth, grain, 1.0))
@@ -267,7 +255,8 @@ class Pen:
             turn = f'patternTransform="rotate({grain:.0f}) scale({scale:.2f})"'
             if base not in self._defs:
                 self._defs[base] = (
-                    f'<pattern id="{base}" width="{width}" height="{height}" x="{number(-width / 2)}" patternUnits="userSpaceOnUse">'
+                    f'<pattern id="{base}" width="{width}" height="{height}" x="{number(-width / 2)}" '
+                    f'patternUnits="userSpaceOnUse">'
                     f"{content}</pattern>"
                 )
             self._defs[name] = f'<pattern id="{name}" href="#{base}" {turn}/>'
@@ -278,56 +267,8 @@ class Pen:
         place = "f" if across is None else "_".join(number(value) for point in across for value in point)
         name = f"r{cloth.colour[1:]}{round(cloth.sheen * 10)}{place}"
         if name not in self._defs:
-            light, dark = glow_of(cloth.colour), shadow_of(cloth.colour)
-            k = cloth.sheen
-            stops = ((0, dark, 0.16), (0.14, light, 0.05), (0.3, light, 0.26), (0.5, light, 0.04), (0.75, dark, 0.12), (1, dark, 0.34))
-            listed = "".join(
-                f'<stop offset="{at}" stop-color="{shade}" stop-opacity="{min(much * k, 0.9):.2f}"/>' for at, shade, much in stops
-            )
-            if across is None:
-                where = 'x1="0" y1="0.05" x2="1" y2="0.25"'
-            else:
-                (x1, y1), (x2, y2) = across
-                if (x1, y1) > (x2, y2):  # the light comes from the left, whichever end is named first
-                    x1, y1, x2, y2 = x2, y2, x1, y1
-                where = f'gradientUnits="userSpaceOnUse" x1="{x1:.1f}" y1="{y1:.1f}" x2="{x2:.1f}" y2="{y2:.1f}"'
-            self._defs[name] = f'<linearGradient id="{name}" {where}>{listed}</linearGradient>'
+            self._defs[name] = roundness(name, cloth, across)
         return name
-
-    def _relief(self, use: str, cloth: Cloth, folds: Sequence[Fold], rim: float) -> str:
-        """Shadow inside the lower right edges, light inside the upper left ones, and folds; all blurred at once."""
-        dark, light = shadow_of(cloth.colour), glow_of(cloth.colour)
-        k = cloth.sheen
-        lines = []
-        if rim:
-            lines.append(_soft(f'{use} transform="translate(-2 -2.6)"', dark, 9, min(0.44 * rim, 0.9)))
-            lines.append(_soft(f'{use} transform="translate(2.6 3.4)"', light, 6, min(0.42 * rim * k, 0.9)))
-        creases = []
-        for fold in folds:
-            strength = min(abs(fold.depth) * (0.6 + 0.4 * k), 0.9)
-            creases.append(_crease(fold, dark if fold.depth > 0 else light, strength))
-            if fold.depth > 0:
-                beside = f' transform="translate({-fold.width * 0.75:.1f} {-fold.width * 0.35:.1f})"'
-                creases.append(_crease(fold, light, min(fold.depth * 0.75 * k, 0.8), beside))
-        if not lines and not creases:
-            return ""
-        rims = f'<g fill="none" stroke-linejoin="round">{"".join(lines)}</g>' if lines else ""
-        return rims + "".join(creases)
-
-
-def _crease(fold: Fold, colour: str, strength: float, more: str = "") -> str:
-    return "".join(
-        f'<path d="{fold.outline(share)}" fill="{colour}" fill-opacity="{strength * part:.3f}"{more}/>'
-        for share, part in SOFT
-    )
-
-
-def _soft(element: str, colour: str, width: float, strength: float) -> str:
-    """A stroke with soft edges, of an element that is open at its end."""
-    return "".join(
-        f'{element} stroke="{colour}" stroke-width="{width * share:.1f}" stroke-opacity="{strength * part:.3f}"/>'
-        for share, part in SOFT
-    )
 
 
 @lru_cache(maxsize=1024)

@@ -3,8 +3,9 @@
 import random
 from dataclasses import replace
 
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import box, mirror, whole
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.look import Look
 from fromage_model.catalogue.wardrobe.parts.trims import patch_pocket, tied_bow
 
@@ -18,8 +19,18 @@ def handbag(pen: Pen, look: Look, dice: random.Random) -> None:
         with pen.placed(dx, dy):
             pen.band("M-52 176C-56 96 -44 62 0 62C44 62 56 96 52 176", 8.5, trim.bare())
     boxy = look.cut["shape"] == "boxy"
-    body = whole("M0 166L112 166Q122 166 123 176L128 318Q128 330 116 331L0 332") if boxy else whole("M0 164C60 164 92 168 98 176C118 220 136 262 134 300C134 324 122 332 100 332L0 334")
-    pen.piece(body, cloth, folds=[Fold("M-100 320Q0 300 100 322", 0.25, 7), Fold("M-84 190L-96 300", 0.2, 8)] if not boxy else [Fold("M-112 318Q0 312 112 320", 0.25, 7)])
+    body = (
+        whole("M0 166L112 166Q122 166 123 176L128 318Q128 330 116 331L0 332")
+        if boxy
+        else whole("M0 164C60 164 92 168 98 176C118 220 136 262 134 300C134 324 122 332 100 332L0 334")
+    )
+    pen.piece(
+        body,
+        cloth,
+        folds=[Fold("M-100 320Q0 300 100 322", 0.25, 7), Fold("M-84 190L-96 300", 0.2, 8)]
+        if not boxy
+        else [Fold("M-112 318Q0 312 112 320", 0.25, 7)],
+    )
     if look.cut["shape"] == "boxy":
         flap = whole("M0 160L116 160Q122 161 122 168L116 228Q112 240 92 244L0 250")
         pen.shade("M-118 244Q0 264 118 244", cloth, within=body, width=10, depth=0.5)
@@ -56,7 +67,15 @@ def tote(pen: Pen, look: Look, dice: random.Random) -> None:
     pen.band("M-46 176C-54 92 -36 38 0 38C36 38 54 92 46 176", 9, trim.bare())
     body = whole("M0 160L106 158L118 344Q118 352 108 353L0 355")
     pen.flat("M-106 158L106 158L104 166L-104 166Z", look.lining, line=1.1)
-    pen.piece(body, cloth, folds=[Fold(f"M{x} 172Q{x * 1.1:.0f} 240 {x * 1.05 + dice.uniform(-12, 12):.0f} 340", 0.22, 9) for x in (-70, 12, 84)] + [Fold("M-112 330Q-60 316 -30 340", 0.24, 6)])
+    pen.piece(
+        body,
+        cloth,
+        folds=[
+            Fold(f"M{x} 172Q{x * 1.1:.0f} 240 {x * 1.05 + dice.uniform(-12, 12):.0f} 340", 0.22, 9)
+            for x in (-70, 12, 84)
+        ]
+        + [Fold("M-112 330Q-60 316 -30 340", 0.24, 6)],
+    )
     pen.stitch("M-106 172L106 172", cloth)
     pen.band("M-52 196C-60 110 -42 52 0 52C42 52 60 110 52 196", 9, trim.bare())
     for side in (1, -1):
@@ -126,10 +145,20 @@ def clutch(pen: Pen, look: Look, dice: random.Random) -> None:
         pen.metal(box(-9, 224, 18, 18, 9), look.metal_code)
     else:
         frame = whole("M0 146C80 144 124 148 134 160L134 172C90 162 40 160 0 160")
-        pen.piece(whole("M0 152C80 150 124 152 134 164C146 200 148 244 142 272C138 286 124 288 108 288L0 290"), cloth, folds=[Fold(f"M{x * 0.8:.0f} 168L{x} 210", 0.3, 5) for x in range(-110, 120, 22)])
+        pen.piece(
+            whole("M0 152C80 150 124 152 134 164C146 200 148 244 142 272C138 286 124 288 108 288L0 290"),
+            cloth,
+            folds=[Fold(f"M{x * 0.8:.0f} 168L{x} 210", 0.3, 5) for x in range(-110, 120, 22)],
+        )
         pen.metal(frame, look.metal_code)
         for side in (1, -1):
-            pen.metal(f"M{side * 2} 147C{side * 2} 136 {side * 12} 130 {side * 12} 140C{side * 12} 146 {side * 8} 148 {side * 2} 147Z", look.metal_code)
+            pen.metal(
+                (
+                    f"M{side * 2} 147C{side * 2} 136 {side * 12} 130 {side * 12} 140C{side * 12} 146 "
+                    f"{side * 8} 148 {side * 2} 147Z"
+                ),
+                look.metal_code,
+            )
     if look.has("bow"):
         tied_bow(pen, look.trim, x=0, y=212, size=46)
     if look.has("wrist strap"):
@@ -144,7 +173,12 @@ def backpack(pen: Pen, look: Look, dice: random.Random) -> None:
         pen.band(strap if side == 1 else mirror(strap), 15, trim.plain())
     pen.band("M-24 76C-26 44 26 44 24 76", 8, trim.bare())
     body = whole("M0 62C50 62 84 78 94 118C104 170 108 260 104 316C102 336 92 346 72 347L0 349")
-    pen.piece(body, cloth, folds=[Fold(f"M{s * 84} 130Q{s * 94} 220 {s * 90} 330", 0.24, 10) for s in (1, -1)] + [Fold(f"M-60 {dice.uniform(150, 166):.0f}Q0 172 50 158", 0.18, 7)])
+    pen.piece(
+        body,
+        cloth,
+        folds=[Fold(f"M{s * 84} 130Q{s * 94} 220 {s * 90} 330", 0.24, 10) for s in (1, -1)]
+        + [Fold(f"M-60 {dice.uniform(150, 166):.0f}Q0 172 50 158", 0.18, 7)],
+    )
     if look.cut["closure"] == "flap":
         pen.shade("M-96 196Q0 224 96 196", cloth, within=body, width=11, depth=0.5)
         flap = whole("M0 58C52 58 86 74 96 114C100 140 102 166 100 184Q92 204 0 208")

@@ -5,11 +5,18 @@ import random
 from dataclasses import replace
 
 from fromage_model.catalogue.wardrobe.draw.cloth import Cloth
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import box, mirror, whole
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.kinds.jackets import ARM, quilted, stand_collar
 from fromage_model.catalogue.wardrobe.look import Look
-from fromage_model.catalogue.wardrobe.parts.sleeves import Sleeve, cuff_outline, draw_sleeves, sleeve_frame, sleeve_outline
+from fromage_model.catalogue.wardrobe.parts.sleeves import (
+    Sleeve,
+    cuff_outline,
+    draw_sleeves,
+    sleeve_frame,
+    sleeve_outline,
+)
 from fromage_model.catalogue.wardrobe.parts.torso import Torso, back_of_neck
 from fromage_model.catalogue.wardrobe.parts.trims import (
     belt,
@@ -51,7 +58,15 @@ def coat(pen: Pen, look: Look, dice: random.Random) -> None:
     pen.edge(f"M{x} {meet}L{x} {torso.hem_y + 4}", cloth)
     for side in (1, -1):
         flap_pocket(pen, cloth, x=22 if side == 1 else -56, y=216, width=34, height=12, tilt=-2 * side)
-    lapels(pen, look.trim if look.has("contrast trim") else cloth, top=torso.top, neck=torso.neck, meet=meet, width=44, notch=look.cut["lapels"])
+    lapels(
+        pen,
+        look.trim if look.has("contrast trim") else cloth,
+        top=torso.top,
+        neck=torso.neck,
+        meet=meet,
+        width=44,
+        notch=look.cut["lapels"],
+    )
     if look.has("belt"):
         belt(pen, cloth.plain(), half=torso.waist + 1, y=torso.waist_y - 8, width=13, bow=True)
     elif double:
@@ -73,11 +88,18 @@ def trench(pen: Pen, look: Look, dice: random.Random) -> None:
         pen.piece(strap if side == 1 else mirror(strap), cloth, rim=0.5, line=1.1)
     pen.piece(torso.outline(), cloth, folds=torso.folds(dice, depth=0.26))
     pen.edge(f"M20 {meet}L22 {torso.hem_y + 4}", cloth)
-    flap = f"M26 {torso.top + 16}L{torso.shoulder - 10} {torso.top + 22}C{torso.chest - 8} {torso.armpit - 8} {torso.chest - 10} {torso.armpit + 6} {torso.chest - 8} {torso.armpit + 10}Q40 {torso.armpit + 18} 22 {torso.armpit + 4}Z"
+    flap = (
+        f"M26 {torso.top + 16}L{torso.shoulder - 10} {torso.top + 22}C{torso.chest - 8} {torso.armpit - 8} "
+        f"{torso.chest - 10} {torso.armpit + 6} {torso.chest - 8} {torso.armpit + 10}Q40 {torso.armpit + 18} "
+        f"22 {torso.armpit + 4}Z"
+    )
     pen.piece(flap, cloth, rim=0.5, line=1.1)
     lapels(pen, cloth, top=torso.top, neck=torso.neck, meet=meet + 12, width=48)
     for side in (1, -1):
-        epaulette = f"M{side * 40} {torso.top + 3}L{side * (torso.shoulder - 2)} {torso.top + 11}L{side * (torso.shoulder - 3)} {torso.top + 20}L{side * 42} {torso.top + 12}Z"
+        epaulette = (
+            f"M{side * 40} {torso.top + 3}L{side * (torso.shoulder - 2)} {torso.top + 11}"
+            f"L{side * (torso.shoulder - 3)} {torso.top + 20}L{side * 42} {torso.top + 12}Z"
+        )
         pen.piece(epaulette, cloth, rim=0.5, line=1.1)
         pen.button(side * 47, torso.top + 9.5, look.button, radius=2)
         slit_pocket(pen, cloth, (side * 50, torso.waist_y + 18), (side * 58, torso.waist_y + 54))
@@ -85,7 +107,14 @@ def trench(pen: Pen, look: Look, dice: random.Random) -> None:
         if y < torso.hem_y - 14:
             for side in (1, -1):
                 pen.button(side * 15, y, look.button, radius=4)
-    belt(pen, look.trim if look.has("contrast trim") else cloth, half=torso.waist + 1, y=torso.waist_y - 8, width=14, buckle="#8a6a45")
+    belt(
+        pen,
+        look.trim if look.has("contrast trim") else cloth,
+        half=torso.waist + 1,
+        y=torso.waist_y - 8,
+        width=14,
+        buckle="#8a6a45",
+    )
 
 
 def puffer(pen: Pen, look: Look, dice: random.Random) -> None:
@@ -116,7 +145,11 @@ def _fur(pen: Pen) -> None:
     for _ in range(90):
         turn = dice.uniform(-0.15, 3.3)
         x, y = 41 * -math.cos(turn), 52 - 44 * math.sin(turn)
-        pen.ink(f"M{x:.1f} {y:.1f}L{x + dice.uniform(-7, 7):.1f} {y + dice.uniform(-7, 5):.1f}", dice.choice(("#cdb692", "#b39a76", "#e6d6ba")), width=3.2)
+        pen.ink(
+            f"M{x:.1f} {y:.1f}L{x + dice.uniform(-7, 7):.1f} {y + dice.uniform(-7, 5):.1f}",
+            dice.choice(("#cdb692", "#b39a76", "#e6d6ba")),
+            width=3.2,
+        )
 
 
 def _sleeve_rows(pen: Pen, torso: Torso, arm: Sleeve, cloth: Cloth) -> None:
@@ -127,7 +160,10 @@ def _sleeve_rows(pen: Pen, torso: Torso, arm: Sleeve, cloth: Cloth) -> None:
         widen = back * 0.06
         ax, ay = outer[0] - along[0] * back + out[0] * (widen + 8), outer[1] - along[1] * back + out[1] * (widen + 8)
         bx, by = inner[0] - along[0] * back - out[0] * (widen + 12), inner[1] - along[1] * back - out[1] * (widen + 12)
-        seams.append(f"M{ax:.1f} {ay:.1f}Q{(ax + bx) / 2 + along[0] * 6:.1f} {(ay + by) / 2 + along[1] * 6:.1f} {bx:.1f} {by:.1f}")
+        seams.append(
+            f"M{ax:.1f} {ay:.1f}Q{(ax + bx) / 2 + along[0] * 6:.1f} {(ay + by) / 2 + along[1] * 6:.1f} "
+            f"{bx:.1f} {by:.1f}"
+        )
     for side in (1, -1):
         lines = seams if side == 1 else [mirror(seam) for seam in seams]
         place = within if side == 1 else mirror(within)
@@ -152,13 +188,18 @@ def raincoat(pen: Pen, look: Look, dice: random.Random) -> None:
     for y in range(int(torso.top) + 26, int(low) - 10, 32):
         pen.dot(0, y, 3.2, look.metal_code)
     for side in (1, -1):
-        patch_pocket(pen, cloth, x=24 if side == 1 else -62, y=torso.waist_y + 18, width=38, height=40, point=1, flap=14)
+        patch_pocket(
+            pen, cloth, x=24 if side == 1 else -62, y=torso.waist_y + 18, width=38, height=40, point=1, flap=14
+        )
     _turned_collar(pen, torso, look)
 
 
 def _turned_collar(pen: Pen, torso: Torso, look: Look) -> None:
     y, low = torso.top, torso.top + torso.depth
-    leaf = f"M1 {low + 2}C10 {low + 8} 22 {low + 8} 36 {y + 16}L{torso.neck + 7} {y}C{torso.neck + 2} {y - 4} {torso.neck - 2} {y - 3} {torso.neck - 4} {y - 2}C20 {low - 6} 8 {low} 1 {low + 2}Z"
+    leaf = (
+        f"M1 {low + 2}C10 {low + 8} 22 {low + 8} 36 {y + 16}L{torso.neck + 7} {y}C{torso.neck + 2} {y - 4} "
+        f"{torso.neck - 2} {y - 3} {torso.neck - 4} {y - 2}C20 {low - 6} 8 {low} 1 {low + 2}Z"
+    )
     for path in (leaf, mirror(leaf)):
         pen.piece(path, look.cloth, rim=0.6)
 
@@ -180,9 +221,27 @@ def parka(pen: Pen, look: Look, dice: random.Random) -> None:
         pen.dot(0, y, 3, look.metal_code)
     pen.seam(f"M-74 {torso.waist_y}Q0 {torso.waist_y + 6} 74 {torso.waist_y}", cloth, width=1.3)
     for side in (1, -1):
-        patch_pocket(pen, cloth, x=22 if side == 1 else -62, y=torso.waist_y + 24, width=40, height=44, point=1, flap=15, button=look.button)
+        patch_pocket(
+            pen,
+            cloth,
+            x=22 if side == 1 else -62,
+            y=torso.waist_y + 24,
+            width=40,
+            height=44,
+            point=1,
+            flap=15,
+            button=look.button,
+        )
         flap_pocket(pen, cloth, x=22 if side == 1 else -54, y=torso.armpit + 2, width=32, height=12)
-        pen.band(f"M{side * 4} {torso.waist_y + 4}C{side * 8} {torso.waist_y + 16} {side * 14} {torso.waist_y + 22} {side * 12} {torso.waist_y + 34}", 2.4, cloth.bare(), round_ends=True)
+        pen.band(
+            (
+                f"M{side * 4} {torso.waist_y + 4}C{side * 8} {torso.waist_y + 16} {side * 14} "
+                f"{torso.waist_y + 22} {side * 12} {torso.waist_y + 34}"
+            ),
+            2.4,
+            cloth.bare(),
+            round_ends=True,
+        )
     _turned_collar(pen, torso, look)
 
 
@@ -191,13 +250,19 @@ def cape(pen: Pen, look: Look, dice: random.Random) -> None:
     pen.frame(1.1, (0, 190))
     cloth = look.cloth
     half = "M0 62C12 62 22 56 28 48C70 58 104 96 124 176C136 232 142 274 146 306Q76 330 0 334"
-    folds = [Fold(f"M{x * 0.5:.0f} 110Q{x * 0.85:.0f} 210 {x} {y}", 0.3, 12, opens=True) for x, y in ((-110, 326), (-58, 334), (30, 338), (78, 334), (122, 320))]
+    folds = [
+        Fold(f"M{x * 0.5:.0f} 110Q{x * 0.85:.0f} 210 {x} {y}", 0.3, 12, opens=True)
+        for x, y in ((-110, 326), (-58, 334), (30, 338), (78, 334), (122, 320))
+    ]
     back_of_neck(pen, Torso(top=48, neck=28, depth=18), look.lining)
     pen.piece(whole(half), cloth, folds=folds)
     pen.edge("M0 64L0 334", cloth)
     for side in (1, -1):
         pen.edge(f"M{side * 66} 196Q{side * 72} 224 {side * 74} 262", cloth, width=1.8)
-        leaf = f"M{side * 1} 66C{side * 12} 84 {side * 30} 88 {side * 44} 70L{side * 30} 46C{side * 24} 56 {side * 12} 62 {side * 1} 66Z"
+        leaf = (
+            f"M{side * 1} 66C{side * 12} 84 {side * 30} 88 {side * 44} 70L{side * 30} 46C{side * 24} 56 "
+            f"{side * 12} 62 {side * 1} 66Z"
+        )
         pen.piece(leaf, look.trim, rim=0.8)
     buttons(pen, look.button, x=-6, top=102, bottom=206, count=4, radius=4.6)
 

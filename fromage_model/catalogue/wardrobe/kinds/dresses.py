@@ -1,10 +1,11 @@
-"""Dresses, gowns and skirts."""
+"""Dresses and gowns."""
 
 import random
 from dataclasses import replace
 
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import mirror, whole
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.look import Look
 from fromage_model.catalogue.wardrobe.parts.skirts import Skirt, draw_skirt, skirt_of
 from fromage_model.catalogue.wardrobe.parts.sleeves import SLEEVES, Sleeve, draw_sleeves
@@ -18,7 +19,6 @@ from fromage_model.catalogue.wardrobe.parts.trims import (
     shirt_collar,
     slit_pocket,
     tied_bow,
-    zipper,
 )
 
 WAIST_Y = 150.0
@@ -89,8 +89,16 @@ def _bodice_folds(dice: random.Random) -> list[Fold]:
     folds = []
     for side in (-1, 1):
         x = side * dice.uniform(17, 25)
-        folds.append(Fold(f"M{x:.1f} {WAIST_Y - 4}Q{x:.1f} {WAIST_Y - 24} {x + side * 5:.1f} {WAIST_Y - 42:.1f}", 0.3, 4))
-        folds.append(Fold(f"M{side * 52} 104Q{side * 44} 112 {side * dice.uniform(28, 36):.1f} {dice.uniform(114, 124):.1f}", 0.24, 4))
+        folds.append(
+            Fold(f"M{x:.1f} {WAIST_Y - 4}Q{x:.1f} {WAIST_Y - 24} {x + side * 5:.1f} {WAIST_Y - 42:.1f}", 0.3, 4)
+        )
+        folds.append(
+            Fold(
+                f"M{side * 52} 104Q{side * 44} 112 {side * dice.uniform(28, 36):.1f} {dice.uniform(114, 124):.1f}",
+                0.24,
+                4,
+            )
+        )
     return folds
 
 
@@ -110,9 +118,17 @@ def _waist(pen: Pen, look: Look) -> None:
 def strappy_bodice(pen: Pen, look: Look, dice: random.Random, *, low: float = WAIST_Y + 3) -> None:
     """Thin straps over a bodice with two cups."""
     for side in (1, -1):
-        pen.band(f"M{side * 33} 88C{side * 35} 66 {side * 31} 52 {side * 27} 44C{side * 23} 54 {side * 23} 68 {side * 26} 84", 2.6, look.trim.bare())
+        pen.band(
+            (
+                f"M{side * 33} 88C{side * 35} 66 {side * 31} 52 {side * 27} 44C{side * 23} 54 {side * 23} 68 "
+                f"{side * 26} 84"
+            ),
+            2.6,
+            look.trim.bare(),
+        )
     half = (
-        f"M0 94C8 88 14 80 30 76C38 80 44 92 54 102C52 118 44 {WAIST_Y - 20} 43 {WAIST_Y - 6}L43.5 {low}Q20 {low + 4} 0 {low + 3}"
+        f"M0 94C8 88 14 80 30 76C38 80 44 92 54 102C52 118 44 {WAIST_Y - 20} 43 {WAIST_Y - 6}L43.5 {low}Q20 "
+        f"{low + 4} 0 {low + 3}"
     )
     pen.piece(whole(half), look.cloth, folds=_bodice_folds(dice))
     for side in (1, -1):
@@ -127,14 +143,22 @@ def gown(pen: Pen, look: Look, dice: random.Random) -> None:
         draw_skirt(pen, Skirt(41, 56, 320, 98, 276, bottom, 7, 9), cloth, "circle", dice, hem=False)
         skirt = Skirt(41, 55, 198, 41, WAIST_Y, 284, 1, 4)
     else:
-        skirt = skirt_of({"ball": "ball", "a-line": "circle", "column": "a-line"}[style], waist=41, top=WAIST_Y, bottom=bottom, scale=0.7)
+        skirt = skirt_of(
+            {"ball": "ball", "a-line": "circle", "column": "a-line"}[style],
+            waist=41,
+            top=WAIST_Y,
+            bottom=bottom,
+            scale=0.7,
+        )
         if style == "column":
             skirt = replace(skirt, hem=66, hip=53)
     neck = cut["neckline"]
     if neck in ("sweetheart neck", "strapless", "off-shoulder"):
         if neck == "off-shoulder":
             for side in (1, -1):
-                pen.piece(_off_shoulder(side), cloth, folds=[Fold(f"M{side * 40} 84Q{side * 60} 84 {side * 72} 100", 0.3, 4)])
+                pen.piece(
+                    _off_shoulder(side), cloth, folds=[Fold(f"M{side * 40} 84Q{side * 60} 84 {side * 72} 100", 0.3, 4)]
+                )
         _corset(pen, look, dice, straps=neck == "sweetheart neck")
     else:
         torso = replace(BODICE, chest=53, waist=41, hem=42, **NECKS[neck])  # type: ignore[arg-type]
@@ -154,7 +178,14 @@ def _gown_skirt(pen: Pen, look: Look, skirt: Skirt, style: str, dice: random.Ran
     draw_skirt(pen, skirt, look.cloth, {"column": "a-line", "mermaid": "pencil"}.get(style, "circle"), dice, hem=False)
     if look.has("slit"):
         x, top, low = 26, 228, skirt.bottom + 6
-        pen.flat(f"M{x} {top}C{x + 4} {top + 50} {x + 10} {low - 40} {x + 22} {low}L{x + 2} {low}C{x} {low - 50} {x} {top + 40} {x} {top}Z", look.lining, line=1.2)
+        pen.flat(
+            (
+                f"M{x} {top}C{x + 4} {top + 50} {x + 10} {low - 40} {x + 22} {low}L{x + 2} {low}C{x} "
+                f"{low - 50} {x} {top + 40} {x} {top}Z"
+            ),
+            look.lining,
+            line=1.2,
+        )
     pen.seam(f"M-42 {WAIST_Y}Q0 {WAIST_Y + 5} 42 {WAIST_Y}", look.cloth, width=1.2)
 
 
@@ -162,7 +193,10 @@ def _corset(pen: Pen, look: Look, dice: random.Random, *, straps: bool) -> None:
     if straps:
         for side in (1, -1):
             pen.band(f"M{side * 36} 86C{side * 37} 64 {side * 33} 52 {side * 29} 44", 4, look.trim.bare())
-    half = f"M0 90C6 82 18 74 32 75C42 78 48 84 54 98C53 118 44 {WAIST_Y - 18} 41 {WAIST_Y - 4}L42 {WAIST_Y + 4}Q20 {WAIST_Y + 8} 0 {WAIST_Y + 8}"
+    half = (
+        f"M0 90C6 82 18 74 32 75C42 78 48 84 54 98C53 118 44 {WAIST_Y - 18} 41 {WAIST_Y - 4}L42 {WAIST_Y + 4}"
+        f"Q20 {WAIST_Y + 8} 0 {WAIST_Y + 8}"
+    )
     pen.piece(whole(half), look.cloth, folds=_bodice_folds(dice))
     for side in (1, -1):
         pen.seam(f"M{side * 31} 77C{side * 27} 100 {side * 19} 122 {side * 18} {WAIST_Y + 5}", look.cloth, opacity=0.6)
@@ -180,7 +214,15 @@ def shirt_dress(pen: Pen, look: Look, dice: random.Random) -> None:
     back_of_neck(pen, torso, look.lining, label=False)
     sleeve = smaller(SLEEVES[look.cut["sleeves"]])
     long = look.cut["sleeves"] == "long"
-    draw_sleeves(pen, torso, sleeve, cloth, dice, cuff=look.trim if long and look.has("contrast trim") else cloth, cuff_height=13 if long else 0)
+    draw_sleeves(
+        pen,
+        torso,
+        sleeve,
+        cloth,
+        dice,
+        cuff=look.trim if long and look.has("contrast trim") else cloth,
+        cuff_height=13 if long else 0,
+    )
     bottom = LENGTHS[look.cut["length"]]
     frame_to(pen, bottom)
     draw_skirt(pen, skirt_of("a-line", waist=44, top=WAIST_Y, bottom=bottom, scale=0.72), cloth, "a-line", dice)
@@ -196,7 +238,14 @@ def slip_dress(pen: Pen, look: Look, dice: random.Random) -> None:
     bottom = LENGTHS[look.cut["length"]]
     frame_to(pen, bottom)
     for side in (1, -1):
-        pen.band(f"M{side * 34} 86C{side * 36} 64 {side * 32} 52 {side * 28} 42C{side * 24} 54 {side * 24} 68 {side * 27} 82", 2.2, look.cloth.bare())
+        pen.band(
+            (
+                f"M{side * 34} 86C{side * 36} 64 {side * 32} 52 {side * 28} 42C{side * 24} 54 {side * 24} 68 "
+                f"{side * 27} 82"
+            ),
+            2.2,
+            look.cloth.bare(),
+        )
     hem = 46 + (bottom - WAIST_Y) * 0.19
     half = (
         f"M0 98C10 96 18 80 31 74C40 80 45 92 54 104C51 124 43 136 43 {WAIST_Y}C47 184 54 196 56 212"
@@ -206,40 +255,20 @@ def slip_dress(pen: Pen, look: Look, dice: random.Random) -> None:
         Fold(f"M{x} {y}Q{x * 1.2:.1f} {(y + bottom) / 2} {x * 1.15 + dice.uniform(-6, 6):.1f} {bottom - 6}", 0.28, 8)
         for x, y in ((-26, 190), (4, 210), (30, 180))
     ]
-    folds += [Fold(f"M{-44} 148Q{-20} {dice.uniform(160, 168):.0f} 8 {dice.uniform(156, 162):.0f}", 0.2, 6), Fold("M-16 100Q0 112 16 100", 0.3, 5)]
+    folds += [
+        Fold(f"M{-44} 148Q{-20} {dice.uniform(160, 168):.0f} 8 {dice.uniform(156, 162):.0f}", 0.2, 6),
+        Fold("M-16 100Q0 112 16 100", 0.3, 5),
+    ]
     pen.piece(whole(half), look.cloth, folds=folds)
     if look.has("lace trim"):
         lace = replace(look.cloth, texture="lace")
-        pen.piece(whole(f"M0 {bottom - 8}Q{hem * 0.5} {bottom - 6} {hem - 1.6} {bottom - 15}L{hem + 1} {bottom + 3}Q{hem * 0.5} {bottom + 13} 0 {bottom + 11}"), lace, rim=0.4)
+        pen.piece(
+            whole(
+                f"M0 {bottom - 8}Q{hem * 0.5} {bottom - 6} {hem - 1.6} {bottom - 15}L{hem + 1} "
+                f"{bottom + 3}Q{hem * 0.5} {bottom + 13} 0 {bottom + 11}"
+            ),
+            lace,
+            rim=0.4,
+        )
     pen.stitch("M0 101C10 99 18 84 31 78", look.cloth)
     pen.stitch("M0 101C-10 99 -18 84 -31 78", look.cloth)
-
-
-def skirt(pen: Pen, look: Look, dice: random.Random) -> None:
-    """With its waistband, and what opens it."""
-    cut, cloth = look.cut["shape"], look.cloth
-    length = {"mini": 214.0, "knee-length": 256.0, "midi": 302.0, "maxi": 350.0}[look.cut["length"]]
-    top, waist = 92.0, 54.0
-    shape = skirt_of(cut, waist=waist + 1, top=top, bottom=length)
-    frame_to(pen, length, top=74, half=shape.hem + 6)
-    pen.flat(f"M{-waist + 2} 78Q0 84 {waist - 2} 78L{waist - 2} 90L{-waist + 2} 90Z", look.lining, line=1.2)
-    draw_skirt(pen, shape, cloth, cut, dice)
-    if look.has("front slit"):
-        pen.edge(f"M{-shape.hem * 0.3:.1f} {length + 2}L{-shape.hem * 0.24:.1f} {length - 56}", cloth)
-    if look.has("buttons"):
-        pen.edge(f"M5 {top}L5 {length + 2}", cloth, width=1.2)
-        pen.stitch(f"M-6 {top + 6}L-6 {length}", cloth)
-        buttons(pen, look.button, x=-0.5, top=top + 16, bottom=length - 16, count=6, radius=3.6)
-    if look.has("pockets"):
-        for x in (22, -52):
-            patch_pocket(pen, cloth, x=x, y=top + 26, width=30, height=34)
-    if look.has("zip"):
-        zipper(pen, cloth, look.metal_code, top=top + 2, bottom=length + 1)
-    if cut in ("circle", "tiered") and look.has("drawstring"):
-        pen.piece(f"M{-waist} 78Q0 90 {waist} 78L{waist + 1} 94Q0 102 {-waist - 1} 94Z", cloth, rim=0.5, folds=[Fold(f"M{x} 82L{x} 96", 0.4, 3) for x in range(-48, 52, 9)])
-        for side in (1, -1):
-            pen.band(f"M0 90C{side * 6} 110 {side * 10} 120 {side * 8} {140 + side * 6}", 2.6, look.trim, round_ends=True)
-    else:
-        pen.piece(f"M{-waist} 77Q0 86 {waist} 77L{waist + 1} 93Q0 100 {-waist - 1} 93Z", look.trim if look.has("contrast trim") else cloth, rim=0.5)
-        if look.has("belt"):
-            belt(pen, look.trim, half=waist + 1, y=78, width=13, buckle=look.metal_code, sag=6)

@@ -18,9 +18,19 @@ def gem_colour(look: Look) -> str:
 
 def gem(pen: Pen, x: float, y: float, r: float, colour: str, *, drop: bool = False) -> None:
     """A cut stone: table, facets, and a spark."""
-    outline = f"M{x} {y - r * 1.5:.1f}C{x + r * 0.5:.1f} {y - r * 0.6:.1f} {x + r} {y} {x + r} {y + r * 0.4:.1f}C{x + r} {y + r * 1.2:.1f} {x - r} {y + r * 1.2:.1f} {x - r} {y + r * 0.4:.1f}C{x - r} {y} {x - r * 0.5:.1f} {y - r * 0.6:.1f} {x} {y - r * 1.5:.1f}Z" if drop else oval(x, y, r, r)
+    outline = (
+        (
+            f"M{x} {y - r * 1.5:.1f}C{x + r * 0.5:.1f} {y - r * 0.6:.1f} {x + r} {y} {x + r} {y + r * 0.4:.1f}"
+            f"C{x + r} {y + r * 1.2:.1f} {x - r} {y + r * 1.2:.1f} {x - r} {y + r * 0.4:.1f}C{x - r} {y} "
+            f"{x - r * 0.5:.1f} {y - r * 0.6:.1f} {x} {y - r * 1.5:.1f}Z"
+        )
+        if drop
+        else oval(x, y, r, r)
+    )
     pen.piece(outline, Cloth(colour, colour, sheen=2.2), rim=0.7, line=1.0)
-    facets = "".join(f"M{x} {y}L{x + r * math.cos(a):.1f} {y + r * math.sin(a):.1f}" for a in (k * math.pi / 4 for k in range(8)))
+    facets = "".join(
+        f"M{x} {y}L{x + r * math.cos(a):.1f} {y + r * math.sin(a):.1f}" for a in (k * math.pi / 4 for k in range(8))
+    )
     pen.ink(facets, toned(colour, 0.2), width=0.8, opacity=0.5)
     pen.flat(oval(x, y, r * 0.5, r * 0.5), toned(colour, 0.08), line=0.7, edge=toned(colour, 0.25), opacity=0.7)
     pen.gloss(oval(x - r * 0.35, y - r * 0.35, r * 0.2, r * 0.14), opacity=0.9)
@@ -54,11 +64,23 @@ def necklace(pen: Pen, look: Look, dice: random.Random) -> None:
     chain(pen, curve, metal)
     pen.metal(oval(0, low + 3, 5, 5) + oval(0, low + 3, 2.4, 2.4), metal)
     if style == "locket":
-        pen.metal(f"M0 {low + 14}C10 {low} 36 {low + 4} 34 {low + 28}C32 {low + 48} 12 {low + 58} 0 {low + 70}C-12 {low + 58} -32 {low + 48} -34 {low + 28}C-36 {low + 4} -10 {low} 0 {low + 14}Z", metal)
+        pen.metal(
+            (
+                f"M0 {low + 14}C10 {low} 36 {low + 4} 34 {low + 28}C32 {low + 48} 12 {low + 58} 0 {low + 70}"
+                f"C-12 {low + 58} -32 {low + 48} -34 {low + 28}C-36 {low + 4} -10 {low} 0 {low + 14}Z"
+            ),
+            metal,
+        )
     elif style == "bar":
         pen.metal(box(-38, low + 6, 76, 10, 5), metal)
     else:
-        pen.metal(f"M0 {low + 2}C13 {low + 20} 24 {low + 28} 24 {low + 42}C24 {low + 70} -24 {low + 70} -24 {low + 42}C-24 {low + 28} -13 {low + 20} 0 {low + 2}Z", metal)
+        pen.metal(
+            (
+                f"M0 {low + 2}C13 {low + 20} 24 {low + 28} 24 {low + 42}C24 {low + 70} -24 {low + 70} -24 "
+                f"{low + 42}C-24 {low + 28} -13 {low + 20} 0 {low + 2}Z"
+            ),
+            metal,
+        )
         gem(pen, 0, low + 42, 16, gem_colour(look))
 
 
@@ -94,7 +116,17 @@ def earrings(pen: Pen, look: Look, dice: random.Random) -> None:
         else:
             pen.band(f"M{x - 8} 112C{x - 18} 80 {x + 14} 80 {x} 116", 3.4, Cloth(metal, metal), line=0.9)
             gem(pen, x, 134, 15, gem_colour(look))
-            pen.metal(f"M{x} 146C{x + 30} 190 {x + 42} 230 {x + 40} 256C{x + 36} 306 {x - 36} 306 {x - 40} 256C{x - 42} 230 {x - 30} 190 {x} 146Z" + f"M{x} 176C{x - 20} 206 {x - 30} 234 {x - 29} 254C{x - 26} 290 {x + 26} 290 {x + 29} 254C{x + 30} 234 {x + 20} 206 {x} 176Z", metal)
+            pen.metal(
+                (
+                    f"M{x} 146C{x + 30} 190 {x + 42} 230 {x + 40} 256C{x + 36} 306 {x - 36} 306 {x - 40} 256"
+                    f"C{x - 42} 230 {x - 30} 190 {x} 146Z"
+                )
+                + (
+                    f"M{x} 176C{x - 20} 206 {x - 30} 234 {x - 29} 254C{x - 26} 290 {x + 26} 290 {x + 29} 254"
+                    f"C{x + 30} 234 {x + 20} 206 {x} 176Z"
+                ),
+                metal,
+            )
             gem(pen, x, 244, 19, gem_colour(look), drop=True)
 
 
@@ -136,7 +168,13 @@ def bracelet(pen: Pen, look: Look, dice: random.Random) -> None:
         count = 26
         for k in range(count):
             a = 2 * math.pi * k / count
-            pearl(pen, 126 * math.cos(a), 202 + 98 * math.sin(a), 15.5, gem_colour(look) if k % 4 else toned(gem_colour(look), -0.06))
+            pearl(
+                pen,
+                126 * math.cos(a),
+                202 + 98 * math.sin(a),
+                15.5,
+                gem_colour(look) if k % 4 else toned(gem_colour(look), -0.06),
+            )
         pen.metal(oval(0, 300, 12, 12), metal)
         return
     chain(pen, oval(0, 196, 130, 98), metal, width=9)
@@ -145,7 +183,14 @@ def bracelet(pen: Pen, look: Look, dice: random.Random) -> None:
         for x, y, k in ((-78, 276, 0), (-28, 292, 1), (28, 292, 2), (78, 276, 0)):
             pen.metal(oval(x, y + 4, 5, 6) + oval(x, y + 4, 2.4, 3), metal)
             if k == 1:
-                pen.metal(f"M{x} {y + 16}C{x + 6} {y + 6} {x + 22} {y + 10} {x + 18} {y + 24}C{x + 14} {y + 34} {x + 4} {y + 38} {x} {y + 44}C{x - 4} {y + 38} {x - 14} {y + 34} {x - 18} {y + 24}C{x - 22} {y + 10} {x - 6} {y + 6} {x} {y + 16}Z", metal)
+                pen.metal(
+                    (
+                        f"M{x} {y + 16}C{x + 6} {y + 6} {x + 22} {y + 10} {x + 18} {y + 24}C{x + 14} {y + 34} "
+                        f"{x + 4} {y + 38} {x} {y + 44}C{x - 4} {y + 38} {x - 14} {y + 34} {x - 18} {y + 24}"
+                        f"C{x - 22} {y + 10} {x - 6} {y + 6} {x} {y + 16}Z"
+                    ),
+                    metal,
+                )
             else:
                 gem(pen, x, y + 24, 13, gem_colour(look), drop=k == 2)
 
@@ -181,11 +226,24 @@ def watch(pen: Pen, look: Look, dice: random.Random) -> None:
     mark = "#f6f2ea" if look.second in ("black", "navy", "green", "burgundy", "blue") else "#3b3634"
     for hour in range(12):
         a = math.radians(hour * 30)
-        r0, r1 = (40, 49) if hour % 3 else (36, 49)
-        pen.ink(f"M{r0 * math.sin(a):.1f} {200 - r0 * math.cos(a):.1f}L{r1 * math.sin(a):.1f} {200 - r1 * math.cos(a):.1f}", mark, width=3 if hour % 3 == 0 else 1.6)
-    hour, minute = math.radians(-52), math.radians(54)
+        inner_end, outer_end = (40, 49) if hour % 3 else (36, 49)
+        pen.ink(
+            (
+                f"M{inner_end * math.sin(a):.1f} {200 - inner_end * math.cos(a):.1f}"
+                f"L{outer_end * math.sin(a):.1f} {200 - outer_end * math.cos(a):.1f}"
+            ),
+            mark,
+            width=3 if hour % 3 == 0 else 1.6,
+        )
     del dice
-    for a, reach, width in ((hour, 26, 4.4), (minute, 39, 3)):
-        pen.ink(f"M{-6 * math.sin(a):.1f} {200 + 6 * math.cos(a):.1f}L{reach * math.sin(a):.1f} {200 - reach * math.cos(a):.1f}", mark, width=width)
+    for a, reach, width in ((math.radians(-52), 26, 4.4), (math.radians(54), 39, 3.0)):
+        pen.ink(
+            (
+                f"M{-6 * math.sin(a):.1f} {200 + 6 * math.cos(a):.1f}L{reach * math.sin(a):.1f} "
+                f"{200 - reach * math.cos(a):.1f}"
+            ),
+            mark,
+            width=width,
+        )
     pen.dot(0, 200, 4, metal)
     pen.gloss("M-44 172C-34 152 -14 146 4 148L-42 204C-48 194 -48 182 -44 172Z", opacity=0.16)

@@ -4,8 +4,9 @@ import random
 from dataclasses import replace
 
 from fromage_model.catalogue.wardrobe.draw.cloth import Cloth
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import box, mirror, whole
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.kinds.tops import FITS
 from fromage_model.catalogue.wardrobe.look import Look
 from fromage_model.catalogue.wardrobe.parts.sleeves import SLEEVES, draw_sleeves
@@ -60,11 +61,16 @@ def sweater(pen: Pen, look: Look, dice: random.Random) -> None:
 def _roll_neck(pen: Pen, torso: Torso, cloth: Cloth) -> None:
     n, y = torso.neck, torso.top
     pen.piece(
-        whole(f"M0 {y - 24}Q{n * 0.6:.1f} {y - 25} {n - 5} {y - 26}C{n - 1} {y - 14} {n + 1} {y - 6} {n + 4} {y + 4}C{n * 0.8:.1f} {y + 16} {n * 0.4:.1f} {y + 20} 0 {y + 20}"),
+        whole(
+            f"M0 {y - 24}Q{n * 0.6:.1f} {y - 25} {n - 5} {y - 26}C{n - 1} {y - 14} {n + 1} {y - 6} "
+            f"{n + 4} {y + 4}C{n * 0.8:.1f} {y + 16} {n * 0.4:.1f} {y + 20} 0 {y + 20}"
+        ),
         cloth,
         folds=[Fold(f"M{-n + 2} {y + 2}Q0 {y + 12} {n - 2} {y}", 0.3, 5)],
     )
-    pen.flat(f"M{-n + 6} {y - 25}Q0 {y - 30} {n - 6} {y - 25}Q0 {y - 20} {-n + 6} {y - 25}Z", "#2a211d", line=0, opacity=0.28)
+    pen.flat(
+        f"M{-n + 6} {y - 25}Q0 {y - 30} {n - 6} {y - 25}Q0 {y - 20} {-n + 6} {y - 25}Z", "#2a211d", line=0, opacity=0.28
+    )
 
 
 def sweatshirt(pen: Pen, look: Look, dice: random.Random) -> None:
@@ -96,7 +102,10 @@ def hoodie(pen: Pen, look: Look, dice: random.Random) -> None:
     pouch = f"M-46 {low - 50}L-34 {low - 76}L34 {low - 76}L46 {low - 50}L50 {low + 2}Q0 {low + 6} -50 {low + 2}Z"
     if look.cut["opening"] == "zip":
         for side in (1, -1):
-            half = f"M{side * 4} {low - 76}L{side * 34} {low - 76}L{side * 48} {low - 44}L{side * 52} {low + 3}L{side * 4} {low + 5}Z"
+            half = (
+                f"M{side * 4} {low - 76}L{side * 34} {low - 76}L{side * 48} {low - 44}L{side * 52} {low + 3}"
+                f"L{side * 4} {low + 5}Z"
+            )
             pen.piece(half, cloth, rim=0.4, line=1.2)
             pen.stitch(f"M{side * 36} {low - 72}L{side * 49} {low - 44}", cloth)
     else:
@@ -108,7 +117,9 @@ def hoodie(pen: Pen, look: Look, dice: random.Random) -> None:
         zipper(pen, cloth, look.metal_code, top=112, bottom=torso.hem_y + 22)
     cord = look.trim.of("#f4efe6") if look.colour not in ("white", "beige") else look.trim.of("#8d857a")
     for side in (1, -1):
-        pen.band(f"M{side * 15} 106C{side * 18} 124 {side * 15} 140 {side * 18} {158 + side * 5}", 3, cord, round_ends=True)
+        pen.band(
+            f"M{side * 15} 106C{side * 18} 124 {side * 15} 140 {side * 18} {158 + side * 5}", 3, cord, round_ends=True
+        )
         pen.dot(side * 15, 105, 2.6, look.metal_code)
 
 
@@ -156,7 +167,10 @@ def poncho(pen: Pen, look: Look, dice: random.Random) -> None:
     threads = "".join(f"M{s * x:.1f} {y - 3:.1f}L{s * x + s * 2:.1f} {y + 15:.1f}" for x, y in edge for s in (1, -1))
     if look.has("fringe"):
         pen.ink(threads, cloth.second if look.pattern != "plain" else cloth.colour, width=2.6)
-    folds = [Fold(f"M{x * 0.25:.0f} 96Q{x * 0.6:.0f} 190 {x} {y}", 0.3, 10, opens=True) for x, y in ((-120, 306), (-60, 330), (10, 340), (70, 328), (128, 300))]
+    folds = [
+        Fold(f"M{x * 0.25:.0f} 96Q{x * 0.6:.0f} 190 {x} {y}", 0.3, 10, opens=True)
+        for x, y in ((-120, 306), (-60, 330), (10, 340), (70, 328), (128, 300))
+    ]
     pen.flat("M-30 56Q0 48 30 56Q14 70 0 69Q-14 70 -30 56Z", look.lining, line=1.3)
     pen.piece(whole(half), cloth, folds=folds)
     _roll_neck(pen, Torso(top=60, neck=29), rib(look.trim))

@@ -3,8 +3,9 @@
 import random
 from dataclasses import replace
 
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import box, joined, mirror, whole
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.look import Look
 from fromage_model.catalogue.wardrobe.parts.sleeves import SLEEVES, draw_sleeves
 from fromage_model.catalogue.wardrobe.parts.torso import Torso, back_of_neck
@@ -67,11 +68,20 @@ def tank(pen: Pen, look: Look, dice: random.Random) -> None:
     if look.cut["straps"] == "thin":
         top = 118.0
         for side in (1, -1):
-            pen.band(f"M{side * 44} {top}C{side * 46} 92 {side * 40} 72 {side * 36} 58C{side * 30} 72 {side * 30} 90 {side * 34} {top - 4}", 3.4, look.trim.bare())
+            pen.band(
+                (
+                    f"M{side * 44} {top}C{side * 46} 92 {side * 40} 72 {side * 36} 58C{side * 30} 72 "
+                    f"{side * 30} 90 {side * 34} {top - 4}"
+                ),
+                3.4,
+                look.trim.bare(),
+            )
         half = (
-            f"M0 {top + 12}C16 {top + 8} 30 {top - 2} 44 {top - 5}C50 {top + 10} 58 {torso.armpit - 10} {torso.chest} {torso.armpit}"
+            f"M0 {top + 12}C16 {top + 8} 30 {top - 2} 44 {top - 5}C50 {top + 10} 58 {torso.armpit - 10} "
+            f"{torso.chest} {torso.armpit}"
             f"C{torso.waist + 1} {torso.armpit + 30} {torso.waist} {torso.waist_y - 20} {torso.waist} {torso.waist_y}"
-            f"C{torso.waist} {torso.waist_y + 30} {torso.hem} {torso.hem_y - 30} {torso.hem} {torso.hem_y}Q40 {torso.hem_y + 6} 0 {torso.hem_y + 5}"
+            f"C{torso.waist} {torso.waist_y + 30} {torso.hem} {torso.hem_y - 30} {torso.hem} {torso.hem_y}"
+            f"Q40 {torso.hem_y + 6} 0 {torso.hem_y + 5}"
         )
         pen.piece(whole(half), cloth, folds=torso.folds(dice))
         edge = f"M0 {top + 15}C16 {top + 11} 30 {top + 1} 44 {top - 1}"
@@ -108,16 +118,32 @@ def shirt(pen: Pen, look: Look, dice: random.Random) -> None:
     back_of_neck(pen, torso, look.lining, label=False)
     sleeve = SLEEVES[look.cut["sleeves"]]
     long = look.cut["sleeves"] == "long"
-    draw_sleeves(pen, torso, sleeve, cloth, dice, cuff=(look.trim if look.has("contrast trim") else cloth) if long else None, cuff_height=18 if long else 0)
+    draw_sleeves(
+        pen,
+        torso,
+        sleeve,
+        cloth,
+        dice,
+        cuff=(look.trim if look.has("contrast trim") else cloth) if long else None,
+        cuff_height=18 if long else 0,
+    )
     pen.piece(_tailed(torso), cloth, folds=torso.folds(dice))
     for side in (1, -1):
-        pen.seam(f"M{side * (torso.neck + 6)} {torso.top + 12}L{side * (torso.shoulder - 4)} {torso.top + torso.slope + 10}", cloth)
+        pen.seam(
+            f"M{side * (torso.neck + 6)} {torso.top + 12}L{side * (torso.shoulder - 4)} {torso.top + torso.slope + 10}",
+            cloth,
+        )
     if look.cut["collar"] == "grandad collar":
         pen.band(torso.neck_edge(), 8, look.trim)
         pen.band(mirror(torso.neck_edge()), 8, look.trim)
     placket(pen, cloth, look.button, top=torso.top + 16, bottom=torso.hem_y + 24, count=7)
     if look.cut["collar"] != "grandad collar":
-        shirt_collar(pen, torso, look.trim if look.has("contrast trim") else cloth, spread=24 if look.cut["collar"] == "button-down collar" else 30)
+        shirt_collar(
+            pen,
+            torso,
+            look.trim if look.has("contrast trim") else cloth,
+            spread=24 if look.cut["collar"] == "button-down collar" else 30,
+        )
     if look.cut["collar"] == "button-down collar":
         for side in (1, -1):
             pen.button(side * 21.5, torso.top + 30, look.button, radius=1.7)
@@ -158,12 +184,21 @@ def blouse(pen: Pen, look: Look, dice: random.Random) -> None:
     if neck == "Peter Pan collar":
         for side in (1, -1):
             leaf = (
-                f"M{side * 1} {torso.top + depth - 2}C{side * 4} {torso.top + depth + 22} {side * 34} {torso.top + depth + 24} "
-                f"{side * 44} {torso.top + 12}L{side * 30} {torso.top - 3}C{side * 28} {torso.top + 10} {side * 14} {torso.top + depth - 2} {side * 1} {torso.top + depth - 2}Z"
+                f"M{side * 1} {torso.top + depth - 2}C{side * 4} {torso.top + depth + 22} {side * 34} "
+                f"{torso.top + depth + 24} "
+                f"{side * 44} {torso.top + 12}L{side * 30} {torso.top - 3}C{side * 28} {torso.top + 10} "
+                f"{side * 14} {torso.top + depth - 2} {side * 1} {torso.top + depth - 2}Z"
             )
             pen.piece(leaf, look.trim, rim=0.7)
     if neck == "pussy bow":
-        pen.band(f"M-26 {torso.top}C-22 {torso.top + 12} -8 {torso.top + 20} 0 {torso.top + 22}C8 {torso.top + 20} 22 {torso.top + 12} 26 {torso.top}", 10, look.trim)
+        pen.band(
+            (
+                f"M-26 {torso.top}C-22 {torso.top + 12} -8 {torso.top + 20} 0 {torso.top + 22}C8 "
+                f"{torso.top + 20} 22 {torso.top + 12} 26 {torso.top}"
+            ),
+            10,
+            look.trim,
+        )
         tied_bow(pen, look.trim, x=0, y=torso.top + 26, size=30, tails=76)
     hem_stitch(pen, torso, cloth)
 

@@ -4,8 +4,9 @@ import random
 from dataclasses import dataclass
 
 from fromage_model.catalogue.wardrobe.draw.cloth import Cloth
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import joined, wavy
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 
 
 @dataclass(frozen=True)
@@ -40,7 +41,8 @@ class Skirt:
             f"{self.bottom - (self.bottom - self.top) * 0.25:.1f} {-self.hip - (self.hem - self.hip) * 0.3:.1f} "
             f"{self.hip_y + (self.bottom - self.top) * 0.22:.1f} {-self.hip} {self.hip_y}"
             f"C{-self.hip} {self.hip_y - (self.hip_y - self.top) * 0.3:.1f} "
-            f"{-self.waist - (self.hip - self.waist) * 0.5:.1f} {self.top + (self.hip_y - self.top) * 0.3:.1f} {-self.waist} {self.top}"
+            f"{-self.waist - (self.hip - self.waist) * 0.5:.1f} "
+            f"{self.top + (self.hip_y - self.top) * 0.3:.1f} {-self.waist} {self.top}"
         )
         return joined(right + hem, left)
 
@@ -96,9 +98,15 @@ def _folds(skirt: Skirt, cut: str, dice: random.Random) -> list[Fold]:
     folds = []
     if cut in ("straight", "pencil"):
         for side in (-1, 1):
-            (x1, y1), (x2, y2) = skirt.at(side * dice.uniform(0.8, 0.95), 0.3), skirt.at(side * dice.uniform(0.1, 0.4), dice.uniform(0.36, 0.44))
+            (x1, y1), (x2, y2) = (
+                skirt.at(side * dice.uniform(0.8, 0.95), 0.3),
+                skirt.at(side * dice.uniform(0.1, 0.4), dice.uniform(0.36, 0.44)),
+            )
             folds.append(Fold(f"M{x1:.1f} {y1:.1f}Q{(x1 + x2) / 2:.1f} {y2 + 5:.1f} {x2:.1f} {y2:.1f}", 0.2, 6))
-            (x1, y1), (x2, y2) = skirt.at(side * dice.uniform(0.3, 0.6), 0.55), skirt.at(side * dice.uniform(0.3, 0.5), 0.93)
+            (x1, y1), (x2, y2) = (
+                skirt.at(side * dice.uniform(0.3, 0.6), 0.55),
+                skirt.at(side * dice.uniform(0.3, 0.5), 0.93),
+            )
             folds.append(Fold(f"M{x1:.1f} {y1:.1f}L{x2:.1f} {y2:.1f}", 0.18, 7))
         return folds
     count = 9 if cut == "pleated" else skirt.waves + 2
@@ -108,7 +116,14 @@ def _folds(skirt: Skirt, cut: str, dice: random.Random) -> list[Fold]:
         (x1, y1), (x2, y2) = skirt.at(across * 0.9, start), skirt.at(across, 1.02)
         xm, ym = skirt.at(across * 0.98, 0.55)
         depth = dice.uniform(0.22, 0.36)
-        folds.append(Fold(f"M{x1:.1f} {y1:.1f}Q{xm:.1f} {ym:.1f} {x2:.1f} {y2:.1f}", depth, 8 if cut != "a-line" else 10, opens=True))
+        folds.append(
+            Fold(
+                f"M{x1:.1f} {y1:.1f}Q{xm:.1f} {ym:.1f} {x2:.1f} {y2:.1f}",
+                depth,
+                8 if cut != "a-line" else 10,
+                opens=True,
+            )
+        )
     return folds
 
 
@@ -119,7 +134,9 @@ def _tiers(pen: Pen, skirt: Skirt, cloth: Cloth, dice: random.Random) -> None:
         upper, lower = marks[place], marks[place + 1]
         (x1, y1), (x2, y2) = skirt.at(1, upper), skirt.at(1, lower)
         spread = 3 if place else 0
-        tier = Skirt(x1 + spread, (x1 + x2) / 2 + spread + 2, (y1 + y2) / 2, x2 + spread, y1 - (4 if place else 0), y2, 7, 6)
+        tier = Skirt(
+            x1 + spread, (x1 + x2) / 2 + spread + 2, (y1 + y2) / 2, x2 + spread, y1 - (4 if place else 0), y2, 7, 6
+        )
         folds = []
         for number in range(9):
             across = -0.92 + 1.84 * number / 8 + dice.uniform(-0.04, 0.04)

@@ -5,8 +5,9 @@ import random
 from dataclasses import dataclass
 
 from fromage_model.catalogue.wardrobe.draw.cloth import Cloth
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import Point, mirror
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 from fromage_model.catalogue.wardrobe.parts.torso import Torso
 
 
@@ -58,7 +59,8 @@ def sleeve_outline(torso: Torso, sleeve: Sleeve) -> str:
     side = 0.34 if sleeve.flare else 0.42
     return (
         f"M{sx - 16:.1f} {sy - 4:.1f}L{sx - 6:.1f} {sy - 2:.1f}"
-        f"C{sx + head:.1f} {sy + 3 - puff * 0.5:.1f} {ox - ux * hang + nx * swell:.1f} {oy - uy * hang + ny * swell:.1f} {ox:.1f} {oy:.1f}"
+        f"C{sx + head:.1f} {sy + 3 - puff * 0.5:.1f} {ox - ux * hang + nx * swell:.1f} "
+        f"{oy - uy * hang + ny * swell:.1f} {ox:.1f} {oy:.1f}"
         f"Q{(ox + ix) / 2 + ux * 3:.1f} {(oy + iy) / 2 + uy * 3:.1f} {ix:.1f} {iy:.1f}"
         f"C{ix - ux * reach * side - nx * swell * 0.8:.1f} {iy - uy * reach * side - ny * swell * 0.8:.1f} "
         f"{px + 3:.1f} {py + 12 + reach * 0.04:.1f} {px - 1:.1f} {py:.1f}L{px - 20:.1f} {py - 14:.1f}Z"
@@ -115,7 +117,7 @@ def draw_sleeves(
 
 
 def _folds(torso: Torso, sleeve: Sleeve, dice: random.Random, side: int) -> list[Fold]:
-    outer, inner, along, out = sleeve_frame(torso, sleeve)
+    _, inner, along, out = sleeve_frame(torso, sleeve)
     px, py = torso.pit
 
     def at(back: float, across: float) -> str:
@@ -133,9 +135,20 @@ def _folds(torso: Torso, sleeve: Sleeve, dice: random.Random, side: int) -> list
         folds.append(Fold(f"M{at(0.12, 0.15)}Q{at(0.16, 0.4)} {at(0.2, 0.7)}", 0.2, 5))
     if sleeve.puff:
         for across in (0.2, 0.42, 0.62, 0.82):
-            folds.append(Fold(f"M{at(0.0, across)}L{at(dice.uniform(0.2, 0.42), across + dice.uniform(-0.05, 0.05))}", 0.4, 4))
+            folds.append(
+                Fold(f"M{at(0.0, across)}L{at(dice.uniform(0.2, 0.42), across + dice.uniform(-0.05, 0.05))}", 0.4, 4)
+            )
     if sleeve.flare:
         for across in (0.22, 0.48, 0.76):
             folds.append(Fold(f"M{at(0.0, across)}L{at(dice.uniform(0.3, 0.5), 0.3 + across * 0.4)}", 0.34, 6))
-    folds.append(Fold(f"M{side * (px + 2):.1f} {py:.1f}Q{side * (px + 8):.1f} {py - 16:.1f} {side * (torso.shoulder + 2):.1f} {torso.tip[1] + 20:.1f}", 0.26, 6))
+    folds.append(
+        Fold(
+            (
+                f"M{side * (px + 2):.1f} {py:.1f}Q{side * (px + 8):.1f} {py - 16:.1f} "
+                f"{side * (torso.shoulder + 2):.1f} {torso.tip[1] + 20:.1f}"
+            ),
+            0.26,
+            6,
+        )
+    )
     return folds

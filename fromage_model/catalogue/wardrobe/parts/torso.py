@@ -6,13 +6,15 @@ Right half only, as the canvas has it; the left is its mirror.
 import random
 from dataclasses import dataclass
 
+from fromage_model.catalogue.wardrobe.draw.light import Fold
 from fromage_model.catalogue.wardrobe.draw.outline import Point, mirror, whole
-from fromage_model.catalogue.wardrobe.draw.pen import Fold, Pen
+from fromage_model.catalogue.wardrobe.draw.pen import Pen
 
 
 @dataclass(frozen=True)
 class Torso:
-    """Half widths and heights in canvas units. `neck` is where the shoulder begins, `shoulder` where the sleeve does."""
+    """Half widths and heights in canvas units. `neck` is where the shoulder begins, `shoulder` where "
+    "the sleeve does."""
 
     top: float = 60
     neck: float = 32
@@ -43,7 +45,9 @@ class Torso:
         edges = {
             "crew": f"M0 {low}C{n * 0.55:.1f} {low} {n * 0.98:.1f} {y + self.depth * 0.55:.1f} {n} {y}",
             "scoop": f"M0 {low}C{n * 0.75:.1f} {low} {n * 0.95:.1f} {y + self.depth * 0.6:.1f} {n} {y}",
-            "v": f"M0 {low}C{n * 0.35:.1f} {low - self.depth * 0.4:.1f} {n * 0.8:.1f} {y + self.depth * 0.3:.1f} {n} {y}",
+            "v": (
+                f"M0 {low}C{n * 0.35:.1f} {low - self.depth * 0.4:.1f} {n * 0.8:.1f} {y + self.depth * 0.3:.1f} {n} {y}"
+            ),
             "square": f"M0 {low}L{n * 0.92:.1f} {low}L{n} {y}",
             "boat": f"M0 {low}C{n * 0.5:.1f} {low} {n * 0.8:.1f} {y + self.depth * 0.6:.1f} {n} {y}",
             "sweetheart": (
@@ -78,9 +82,7 @@ class Torso:
     def armhole(self) -> str:
         (sx, sy), (px, py) = self.tip, self.pit
         inward = min(sx, px) - 9
-        return (
-            f"M{sx} {sy}C{inward:.1f} {sy + (py - sy) * 0.45:.1f} {inward + 1:.1f} {py - 10:.1f} {px} {py}"
-        )
+        return f"M{sx} {sy}C{inward:.1f} {sy + (py - sy) * 0.45:.1f} {inward + 1:.1f} {py - 10:.1f} {px} {py}"
 
     def back(self) -> str:
         """What shows of the back, inside the neck."""
@@ -96,21 +98,36 @@ class Torso:
             reach = dice.uniform(26, 40)
             fall = dice.uniform(30, 52)
             found.append(
-                Fold(f"M{sign * (px - 3):.1f} {py + 4:.1f}Q{sign * (px - 16):.1f} {py + fall * 0.35:.1f} "
-                     f"{sign * (px - reach):.1f} {py + fall:.1f}", depth, 6)
+                Fold(
+                    f"M{sign * (px - 3):.1f} {py + 4:.1f}Q{sign * (px - 16):.1f} {py + fall * 0.35:.1f} "
+                    f"{sign * (px - reach):.1f} {py + fall:.1f}",
+                    depth,
+                    6,
+                )
             )
             x = sign * dice.uniform(0.2, 0.7) * self.waist
             start = self.hem_y - (self.hem_y - self.waist_y) * dice.uniform(0.75, 1.15)
             drift = dice.uniform(-6, 6)
             found.append(
-                Fold(f"M{x:.1f} {start:.1f}Q{x + drift:.1f} {(start + self.hem_y) / 2:.1f} {x + drift * 0.6 + sign * 4:.1f} {self.hem_y + 8:.1f}",
-                     depth * 0.62, 8, opens=True)
+                Fold(
+                    (
+                        f"M{x:.1f} {start:.1f}Q{x + drift:.1f} {(start + self.hem_y) / 2:.1f} "
+                        f"{x + drift * 0.6 + sign * 4:.1f} {self.hem_y + 8:.1f}"
+                    ),
+                    depth * 0.62,
+                    8,
+                    opens=True,
+                )
             )
         lean = dice.choice((-1, 1))
         y = self.waist_y + dice.uniform(-24, 4)
         found.append(
-            Fold(f"M{lean * (self.waist - 5):.1f} {y:.1f}Q{lean * self.waist * 0.5:.1f} {y + 14:.1f} "
-                 f"{lean * self.waist * 0.12:.1f} {y + dice.uniform(14, 30):.1f}", depth * 0.6, 6)
+            Fold(
+                f"M{lean * (self.waist - 5):.1f} {y:.1f}Q{lean * self.waist * 0.5:.1f} {y + 14:.1f} "
+                f"{lean * self.waist * 0.12:.1f} {y + dice.uniform(14, 30):.1f}",
+                depth * 0.6,
+                6,
+            )
         )
         return found
 

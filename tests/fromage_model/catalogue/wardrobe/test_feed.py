@@ -56,7 +56,9 @@ def test_another_process_with_another_hash_seed_draws_the_same_bytes(feed):
 
 def test_no_two_garments_are_alike(feed, many):
     assert len({row.svg for row in feed.rows}) == SOME
-    seen = {(one.kind, *one.cut.items(), one.colour, one.second, one.pattern, one.material, one.details) for one in many}
+    seen = {
+        (one.kind, *one.cut.items(), one.colour, one.second, one.pattern, one.material, one.details) for one in many
+    }
     assert len(seen) == len(many) == 4000
 
 
@@ -97,7 +99,19 @@ def test_what_goes_together_is_realistic(many):
 def test_an_item_says_what_it_is_what_it_costs_and_what_it_is_for(feed):
     for row in feed.rows:
         said = row.attributes
-        for name in ("title", "kind", "section", "colour", "pattern", "material", "season", "occasions", "worn_on", "description", "tags"):
+        for name in (
+            "title",
+            "kind",
+            "section",
+            "colour",
+            "pattern",
+            "material",
+            "season",
+            "occasions",
+            "worn_on",
+            "description",
+            "tags",
+        ):
             assert said[name]
         assert 1 < float(said["price"]) < 1500
         assert said["currency"] == "EUR"
@@ -125,7 +139,9 @@ def test_captions_name_the_kind_and_the_colour_and_read_well(feed):
     assert len({row.caption for row in feed.rows}) > SOME * 0.95
 
 
-@pytest.mark.parametrize(("items", "seed", "told"), [(0, 0, "items: expected 1 to"), (MAX_ITEMS + 1, 0, "items"), (5, -1, "seed: expected")])
+@pytest.mark.parametrize(
+    ("items", "seed", "told"), [(0, 0, "items: expected 1 to"), (MAX_ITEMS + 1, 0, "items"), (5, -1, "seed: expected")]
+)
 def test_what_cannot_be_drawn_is_refused(items, seed, told):
     with pytest.raises(ConfigError, match=told):
         read_wardrobe(items=items, seed=seed)

@@ -31,7 +31,9 @@ def rgb(name: str) -> np.ndarray:
     return np.array([int(code[place : place + 2], 16) for place in (1, 3, 5)], dtype=np.float32)
 
 
-def look_of(kind: str, colour: str, *, second: str | None = None, pattern: str = PLAIN, material: str = "cotton", **cut: str) -> Look:
+def look_of(
+    kind: str, colour: str, *, second: str | None = None, pattern: str = PLAIN, material: str = "cotton", **cut: str
+) -> Look:
     return Look(kind, cut, colour, second, pattern, material, ())
 
 

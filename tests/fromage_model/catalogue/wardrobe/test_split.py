@@ -19,7 +19,9 @@ def many():
 def test_a_held_out_combination_is_never_trained_on_but_each_of_its_parts_is(many):
     trained = [one for one in many if held_out_by(one, 0) is None]
     held = [one for one in many if held_out_by(one, 0) == BY_COMBINATION]
-    assert not {(one.kind, one.colour, one.pattern) for one in held} & {(one.kind, one.colour, one.pattern) for one in trained}
+    assert not {(one.kind, one.colour, one.pattern) for one in held} & {
+        (one.kind, one.colour, one.pattern) for one in trained
+    }
     for part in ("kind", "colour", "pattern"):
         assert {getattr(one, part) for one in held} <= {getattr(one, part) for one in trained}
     assert 0.07 < len(held) / len(many) < 0.18
@@ -45,7 +47,11 @@ def test_the_catalogue_holds_out_what_the_wardrobe_names_and_more_if_asked(asked
     pictures = [Picture(row.row, f"images/{row.row}.png", f"{row.row:032x}{0:032x}") for row in feed.rows]
     table = assemble(feed, pictures, held_out=asked).table
     named = {row.group for row in feed.rows if "held_out_by" in row.attributes}
-    found = {group for group, split in zip(table["group"].to_pylist(), table["split"].to_pylist(), strict=True) if split == HELD_OUT}
+    found = {
+        group
+        for group, split in zip(table["group"].to_pylist(), table["split"].to_pylist(), strict=True)
+        if split == HELD_OUT
+    }
     assert named
     assert (found == named) if asked != 100 else found > named
     if asked == 100:
