@@ -6,11 +6,14 @@ from dataclasses import dataclass
 
 from fromage_model.catalogue.wardrobe.draw.cloth import Cloth
 from fromage_model.catalogue.wardrobe.draw.outline import Point, segments, written
-from fromage_model.catalogue.wardrobe.draw.shades import glow_of, shadow_of
+from fromage_model.catalogue.wardrobe.draw.shades import glow_of, over, shadow_of
+
+Parts = tuple[tuple[float, float], ...]
 
 # A filter that blurs takes ten times as long as these: soft edges are strokes of falling width, one over the other.
 # Each is a share of the width and of the strength.
 SOFT = ((1.5, 0.28), (0.95, 0.36), (0.45, 0.38))
+SOFT_LIGHT = ((1.3, 0.45), (0.6, 0.55))
 
 
 @dataclass(frozen=True)
@@ -49,40 +52,42 @@ def relief(use: str, cloth: Cloth, folds: Sequence[Fold], rim: float) -> str:
     lines = []
     if rim:
         lines.append(soft(f'{use} transform="translate(-2 -2.6)"', dark, 9, min(0.44 * rim, 0.9)))
-        lines.append(soft(f'{use} transform="translate(2.6 3.4)"', light, 6, min(0.42 * rim * k, 0.9)))
+        lines.append(
+            soft(f'{use} transform="translate(2.6 3.4)"', light, 6, min(0.42 * rim * k, 0.9), parts=SOFT_LIGHT)
+        )
     creases = []
     for fold in folds:
         strength = min(abs(fold.depth) * (0.6 + 0.4 * k), 0.9)
         creases.append(_crease(fold, dark if fold.depth > 0 else light, strength))
         if fold.depth > 0:
             beside = f' transform="translate({-fold.width * 0.75:.1f} {-fold.width * 0.35:.1f})"'
-            creases.append(_crease(fold, light, min(fold.depth * 0.75 * k, 0.8), beside))
+            creases.append(_crease(fold, light, min(fold.depth * 0.75 * k, 0.8), beside, parts=SOFT_LIGHT))
     if not lines and not creases:
         return ""
     rims = f'<g fill="none" stroke-linejoin="round">{"".join(lines)}</g>' if lines else ""
     return rims + "".join(creases)
 
 
-def _crease(fold: Fold, colour: str, strength: float, more: str = "") -> str:
+def _crease(fold: Fold, colour: str, strength: float, more: str = "", *, parts: Parts = SOFT) -> str:
     return "".join(
         f'<path d="{fold.outline(share)}" fill="{colour}" fill-opacity="{strength * part:.3f}"{more}/>'
-        for share, part in SOFT
+        for share, part in parts
     )
 
 
-def soft(element: str, colour: str, width: float, strength: float) -> str:
+def soft(element: str, colour: str, width: float, strength: float, *, parts: Parts = SOFT) -> str:
     """A stroke with soft edges, of an element that is open at its end."""
     return "".join(
         f'{element} stroke="{colour}" stroke-width="{width * share:.1f}" stroke-opacity="{strength * part:.3f}"/>'
-        for share, part in SOFT
+        for share, part in parts
     )
 
 
-def roundness(name: str, cloth: Cloth, across: tuple[Point, Point] | None) -> str:
-    """A gradient from light to shadow, named `name`, across a piece: between two points, or from its "
-    "left to its right."""
+def roundness(name: str, cloth: Cloth, across: tuple[Point, Point] | None, *, solid: bool) -> str:
+    """A gradient from light to shadow, named `name`, across a piece: between two points, or from its
+    left to its right. A `solid` one has the cloth's colour below it; others are laid over what is there."""
     light, dark, k = glow_of(cloth.colour), shadow_of(cloth.colour), cloth.sheen
-    stops = (
+    shades = (
         (0, dark, 0.16),
         (0.14, light, 0.05),
         (0.3, light, 0.26),
@@ -90,10 +95,15 @@ def roundness(name: str, cloth: Cloth, across: tuple[Point, Point] | None) -> st
         (0.75, dark, 0.12),
         (1, dark, 0.34),
     )
-    listed = "".join(
-        f'<stop offset="{at}" stop-color="{shade}" stop-opacity="{min(much * k, 0.9):.2f}"/>'
-        for at, shade, much in stops
-    )
+    listed = ""
+    for at, shade, much in shades:
+        share = min(much * k, 0.9)
+        paint = (
+            f'stop-color="{over(cloth.colour, shade, share)}"'
+            if solid
+            else f'stop-color="{shade}" stop-opacity="{share:.2f}"'
+        )
+        listed += f'<stop offset="{at}" {paint}/>'
     if across is None:
         return f'<linearGradient id="{name}" x1="0" y1="0.05" x2="1" y2="0.25">{listed}</linearGradient>'
     # The light comes from the left, whichever end is named first.

@@ -19,13 +19,15 @@ SIDE = 400
 # What is left free at every edge, for shadows too.
 MARGIN = 14
 LINE = 1.5
+# Square units of a piece too small to rise at its edges: a loop, a tab.
+SMALL = 900.0
 SEAM = 1.0
 DASHES = "3.2 2.2"
 # The table on which things lie: a calm warm grey, on which white and black both stand out.
 TABLE = "#e6e2dc"
 SHADOW = "#4a3d34"
-# A wide faint shadow, a narrower one, a dense one: width and strength of each.
-CAST = ((11, 0.09), (6.5, 0.11), (2, 0.15))
+# A wide faint shadow and a narrow dense one: width and strength of each.
+CAST = ((10, 0.13), (4, 0.2))
 CAST_BY = (3.2, 5.4)
 
 
@@ -52,26 +54,30 @@ class Pen:
         folds: Sequence[Fold] = (),
         rim: float = 1.0,
         line: float = LINE,
-        opacity: float = 1.0,
     ) -> None:
         """A closed outline of cloth. `grain` turns pattern and texture by degrees; `across` are two points between
         which it is round, by default its left and right edge; `rim` says how much it rises at its edges."""
         self._count += 1
         name = f"p{self._count}"
-        self._defs[name] = f'<path id="{name}" d="{path}"/><clipPath id="c{name}"><path d="{path}"/></clipPath>'
+        self._defs[name] = f'<path id="{name}" d="{path}"/>'
         use = f'<use href="#{name}"'
         self._throw(f"{use}/>", path)
-        inside = [f'{use} fill="{cloth.colour}"/>']
-        inside += [f'{use} fill="url(#{tile})"/>' for tile in self._tiles(cloth, grain)]
-        inside.append(f'{use} fill="url(#{self._round(cloth, across)})"/>')
-        inside.append(relief(use, cloth, folds, rim))
-        fade = f' opacity="{opacity}"' if opacity < 1 else ""
-        self._body.append(f'<g{fade}><g clip-path="url(#c{name})">{"".join(inside)}</g>')
+        left, top, right, low = bounds(path)
+        if not folds and (right - left) * (low - top) < SMALL:
+            rim = 0.0
+        tiles = self._tiles(cloth, grain)
+        if tiles:
+            self._body.append(f'{use} fill="{cloth.colour}"/>')
+            self._body += [f'{use} fill="url(#{tile})"/>' for tile in tiles]
+        self._body.append(f'{use} fill="url(#{self._round(cloth, across, solid=not tiles)})"/>')
+        if raised := relief(use, cloth, folds, rim):
+            self._defs[f"c{name}"] = f'<clipPath id="c{name}"><path d="{path}"/></clipPath>'
+            self._body.append(f'<g clip-path="url(#c{name})">{raised}</g>')
         edge = (
             f'<path d="{path}" fill="none" stroke="{line_of(cloth.colour)}" stroke-width="{line}" '
             f'stroke-linejoin="round"/>'
         )
-        self._body.append(f"{edge if line else ''}</g>")
+        self._body.append(edge if line else "")
 
     def flat(
         self,
@@ -83,8 +89,8 @@ class Pen:
         opacity: float = 1.0,
         cast: bool = False,
     ) -> None:
-        """A closed outline of one colour: a label, the inside of a neck. With `cast` it throws a shadow "
-        "on the table."""
+        """A closed outline of one colour: a label, the inside of a neck. With `cast` it throws a shadow
+        on the table."""
         if cast:
             self._throw(f'<path d="{path}"/>', path)
         stroke = f'stroke="{edge or line_of(fill)}" stroke-width="{line}" stroke-linejoin="round"' if line else ""
@@ -262,12 +268,12 @@ class Pen:
             self._defs[name] = f'<pattern id="{name}" href="#{base}" {turn}/>'
         return name
 
-    def _round(self, cloth: Cloth, across: tuple[Point, Point] | None) -> str:
+    def _round(self, cloth: Cloth, across: tuple[Point, Point] | None, *, solid: bool) -> str:
         """The id of a gradient from light to shadow across a piece."""
         place = "f" if across is None else "_".join(number(value) for point in across for value in point)
-        name = f"r{cloth.colour[1:]}{round(cloth.sheen * 10)}{place}"
+        name = f"r{'s' if solid else ''}{cloth.colour[1:]}{round(cloth.sheen * 10)}{place}"
         if name not in self._defs:
-            self._defs[name] = roundness(name, cloth, across)
+            self._defs[name] = roundness(name, cloth, across, solid=solid)
         return name
 
 

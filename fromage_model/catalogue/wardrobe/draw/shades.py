@@ -57,6 +57,12 @@ def mixed(one: str, other: str, share: float) -> str:
     return from_lab(*(a + (b - a) * share for a, b in parts))
 
 
+@lru_cache(maxsize=4096)
+def over(ground: str, paint: str, opacity: float) -> str:
+    """What paint of an opacity makes of a ground, as a renderer blends them."""
+    return hexed(tuple(a + (b - a) * opacity for a, b in zip(rgb(ground), rgb(paint), strict=True)))  # type: ignore[arg-type]
+
+
 def is_dark(colour: str) -> bool:
     return lab(colour)[0] < 0.42
 

@@ -13,8 +13,8 @@ from fromage_model.catalogue.wardrobe.draw.pen import Pen
 
 @dataclass(frozen=True)
 class Torso:
-    """Half widths and heights in canvas units. `neck` is where the shoulder begins, `shoulder` where "
-    "the sleeve does."""
+    """Half widths and heights in canvas units. `neck` is where the shoulder begins, `shoulder` where
+    the sleeve does."""
 
     top: float = 60
     neck: float = 32
