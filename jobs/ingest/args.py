@@ -38,7 +38,7 @@ class IngestArgs:
     drop_near_duplicates: bool = False
     """Drop an item whose picture is nearly that of an earlier one. near_duplicates.parquet names them either way."""
     side_px: int | None = None
-    """Width and height in pixels at which drawings (SVG) are rasterised. Without it, 448 for the wardrobe, else 224."""
+    """Width and height in pixels at which drawings (SVG) are rasterised. Without it, 384 for the wardrobe, else 224."""
     max_image_mib: float = 20.0
     """Largest picture that is read, in MiB; a larger one is a failed row."""
     max_image_megapixels: float = 50.0

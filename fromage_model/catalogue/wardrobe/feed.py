@@ -22,7 +22,7 @@ SOURCE = "wardrobe"
 ITEMS = 4000
 MAX_ITEMS = 20_000
 SEED = 0
-SIDE_PX = 448
+SIDE_PX = 384
 LICENCE = "as this project's code"
 ATTRIBUTION = "Drawn by this project's code; brands and prices are invented."
 
