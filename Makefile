@@ -7,7 +7,7 @@ BUNDLE ?= default
 PORT ?= 8000
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
-BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading retrieval fetching captioning embedding durability serving
+BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading retrieval fetching captioning embedding durability serving load chaos swap
 
 VENV := .venv
 BIN := $(VENV)/bin

@@ -19,7 +19,7 @@ import numpy as np
 import torch
 from safetensors.torch import save_file
 
-from fromage_model.build import build_trained_parts, load_frozen_lm
+from fromage_model.build import build_trained_parts, check_captions, load_frozen_lm
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
@@ -110,14 +110,18 @@ def load_bundle(
     dtype: str | torch.dtype | None = None,
     vision: bool = True,
     merge_lora: bool = True,
+    beside: Fromage | None = None,
 ) -> Fromage:
     """A bundle by name, folder or fsspec URI -> a Fromage in eval mode, with the index opened where one is named.
 
     `dtype` is the frozen LM's (see `Precision.choose`); the trained parts are float32. `vision=False` leaves the
     encoder out: then pictures come as features. LoRA, where the bundle has it, is added to the LM's weights and rounded
-    to their dtype, which costs nothing at inference; with `merge_lora=False` it stays beside them, in float32. Raises
-    MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the LM or the index is
-    not the one that the bundle was trained with.
+    to their dtype, which costs nothing at inference; with `merge_lora=False` it stays beside them, in float32. `beside`
+    is a bundle that is open already: where the frozen LM is the same and neither has LoRA, the two share it, packed or
+    not, so that it lies in memory once.
+
+    Raises MissingArtefact, BundleError for wrong keys or shapes, FingerprintMismatch when the encoder, the LM or the
+    index is not the one that the bundle was trained with.
     """
     folder = locate("bundle", name)
     header, fingerprint = read_header(folder)
@@ -125,7 +129,11 @@ def load_bundle(
     _check_lm(header)
     device = device or default_device()
     precision = Precision.choose(dtype, device)
-    lm, tokens = load_frozen_lm(header.config, device=device, dtype=precision.lm)
+    if beside is not None and _has_same_lm(beside, header, device=torch.device(device), dtype=precision.lm):
+        lm, tokens = beside.lm, beside.tokens
+        check_captions(header.config, tokens)
+    else:
+        lm, tokens = load_frozen_lm(header.config, device=device, dtype=precision.lm)
     trained = build_trained_parts(header.config, lm, feature_width=header.feature_width)
     if header.lora is not None:
         trained.lora = add_lora(lm, header.lora)
@@ -144,6 +152,7 @@ def load_bundle(
         fingerprint=fingerprint,
         lineage=header.lineage,
     )
+    lm.fingerprint = header.lm_fingerprint
     return model.eval().requires_grad_(False)
 
 
@@ -203,6 +212,15 @@ def _check_lm(header: Header) -> None:
     found = locate_language_model(header.config.language_model).fingerprint
     if found != header.lm_fingerprint:
         raise FingerprintMismatch(f"the LM {header.config.language_model}", expected=header.lm_fingerprint, found=found)
+
+
+def _has_same_lm(beside: Fromage, header: Header, *, device: torch.device, dtype: torch.dtype) -> bool:
+    lm = beside.lm
+    plain = header.lora is None and beside.trained.lora is None and not lm.has_merged_lora
+    same = (lm.fingerprint, lm.text_layers, lm.dtype) == (
+        header.lm_fingerprint, tuple(header.config.text_layers), dtype,
+    )  # fmt: skip
+    return plain and same and lm.device.type == device.type and device.index in (None, lm.device.index)
 
 
 def _checked_encoder(header: Header, device: str | torch.device) -> Any:

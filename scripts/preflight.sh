@@ -30,4 +30,8 @@ if [ "$target" = test ] && ! command -v chromium >/dev/null && ! command -v chro
     lacks "chromium, which the browser tests drive. Debian: apt-get install chromium"
 fi
 
+if [ "$target" = test ] && ! command -v prometheus >/dev/null; then
+    lacks "prometheus, which scrapes the running app in a test. Debian, Ubuntu: apt-get install prometheus"
+fi
+
 exit $((missing * 2))

@@ -3,22 +3,26 @@
 serve run services.app:build_app bundle=default index=openmoji
 """
 
-import time
-from pathlib import PurePath
+import uuid
+from typing import Any
 
 from ray.serve import Application
 
 from fromage_model.bundle import Header, read_header
-from fromage_model.errors import FingerprintMismatch
-from fromage_model.index import IndexInfo, read_info
 from fromage_model.storage.artefacts import locate
 from services import capacity
+from services.board import Board
 from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
-from services.http.options import HttpOptions, ServedModel
+from services.http.access.given import access_of
+from services.http.bodies import BodyLimits
+from services.http.options import HttpOptions
+from services.pairs import Pair, Wanted, find_index, pair_of
+from services.pictures import RemoteAccess
 from services.settings import MIB, Settings
+from services.telemetry.logs import logging_config
 
 CHAT_ONGOING_REQUESTS = 1000
 PARALLEL_PICTURES = 64
@@ -37,50 +41,47 @@ def build_app(settings: Settings) -> Application:
 
     Raises MissingArtefact, BundleError, RetrievalIndexError or FingerprintMismatch before anything is deployed.
     """
+    return compose(settings, Board(uuid.uuid4().hex))
+
+
+def compose(settings: Settings, board: Board) -> Application:
+    """As `build_app`; the replicas tell each other by `board`."""
+    wanted = Wanted(bundle=settings.bundle, index=settings.index, catalogue=settings.catalogue)
     header, fingerprint = read_header(locate("bundle", settings.bundle))
-    index = check_index(settings, fingerprint)
-    model = ServedModel(id=PurePath(settings.bundle).name, fingerprint=fingerprint, created=int(time.time()))
+    encoder = header.encoder_fingerprint
+    pair = pair_of(wanted, fingerprint=fingerprint, encoder=encoder, index=find_index(wanted))
     chat = ChatDeployment.options(
-        num_replicas=settings.chat_replicas,
+        **_running(settings, "chat"),
         ray_actor_options={"num_cpus": settings.chat_num_cpus},
         max_ongoing_requests=CHAT_ONGOING_REQUESTS,
-        max_constructor_retry_count=START_TRIES,
+        user_config=wanted.model_dump(exclude_none=True),
     )
     return chat.bind(
         _encoder(settings, header),
-        _llm(settings),
-        _retrieval(settings, index),
-        model=model,
+        _llm(settings, pair, board),
+        _retrieval(settings, pair, board),
+        pair=pair,
+        board=board,
         options=HttpOptions(
             limits=settings.limits,
             defaults=settings.defaults,
-            max_body_bytes=settings.max_body_bytes,
+            body=BodyLimits(
+                settings.max_body_bytes, timeout_s=settings.body_timeout_s, all_bytes=settings.max_bodies_bytes
+            ),
             answer_request_id=False,
+            public_url=settings.public_url,
+            access=access_of(settings),
+            original_cookie=settings.original_cookie,
         ),
         reply_timeout_s=settings.reply_timeout_s,
     )
 
 
-def check_index(settings: Settings, fingerprint: str) -> IndexInfo:
-    """What the index says about itself, when the bundle with this fingerprint made it and its pictures are there."""
-    index = read_info(locate("index", settings.index))
-    locate("catalogue", settings.catalogue or index.catalogue)
-    if index.fingerprint != fingerprint:
-        raise FingerprintMismatch(
-            f"index {settings.index!r} was not made by bundle {settings.bundle!r}; "
-            f"`python -m jobs.index --bundle {settings.bundle}` makes one that is",
-            expected=fingerprint,
-            found=index.fingerprint,
-        )
-    return index
-
-
 def _encoder(settings: Settings, header: Header) -> Application:
     deployment = EncoderDeployment.options(
-        num_replicas=settings.encoder_replicas,
+        **_running(settings, "encoder"),
         ray_actor_options={"num_cpus": settings.encoder_num_cpus, "num_gpus": settings.encoder_num_gpus},
         max_ongoing_requests=PARALLEL_PICTURES,
-        max_constructor_retry_count=START_TRIES,
     )
     return deployment.bind(
         header.config.vision_encoder,
@@ -91,17 +92,24 @@ def _encoder(settings: Settings, header: Header) -> Application:
         batch_wait_s=settings.encoder_batch_wait_s,
         cache_images=settings.encoder_cache_images,
         limits=settings.image_limits,
+        remote=_remote(settings),
     )
 
 
-def _llm(settings: Settings) -> Application:
+def _remote(settings: Settings) -> RemoteAccess | None:
+    if settings.remote_images == "off":
+        return None
+    return RemoteAccess(allow_private=settings.remote_images == "any", timeout_s=settings.remote_timeout_s)
+
+
+def _llm(settings: Settings, pair: Pair, board: Board) -> Application:
     """Its queue is bounded: a chat that would wait for long is better refused at once.
 
     Chats wait inside a replica, which alone knows how many it decodes at once; here stands the most that can be. Those
     that no replica has taken yet, as while one starts again, are bounded as well.
     """
     deployment = LlmDeployment.options(
-        num_replicas=settings.llm_replicas,
+        **_running(settings, "llm"),
         ray_actor_options={
             "num_cpus": settings.llm_num_cpus,
             "num_gpus": settings.llm_num_gpus,
@@ -109,10 +117,10 @@ def _llm(settings: Settings) -> Application:
         },
         max_ongoing_requests=(settings.llm_concurrency or capacity.MOST) + settings.llm_queue + REFUSED_AT_ONCE,
         max_queued_requests=settings.llm_queue,
-        max_constructor_retry_count=START_TRIES,
     )
     return deployment.bind(
-        settings.bundle,
+        pair,
+        board,
         device=settings.device,
         threads=settings.llm_torch_threads,
         concurrency=settings.llm_concurrency,
@@ -124,12 +132,29 @@ def _llm(settings: Settings) -> Application:
     )
 
 
-def _retrieval(settings: Settings, index: IndexInfo) -> Application:
+def _retrieval(settings: Settings, pair: Pair, board: Board) -> Application:
     deployment = RetrievalDeployment.options(
-        num_replicas=settings.retrieval_replicas,
+        **_running(settings, "retrieval"),
         ray_actor_options={"num_cpus": settings.retrieval_num_cpus},
         max_ongoing_requests=PARALLEL_LOOKUPS,
-        max_constructor_retry_count=START_TRIES,
     )
-    catalogue = settings.catalogue or index.catalogue
-    return deployment.bind(settings.index, catalogue=catalogue, bundle_fingerprint=index.fingerprint)
+    return deployment.bind(
+        pair, board, thumbnail_bytes=settings.retrieval_thumbnails_mb * MIB, idle_s=settings.reply_timeout_s
+    )
+
+
+def _running(settings: Settings, name: str) -> dict[str, Any]:
+    """How it logs, how many replicas, how soon a dead one is noticed, how long one that is to go may still answer."""
+    least, most = getattr(settings, f"{name}_replicas"), getattr(settings, f"{name}_max_replicas")
+    options: dict[str, Any] = {
+        "max_constructor_retry_count": START_TRIES,
+        "logging_config": logging_config(settings.log_format),
+        "health_check_period_s": settings.health_check_s,
+        "graceful_shutdown_timeout_s": settings.drain_timeout_s,
+        "graceful_shutdown_wait_loop_s": 0.5,
+    }
+    if not most:
+        return options | {"num_replicas": least}
+    target = getattr(settings, f"{name}_target_requests")
+    scale = {"min_replicas": least, "max_replicas": most, "target_ongoing_requests": target}
+    return options | {"autoscaling_config": scale}

@@ -4,8 +4,8 @@ Knows nothing of HTTP or Ray: the parts are Serve handles in the app and plain o
 """
 
 import asyncio
-from collections.abc import AsyncGenerator, Collection, Sequence
-from contextlib import aclosing
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing, contextmanager
 from typing import Protocol
 
 import numpy as np
@@ -14,12 +14,30 @@ from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
 from services.conversation import Conversation, Picture
 from services.errors import TimedOut
-from services.products import ImageFile, Product, Products, ReplyEvent, ShelfInfo
+from services.merging import merged
+from services.products import (
+    Caption,
+    Embedded,
+    FoundItem,
+    ImageFile,
+    ItemCard,
+    Narrowing,
+    Product,
+    Products,
+    ReplyEvent,
+    ShelfInfo,
+    Variant,
+)
+from services.telemetry.replies import watched
+from services.telemetry.spans import stage
 
 
 class Encoder(Protocol):
-    async def encode(self, data: bytes) -> np.ndarray:
-        """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
+    async def encode(self, picture: bytes | str) -> np.ndarray:
+        """The bytes of a picture's file, or its http(s) URL -> features (F,) float32. Raises ImageError."""
+
+    async def ping(self) -> None:
+        """Returns once the part answers."""
 
 
 class Llm(Protocol):
@@ -28,16 +46,41 @@ class Llm(Protocol):
     ) -> AsyncGenerator[Event, None]:
         """The LM's reply. Closing the iterator stops the decoding."""
 
+    async def embed(self, texts: Sequence[str]) -> list[Embedded]:
+        """Retrieval embeddings of texts. Raises InvalidInput, whose field is a text's place."""
+
+    async def embed_pictures(self, features: np.ndarray) -> np.ndarray:
+        """Features (B, F) -> retrieval embeddings (B, S)."""
+
+    async def captions(self, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:
+        """A caption of each picture, (B, F); without a `prompt` by the bundle's own. Raises PromptTooLong."""
+
+    async def ping(self) -> None: ...
+
 
 class Retriever(Protocol):
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        """The products nearest to a retrieval embedding (S,), best first."""
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
+        """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
 
-    async def image(self, id: str) -> ImageFile:
-        """The picture of an item. Raises NotFound."""
+    async def check(self, narrowing: Narrowing) -> None:
+        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
+
+    async def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
+        """As `search`, with all that the catalogue says of each."""
+
+    async def item(self, id: str) -> ItemCard:
+        """What the catalogue says of an item. Raises NotFound."""
+
+    async def embedding(self, id: str) -> np.ndarray:
+        """The retrieval embedding (S,) that an item is found by. Raises NotFound."""
+
+    async def image(self, id: str, variant: Variant | None = None) -> ImageFile:
+        """The picture of an item, or a variant of it. Raises NotFound."""
 
     async def describe(self) -> ShelfInfo:
         """What there is to find."""
+
+    async def ping(self) -> None: ...
 
 
 class ChatEngine:
@@ -49,24 +92,50 @@ class ChatEngine:
         self.retriever = retriever
         self.reply_timeout_s = reply_timeout_s
 
+    async def replies(self, conversation: Conversation) -> AsyncGenerator[tuple[int, ReplyEvent], None]:
+        """The events of all replies that are asked for, each with the place of its reply, as they come. Raises as
+        `reply`; what goes wrong in one ends all.
+        """
+        if conversation.count == 1:
+            each = [conversation]
+        else:
+            with self._in_time():
+                async with asyncio.timeout(self.reply_timeout_s):
+                    each = conversation.for_each(await self._all_features(conversation))
+        async with aclosing(merged([self.reply(one) for one in each])) as events:
+            async for event in events:
+                yield event
+
+    @watched
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
         async with aclosing(self._write(conversation)) as events:
             while True:
                 try:
-                    async with asyncio.timeout_at(deadline):
-                        event = await anext(events)
+                    with self._in_time():
+                        async with asyncio.timeout_at(deadline):
+                            event = await anext(events)
                 except StopAsyncIteration:
                     return
-                except TimeoutError as error:
-                    raise TimedOut(f"the reply was not complete after {self.reply_timeout_s:g} s") from error
                 yield event
 
+    @contextmanager
+    def _in_time(self) -> Iterator[None]:
+        try:
+            yield
+        except TimeoutError as error:
+            raise TimedOut(f"the reply was not complete after {self.reply_timeout_s:g} s") from error
+
     async def _write(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        """A product is shown once: neither what earlier turns showed nor what this reply showed comes again."""
-        features = await asyncio.gather(*(self._features(picture) for picture in conversation.pictures))
-        shown = set(conversation.exclude)
+        """A product is shown once: neither what earlier turns showed nor what this reply showed comes again.
+
+        A filter that can't be used is refused before the first word, not where the LM asks for products.
+        """
+        narrowing = conversation.narrowing
+        if narrowing.filters:
+            await self.retriever.check(narrowing)
+        features = await self._all_features(conversation)
         stream = self.llm.stream(
             conversation.messages(features), retrieval=conversation.retrieval, sampling=conversation.sampling
         )
@@ -75,12 +144,22 @@ class ChatEngine:
                 if not isinstance(event, Retrieval):
                     yield event
                     continue
-                products = await self.retriever.search(event.embedding, top_k=conversation.top_k, exclude=shown)
-                shown.update(product.id for product in products)
+                with stage("retrieve", top_k=conversation.top_k):
+                    products = await self.retriever.search(
+                        event.embedding, top_k=conversation.top_k, narrowing=narrowing
+                    )
+                narrowing = narrowing.without([product.id for product in products])
                 yield Products(products, event.offset)
 
-    async def _features(self, picture: Picture) -> np.ndarray:
+    async def _all_features(self, conversation: Conversation) -> Sequence[np.ndarray]:
+        if conversation.features is not None:
+            return conversation.features
+        return await asyncio.gather(*(self.features(picture) for picture in conversation.pictures))
+
+    async def features(self, picture: Picture) -> np.ndarray:
+        """(F,) float32. Raises ImageError with the picture's field."""
         try:
-            return await self.encoder.encode(picture.data)
+            with stage("encode"):
+                return await self.encoder.encode(picture.data)
         except ImageError as error:
             raise ImageError(str(error), field=picture.field) from error

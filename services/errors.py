@@ -15,5 +15,9 @@ class Unavailable(FromageError):
     """A deployment can't answer just now."""
 
 
+class PairRefused(FromageError):
+    """A bundle and an index that can't be served; the message says why."""
+
+
 class TimedOut(FromageError):
     """A reply that was not complete in time."""

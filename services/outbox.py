@@ -57,7 +57,7 @@ def joined(events: Sequence[Event | Exception]) -> list[Event | Exception]:
     for event in events:
         last = result[-1] if result else None
         if isinstance(event, TextDelta) and isinstance(last, TextDelta):
-            result[-1] = TextDelta(last.text + event.text)
+            result[-1] = TextDelta(last.text + event.text, last.tokens + event.tokens)
         else:
             result.append(event)
     return result

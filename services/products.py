@@ -3,9 +3,14 @@
 `offset` counts characters (Unicode code points) of a message's text: the position at which the products belong.
 """
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal, Self
 
+import numpy as np
+
+from fromage_model.index import Condition
 from fromage_model.prompts.messages import Finished, TextDelta
 
 
@@ -18,6 +23,75 @@ class Product:
     item_url: str | None
     image_url: str
     score: float
+
+
+@dataclass(frozen=True)
+class Narrowing:
+    """Which items a search may find: those that pass `filters` (by column), are not in `exclude` (ids) and have a
+    cosine of at least `min_score`.
+
+    `field` is where a client gave the filters: a refused one is named by it.
+    """
+
+    filters: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
+    exclude: frozenset[str] = frozenset()
+    min_score: float | None = None
+    field: str = "filters"
+
+    def without(self, ids: Collection[str]) -> Self:
+        """The same, and these items left out too."""
+        return dataclasses.replace(self, exclude=self.exclude.union(ids))
+
+
+@dataclass(frozen=True)
+class Embedded:
+    """A text's or a picture's retrieval embedding, (S,) float32 of length 1, and the tokens that the LM read for it."""
+
+    embedding: np.ndarray = dataclasses.field(repr=False)
+    tokens: int = 0
+
+
+@dataclass(frozen=True)
+class Caption:
+    """A picture's caption, and how many tokens the LM read and wrote for it."""
+
+    text: str
+    prompt_tokens: int
+    completion_tokens: int
+
+
+@dataclass(frozen=True)
+class ItemCard:
+    """All that the catalogue says of an item; `updated_at` and `caption_at` in ISO 8601."""
+
+    id: str
+    caption: str | None
+    brand: str | None
+    item_url: str | None
+    image_url: str
+    attributes: Mapping[str, str]
+    source: str
+    group: str
+    split: str
+    caption_by: str | None
+    caption_at: str | None
+    updated_at: str
+
+
+@dataclass(frozen=True)
+class FoundItem:
+    """An item that a search found. `score`: cosine of what was asked for and the item."""
+
+    score: float
+    item: ItemCard
+
+
+@dataclass(frozen=True)
+class Variant:
+    """A picture at most `width` pixels wide, in a format."""
+
+    width: int
+    format: Literal["jpeg", "webp"]
 
 
 @dataclass(frozen=True)

@@ -12,14 +12,16 @@ import torch
 
 TEST_CPUS = 4
 OBJECT_STORE_BYTES = 300 * 1024 * 1024
+# Ten times as often as by itself, so that a test of metrics does not wait.
+REPORT_METRICS_MS = ("RAY_metrics_report_interval_ms", "1000")
 
 
 @pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where processes share the tests, a file goes to one of them whole, and all that is served to the same one.
 
-    Each process has a Ray of its own, so that two files that need one run side by side. What only a GPU can show is left
-    out where there is none, by name.
+    Each process has a Ray of its own, so that two files that need one run side by side. What only a GPU can show is
+    left out, by name, where there is none.
     """
     if not torch.cuda.is_available():
         for_gpus = [item for item in items if item.get_closest_marker("gpu")]
@@ -38,29 +40,38 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 
 
 @pytest.fixture(scope="session")
-def ray_session() -> Iterator[str]:
-    """The session's Ray, and its address; a job run in a process of its own joins it through `RAY_ADDRESS`.
+def ray_started() -> Iterator[dict[str, str]]:
+    """The session's Ray: its addresses, and the folder of its logs and of what it tells Prometheus.
 
     It has more CPUs than the machine, so that what waits for another deployment does not keep it from starting.
     """
     import ray
 
-    from services.__main__ import PATIENCE_WITH_PROXY
+    from services.__main__ import BEFORE_PROXY, PATIENCE_WITH_PROXY
 
     os.environ.setdefault(*PATIENCE_WITH_PROXY)
+    os.environ.setdefault(*BEFORE_PROXY)
+    os.environ.setdefault(*REPORT_METRICS_MS)
     context = ray.init(
         address="local",
         num_cpus=TEST_CPUS,
         object_store_memory=OBJECT_STORE_BYTES,
-        include_dashboard=False,
+        # As `python -m services` has it; it is what tells Prometheus where to look.
+        include_dashboard=True,
         log_to_driver=False,
         logging_level=logging.WARNING,
     )
-    address = context.address_info["gcs_address"]
+    yield context.address_info
+    ray.shutdown()
+
+
+@pytest.fixture(scope="session")
+def ray_session(ray_started: dict[str, str]) -> Iterator[str]:
+    """The address of the session's Ray; a job run in a process of its own joins it through `RAY_ADDRESS`."""
+    address = ray_started["gcs_address"]
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("RAY_ADDRESS", address)
         yield address
-    ray.shutdown()
 
 
 @pytest.fixture(scope="session")

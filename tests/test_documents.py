@@ -19,6 +19,7 @@ import tyro
 
 from fromage_model.storage.artefacts import SHIPPED_BUNDLES
 from services.__main__ import read_settings
+from services.check import problems_of
 from services.settings import Settings
 from tests.documents import PAGES, ROOT, blocks, commands, name_of, spans
 
@@ -56,6 +57,12 @@ def check_module(module: str, arguments: list[str]) -> None:
     if module == "services":
         read_settings([word for word in arguments if word != "--help"])
         return
+    if module == "services.keys":
+        import_module(module).parser().parse_args(arguments)
+        return
+    if module == "services.check":
+        assert [problem for file in arguments for problem in problems_of(ROOT / file)] == []
+        return
     try:
         tyro.cli(forms_of(module), args=arguments)
     except SystemExit as error:
@@ -78,13 +85,15 @@ def check_command(line: list[str]) -> None:
         check_module(words[1], words[2:])
     elif program.endswith("python"):
         assert (ROOT / words[0]).is_file(), f"there is no {words[0]}"
-    elif program == "serve":
+    elif program == "serve" and words[0] == "deploy":
+        assert problems_of(ROOT / words[1]) == []
+    elif program == "serve" and words != ["status"]:
         assert words[:2] == ["run", "services.app:build_app"]
         Settings(**dict(word.split("=") for word in words[2:]))
     elif program == "ray" and "--" in words:
         check_command(words[words.index("--") + 1 :])
     else:
-        assert program in {*EVERYWHERE, "curl"}, f"no test knows the program {program}"
+        assert program in {*EVERYWHERE, "curl", "serve"}, f"no test knows the program {program}"
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
 from fromage_model.language.caption_text import caption_of
 from fromage_model.language.precision import default_device, default_dtype
 from fromage_model.model.batching import embed_tokens
+from fromage_model.model.core import FromageCore
 from fromage_model.prompts.messages import Sampling
 from fromage_model.prompts.segments import Picture, Prompt
 from fromage_model.storage.artefacts import is_uri, locate
@@ -80,26 +81,36 @@ class BundleCaptioner:
         """
         sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
         tokens, lm = self.model.tokens, self.model.lm
-        words = tokens.encode(self.default_prompt if prompt is None else prompt)
-        positions = len(tokens.start_ids) + self.model.config.visual_tokens + len(words)
-        if positions + max_new_tokens > lm.max_positions:
-            raise PromptTooLong(
-                f"the prompt takes {positions} positions and the caption up to {max_new_tokens}; "
-                f"together at most {lm.max_positions}",
-                field="prompt",
-            )
+        check_caption_prompt(self.model, prompt, max_new_tokens=max_new_tokens)
         if not images:
             return []
-        features = self.model.encode(images)
-        prompts = [self._prompt(Picture(row), words) for row in features]
+        prompts = [caption_prompt(self.model, row, prompt) for row in self.model.encode(images)]
         reading = _Reading(self.model, prompts)
         written = write_rows(reading, len(images), sampling=sampling, stop_ids=tokens.stop_ids, device=lm.device)
         texts = [(tokens.decode(row.ids).partition("\n"), row.ended) for row in written]
         return [caption_of(text, ended=ended or bool(cut)) for (text, cut, _), ended in texts]
 
-    def _prompt(self, picture: Picture, words: list[int]) -> Prompt:
-        start = list(self.model.tokens.start_ids)
-        return [picture, words, start] if self.model.config.original_captions else [start, picture, words]
+
+def caption_prompt(model: FromageCore, features: Tensor, prompt: str | None = None) -> Prompt:
+    """What a caption of the picture with these features, (F,), goes on from; without a `prompt`, by the model's own."""
+    start, words = list(model.tokens.start_ids), _words(model, prompt)
+    picture = Picture(features)
+    return [picture, words, start] if model.config.original_captions else [start, picture, words]
+
+
+def check_caption_prompt(model: FromageCore, prompt: str | None, *, max_new_tokens: int) -> None:
+    """Raises PromptTooLong where prompt and caption exceed the LM's positions."""
+    positions = len(model.tokens.start_ids) + model.config.visual_tokens + len(_words(model, prompt))
+    if positions + max_new_tokens > model.lm.max_positions:
+        raise PromptTooLong(
+            f"the prompt takes {positions} positions and the caption up to {max_new_tokens}; "
+            f"together at most {model.lm.max_positions}",
+            field="prompt",
+        )
+
+
+def _words(model: FromageCore, prompt: str | None) -> list[int]:
+    return model.tokens.encode(model.config.caption_prompt if prompt is None else prompt)
 
 
 class _Reading:

@@ -13,6 +13,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
+from fromage_model.chat.logprobs import Scored, Scoring
 from fromage_model.chat.ret_rules import RetRules
 from fromage_model.chat.sampling import (
     COLDEST,
@@ -20,31 +21,43 @@ from fromage_model.chat.sampling import (
     draw,
     draw_top_p,
     draw_wide_top_p,
-    penalise_repeated_words,
+    penalise_frequency,
+    penalise_presence,
     penalise_repetition,
+    penalise_words,
     row_numbers,
 )
 from fromage_model.prompts.messages import RetrievalMode, Sampling
 
 Way = Literal["best", "drawn", "drawn by top-p"]
+NO_PENALTIES = (1.0, 0.0, 0.0)
 
 
 @dataclass
 class _Row:
-    """What the host knows of a row; `steps` is how many tokens have been chosen in it."""
+    """What the host knows of a row; `steps` is how many tokens have been chosen in it, or were there before.
+
+    `penalties`: of repetition, presence and frequency.
+    """
 
     way: Way
     temperature: float
     top_p: float
-    penalty: float
+    penalties: tuple[float, float, float]
     ret_scale: float
     rules: RetRules | None
+    told: int | None
     steps: int = 0
 
     @property
+    def penalised(self) -> bool:
+        """Whether what it has written has a bearing on what comes next."""
+        return self.penalties != NO_PENALTIES
+
+    @property
     def remembers(self) -> bool:
-        """Whether what it has written, or how much, has a bearing on what comes next."""
-        return self.way != "best" or self.penalty != 1
+        """Whether what it has written, or how much, has one."""
+        return self.way != "best" or self.penalised
 
 
 class Chooser:
@@ -56,6 +69,8 @@ class Chooser:
         self._stop_ids = stop_ids
         self._rows: list[_Row] = []
         self._plan: _Plan | None = None
+        self.scores: list[Scored | None] = []
+        """Of what was last chosen, where a row asks for it; of [RET] it says nothing."""
         self._ids = torch.zeros(slots, dtype=torch.long, device=device)
         self._places = torch.zeros(slots, 1, dtype=torch.long, device=device)
         self._written = torch.zeros(slots, 1, dtype=torch.long, device=device)
@@ -66,9 +81,10 @@ class Chooser:
         """(R,) what was last chosen, on the device."""
         return self._ids[: len(self._rows)]
 
-    def admit(self, sampling: Sampling, mode: RetrievalMode = "auto") -> None:
+    def admit(self, sampling: Sampling, mode: RetrievalMode = "auto", *, begun: Sequence[int] = ()) -> None:
         """One row more, after those in use, for at most `sampling.max_new_tokens` tokens; `mode` means nothing without
-        [RET]. A setting that can't be used raises what it raises, and nothing has changed.
+        [RET]. It goes on as if `begun` had been chosen in it. A setting that can't be used raises what it raises, and
+        nothing has changed.
         """
         place, count = len(self._rows), sampling.max_new_tokens
         temperature, top_p = float(sampling.temperature), float(sampling.top_p)
@@ -76,13 +92,21 @@ class Chooser:
         numbers = None if way == "best" else row_numbers(sampling.seed, count)
         rules = None
         if self._ret_id is not None:
-            rules = RetRules(sampling, mode, ret_id=self._ret_id, stop_ids=self._stop_ids)
-        penalty, ret_scale = float(sampling.repetition_penalty), float(sampling.ret_scale_factor)
-        self._widen(count)
-        self._places[place] = 0
+            rules = RetRules(sampling, mode, ret_id=self._ret_id, stop_ids=self._stop_ids, begun=begun)
+        repetition, presence = float(sampling.repetition_penalty), float(sampling.presence_penalty)
+        penalties = (repetition, presence, float(sampling.frequency_penalty))
+        ret_scale = float(sampling.ret_scale_factor)
+        words = [token for token in begun if token != self._ret_id]
+        start = len(words)
+        row = _Row(way, temperature, top_p, penalties, ret_scale, rules, sampling.top_logprobs, steps=start)
+        self._widen(start + count)
+        self._places[place] = start
+        if words:
+            self._written[place] = words[0]
+            self._written[place, :start] = _sent(words, self._device)
         if numbers is not None:
-            self._numbers[place, :count] = numbers.to(self._device)
-        self._rows.append(_Row(way, temperature, top_p, penalty, ret_scale, rules))
+            self._numbers[place, start : start + count] = numbers.to(self._device)
+        self._rows.append(row)
         self._plan = None
 
     def keep(self, rows: Sequence[int]) -> None:
@@ -100,22 +124,24 @@ class Chooser:
         chosen once more in a wider look, and the ids are fetched again.
         """
         self.decide(logits)
-        ids = self.ids.tolist()
+        ids = self._fetch()
         if min(ids) < 0:
             self._decide_widely(ids)
-            ids = self.ids.tolist()
+            ids = self._fetch()
         return self._settle(ids)
 
     def decide(self, logits: Tensor) -> None:
         """The LM's choice into `ids`, without a look at what is on the device."""
         if self._plan is None:
             self._plan = _Plan(self._rows, self._device)
+        if self._plan.scoring is not None:
+            self._plan.scoring.look(logits[:, : self._ret_id])
         barred = [row.rules is None or row.rules.barred for row in self._rows]
-        if self._plan.penalties is not None:
-            # A row's columns beyond what it has written repeat its first token.
-            longest = max(row.steps for row in self._rows if row.penalty != 1)
-            penalise = penalise_repetition if all(barred) else penalise_repeated_words
-            penalise(logits, self._written[: len(logits), :longest], self._plan.penalties)
+        if any(kept is not None for kept in self._plan.penalties):
+            if all(barred):
+                self._penalise(logits)
+            else:
+                penalise_words(logits, self._penalise)
         if self._ret_id is not None:
             self._plan.restrain(barred, logits[:, -1])
         numbers = None
@@ -123,6 +149,28 @@ class Chooser:
             numbers = self._numbers[: len(logits)].gather(1, self._places[: len(logits)])
         for group in self._plan.groups:
             self._ids.index_copy_(0, group.index, group.choose(logits, numbers))
+
+    def _penalise(self, logits: Tensor) -> None:
+        # A row's columns beyond what it has written repeat its first token.
+        longest = max(row.steps for row in self._rows if row.penalised)
+        written = self._written[: len(logits), :longest]
+        repetition, presence, frequency = self._plan.penalties if self._plan else (None, None, None)
+        if repetition is not None:
+            penalise_repetition(logits, written, repetition)
+        if presence is not None:
+            penalise_presence(logits, written, presence)
+        if frequency is not None:
+            penalise_frequency(logits, written, frequency, counts=self._places[: len(logits)])
+
+    def _fetch(self) -> list[int]:
+        """What was chosen, and `scores`, in one transfer."""
+        scoring = self._plan.scoring if self._plan else None
+        if scoring is None:
+            self.scores = [None] * len(self._rows)
+            return self.ids.tolist()
+        values = torch.cat([self.ids.double(), scoring.packed(self.ids).flatten()]).tolist()
+        self.scores = scoring.unpacked(values[len(self._rows) :])
+        return [int(value) for value in values[: len(self._rows)]]
 
     def _decide_widely(self, ids: list[int]) -> None:
         for group in self._plan.groups if self._plan else ():
@@ -145,7 +193,7 @@ class Chooser:
             if forced:  # whoever had no choice was not drawn, and goes on with the same number
                 self._places.index_add_(0, _sent(forced, self._device), places.new_full((len(forced), 1), -1))
         for place, row in enumerate(self._rows):
-            if row.penalty != 1 and row.steps == 0:
+            if row.penalised and row.steps == 0:
                 self._written[place] = ids[place]
                 self._plan = None
             row.steps += 1
@@ -169,8 +217,14 @@ class _Plan:
             ways.setdefault(row.way, []).append(place)
         self.groups = [_Group(way, places, rows, device) for way, places in ways.items()]
         self.draws = any(way != "best" for way in ways)
-        penalties = [[row.penalty if row.steps else 1.0] for row in rows]
-        self.penalties = None if penalties == [[1.0]] * len(rows) else _sent(penalties, device)
+        self.penalties = [
+            _sent([[row.penalties[kind] if row.steps else none] for row in rows], device)
+            if any(row.steps and row.penalties[kind] != none for row in rows)
+            else None
+            for kind, none in enumerate(NO_PENALTIES)
+        ]
+        told = [row.told for row in rows]
+        self.scoring = Scoring(told, device) if any(count is not None for count in told) else None
         scales = [row.ret_scale for row in rows]
         self._scales = None if scales == [1.0] * len(rows) else _sent(scales, device)
         self._barred: list[bool] = []

@@ -8,7 +8,7 @@ Shapes: R requests in a step, T positions, D LM width, V vocabulary.
 """
 
 import time
-from collections.abc import Hashable, Iterator
+from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 
 import torch
@@ -31,7 +31,7 @@ from fromage_model.prompts.segments import Prompt, token_count
 class Request:
     """One reply to be decoded; what `Engine.add` gives and every event comes with.
 
-    `opening` is what the prompt begins with, where the model keeps that.
+    `opening` is what the prompt begins with, where the model keeps that; `begun`, what of the reply is there already.
     """
 
     prompt: Prompt = field(repr=False)
@@ -39,6 +39,19 @@ class Request:
     sampling: Sampling
     prompt_tokens: int
     opening: Opening | None = field(default=None, repr=False)
+    begun: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Load:
+    """Who has no row yet, in the order in which they came; how many prompts are being read and replies written; and
+    of how many replies the last step wrote a token.
+    """
+
+    waiting: tuple[Request, ...] = ()
+    reading: int = 0
+    writing: int = 0
+    wrote: int = 0
 
 
 @dataclass(eq=False)
@@ -72,6 +85,7 @@ class Engine:
         self._waiting: list[Request] = []
         self._reading: list[_Row] = []
         self._writing: list[_Row] = []
+        self._wrote = 0
         self._decoder = model.lm.decoder(slots)
         self._prefixes = PrefixCache(prefix_bytes)
         self._pace = pace or Pace()
@@ -90,12 +104,27 @@ class Engine:
         return self._prefixes.counts
 
     @property
+    def load(self) -> Load:
+        """Who waits, and what is being done."""
+        return Load(tuple(self._waiting), len(self._reading), len(self._writing), self._wrote)
+
+    @property
     def cache_bytes(self) -> int:
         """Memory of the rows' keys and values."""
         return self._decoder.cache_bytes
 
-    def add(self, prompt: Prompt, *, retrieval: RetrievalMode = "auto", sampling: Sampling | None = None) -> Request:
-        """Queue a request. Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
+    def add(
+        self,
+        prompt: Prompt,
+        *,
+        retrieval: RetrievalMode = "auto",
+        sampling: Sampling | None = None,
+        begun: Sequence[int] = (),
+    ) -> Request:
+        """Queue a request; the reply goes on as if the LM had written `begun`, ids that the prompt ends with, but for
+        a [RET] that is not kept in context.
+
+        Raises InvalidInput where there is nothing to continue, PromptTooLong when the prompt and
         the reply would not fit into the LM's positions, or into a row of its cache.
         """
         sampling = sampling or Sampling()
@@ -108,7 +137,8 @@ class Engine:
                 f"the prompt has {count} tokens and the reply up to {sampling.max_new_tokens}; together at most {limit}"
             )
             raise PromptTooLong(message, field="messages")
-        request = Request(prompt, retrieval, sampling, count, opening=opening_of(self._model, prompt))
+        opening = opening_of(self._model, prompt)
+        request = Request(prompt, retrieval, sampling, count, opening=opening, begun=tuple(begun))
         self._waiting.append(request)
         return request
 
@@ -147,10 +177,12 @@ class Engine:
         events += self._seat()
         count, failed = self._read_prompts(self._pace.positions(writing=writing))
         events += failed
+        self._wrote = len(self._writing)
         if self._writing:
             logits = self._model.logits(torch.stack([row.state for row in self._writing if row.state is not None]))
-            for row, token in zip(self._writing, self._chooser(logits), strict=True):
-                events += [(row.request, event) for event in row.writing.advance(token)]
+            chosen = self._chooser(logits)
+            for row, token, scored in zip(self._writing, chosen, self._chooser.scores, strict=True):
+                events += [(row.request, event) for event in row.writing.advance(token, scored)]
         self._drop_finished()
         self._pace.took(time.perf_counter() - start_s, positions=count, writing=writing)
         return events
@@ -209,7 +241,8 @@ class Engine:
             self._model.tokens,
             request.prompt,
             prompt_tokens=request.prompt_tokens,
-            max_new_tokens=request.sampling.max_new_tokens,
+            sampling=request.sampling,
+            begun=request.begun,
         )
         return _Row(request, number, content, read, embeddings[read:], writing)
 
@@ -226,7 +259,7 @@ class Engine:
         failed: list[tuple[Request, Exception]] = []
         for row in [row for row in self._reading if not len(row.unread)]:
             try:
-                self._chooser.admit(row.request.sampling, row.request.retrieval)
+                self._chooser.admit(row.request.sampling, row.request.retrieval, begun=row.request.begun)
             except Exception as error:  # what no check of a request foresaw ends it, and nobody else
                 row.writing.finished = True
                 failed.append((row.request, error))

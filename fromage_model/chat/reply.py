@@ -12,7 +12,7 @@ from fromage_model.errors import InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.model.core import FromageCore
 from fromage_model.prompts.messages import Event, Message, Part, Retrieval, RetrievalMode, Sampling, TextDelta
-from fromage_model.prompts.segments import Prompt, chat_prompt, raw_prompt
+from fromage_model.prompts.segments import Prompt, begun_reply, chat_prompt, raw_prompt
 
 
 @dataclass(frozen=True)
@@ -41,10 +41,14 @@ class Reply:
 
 @dataclass(frozen=True)
 class Turn:
-    """A reply before it is written: the prompt that it continues, and how its tokens are chosen."""
+    """A reply before it is written: the prompt that it continues, and how its tokens are chosen.
+
+    `begun`: ids of the reply that stand at the prompt's end, where a message of the assistant's is to be continued.
+    """
 
     prompt: Prompt = field(repr=False)
     sampling: Sampling
+    begun: tuple[int, ...] = ()
 
 
 def generate(
@@ -104,13 +108,15 @@ def chat_stream(
 ) -> Iterator[Event]:
     """One reply to a conversation, as it is written; needs no index."""
     turn = next_turn(model, messages, sampling=sampling)
-    return decode(model, turn.prompt, retrieval=retrieval, sampling=turn.sampling, stop=stop)
+    return decode(model, turn.prompt, retrieval=retrieval, sampling=turn.sampling, begun=turn.begun, stop=stop)
 
 
 def next_turn(model: FromageCore, messages: Sequence[Message], *, sampling: Sampling) -> Turn:
     """What is decoded as the reply to a conversation, by `decode` or an `Engine`.
 
-    Where `sampling` does not say how late [RET] may come, the model's config does.
+    A last message of the assistant's is continued: the prompt ends with its text as the LM would have written it, and
+    what is decoded, with its offsets, is what comes after. A [RET] in it counts as asked, and is read where
+    `ret_in_context` says so. Where `sampling` does not say how late [RET] may come, the model's config does.
     """
     config = model.config
     bound = config.max_tokens_before_ret
@@ -118,8 +124,10 @@ def next_turn(model: FromageCore, messages: Sequence[Message], *, sampling: Samp
         bound = max(bound, sampling.min_tokens_before_ret)
         sampling = dataclasses.replace(sampling, max_tokens_before_ret=bound)
     seen = [dataclasses.replace(message, parts=model.with_features(message.parts)) for message in messages]
+    begun = begun_reply(seen.pop(), model.tokens) if seen and seen[-1].role == "assistant" else []
     prompt = chat_prompt(seen, model.tokens, system_prompt=config.system_prompt, examples=config.examples)
-    return Turn(prompt, sampling)
+    read = [token for token in begun if sampling.ret_in_context or token != model.tokens.ret_id]
+    return Turn([*prompt, read] if read else prompt, sampling, tuple(begun))
 
 
 def as_message(message: Message | dict) -> Message:

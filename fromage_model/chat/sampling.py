@@ -46,13 +46,26 @@ def penalise_repetition(logits: Tensor, ids: Tensor, penalty: Tensor) -> None:
     logits.scatter_(1, ids, torch.where(chosen > 0, chosen / penalty, chosen * penalty))
 
 
-def penalise_repeated_words(logits: Tensor, ids: Tensor, penalty: Tensor) -> None:
-    """(R, V + 1), in place: the same, where the penalty is between words: [RET], the last, keeps its distance to the
-    best of them, or it would come wherever the LM's first choice has been written before.
+def penalise_presence(logits: Tensor, ids: Tensor, penalty: Tensor) -> None:
+    """(R, V), in place: `penalty`, (R, 1) float32, taken once from the logits of each id that is among `ids` (R, W)."""
+    logits.scatter_(1, ids, logits.gather(1, ids) - penalty)
+
+
+def penalise_frequency(logits: Tensor, ids: Tensor, penalty: Tensor, *, counts: Tensor) -> None:
+    """(R, V), in place: `penalty`, (R, 1) float32, taken from the logits of an id for each time that it is among the
+    first `counts`, (R, 1), of `ids` (R, W).
+    """
+    written = torch.arange(ids.shape[1], device=ids.device) < counts
+    logits.scatter_add_(1, ids, written * -penalty)
+
+
+def penalise_words(logits: Tensor, penalise: Callable[[Tensor], None]) -> None:
+    """(R, V + 1), in place: the same between words: [RET], the last, keeps its distance to the best of them, or it
+    would come wherever the LM's first choice has been written before.
     """
     words, ret = logits[:, :-1], logits[:, -1].clone()
     before = words.amax(dim=-1)
-    penalise_repetition(logits, ids, penalty)
+    penalise(logits)
     logits[:, -1] = ret + (words.amax(dim=-1) - before)
 
 
@@ -81,10 +94,10 @@ def draw_top_p(probabilities: Tensor, numbers: Tensor, top_p: Tensor) -> Tensor:
     UNDECIDED where the LIKELIEST hold less than that: then `draw_wide_top_p` can tell.
     """
     every = probabilities.shape[1]
-    likeliest, ids = _likeliest(probabilities, min(LIKELIEST, every))
-    inside = likeliest.cumsum(dim=-1, dtype=torch.float64) - likeliest < top_p
+    greatest, ids = likeliest(probabilities, min(LIKELIEST, every))
+    inside = greatest.cumsum(dim=-1, dtype=torch.float64) - greatest < top_p
     ids, order = ids.sort(dim=-1)
-    place = draw((likeliest * inside).gather(1, order), numbers)
+    place = draw((greatest * inside).gather(1, order), numbers)
     chosen = ids.gather(1, place.unsqueeze(1)).squeeze(1)
     return chosen if every <= LIKELIEST else chosen.masked_fill_(inside[:, -1], UNDECIDED)
 
@@ -132,7 +145,7 @@ def _least_inside(weights: Tensor, wanted: Tensor) -> Tensor:
     return found.view(torch.float32)
 
 
-def _likeliest(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
+def likeliest(weights: Tensor, count: int) -> tuple[Tensor, Tensor]:
     """(R, V) -> the `count` greatest weights of each row in falling order, and their ids.
 
     Ids are grouped by DEPTH; a group holds one of those only if its own greatest is among the `count` greatest of all

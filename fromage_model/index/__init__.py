@@ -1,5 +1,6 @@
 """The retrieval index: unit vectors of a catalogue's items, searched exactly or by faiss, with filters inside."""
 
+from fromage_model.index.conditions import Condition
 from fromage_model.index.exact import top_rows
 from fromage_model.index.filters import Filter
 from fromage_model.index.info import FORMAT, INFO_FILE, IndexInfo, Measured, read_info
@@ -9,6 +10,7 @@ from fromage_model.index.retrieval import Hit, RetrievalIndex
 __all__ = [
     "FORMAT",
     "INFO_FILE",
+    "Condition",
     "Filter",
     "Hit",
     "IndexInfo",

@@ -1,8 +1,8 @@
 """Filters: which items a search may find, by what stands in their columns. Knows nothing of vectors.
 
-A filter is a dict such as `{"brand": ["A", "B"], "attributes.colour": "red"}`: an item passes where every column named
-holds one of the values given; None stands for an empty cell. For more there is any boolean pyarrow expression over the
-catalogue's columns, such as `pc.field("brand").is_valid()`.
+A filter is a dict such as `{"brand": ["A", "B"], "attributes.price": {"lt": 50}}`: an item passes where every column
+named meets its condition (`conditions`): one of the values given, or a number in a range. For more there is any boolean
+pyarrow expression over the catalogue's columns, such as `pc.field("brand").is_valid()`.
 
 An expression means here what it means to pyarrow itself, where a comparison with an empty cell is neither true nor
 false: `pc.field("brand") != "A"` leaves out the items without a brand. All but those of brand A are
@@ -11,8 +11,9 @@ false: `pc.field("brand") != "A"` leaves out the items without a brand. All but 
 
 import json
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from threading import Lock
+from collections.abc import Callable, Mapping, Sequence
+from functools import cached_property
+from threading import RLock
 from typing import TypeAlias
 
 import numpy as np
@@ -22,13 +23,14 @@ import pyarrow.dataset as ds
 
 from fromage_model.catalogue import SCHEMA
 from fromage_model.errors import InvalidInput
+from fromage_model.index.conditions import Condition, checked_condition, is_unicode, meets, numbers_in
 
-Value = str | None
-Filter: TypeAlias = Mapping[str, Value | Sequence[Value]] | pc.Expression
+Filter: TypeAlias = Mapping[str, Condition] | pc.Expression
 
 ATTRIBUTE = "attributes."
-COLUMNS = tuple(field.name for field in SCHEMA if pa.types.is_string(field.type))
+COLUMNS = tuple(name for name in SCHEMA.names if name != "attributes")
 KEPT_MASKS = 32
+KEPT_NUMBERS = 8
 NAMES_SHOWN = 12
 ROW = "__row__"
 
@@ -39,7 +41,8 @@ class Filters:
     def __init__(self, items: pa.Table):
         self._items = items
         self._masks: OrderedDict[str, np.ndarray] = OrderedDict()
-        self._lock = Lock()
+        self._numbers: OrderedDict[str, np.ndarray] = OrderedDict()
+        self._lock = RLock()
 
     def mask(self, filter: Filter) -> np.ndarray:
         """(N,) bool, True for items that pass. Raises InvalidInput (field `filter`), which names the known columns."""
@@ -47,28 +50,40 @@ class Filters:
             return self._by_expression(filter)
         if not isinstance(filter, Mapping):
             raise InvalidInput(f"expected a filter of columns and values, got {type(filter).__name__}", field="filter")
-        wanted = {_checked_name(name): _values(name, values) for name, values in filter.items()}
-        key = json.dumps(wanted, sort_keys=True)
+        wanted = {_checked_name(name): checked_condition(name, given) for name, given in filter.items()}
+        return self._kept(self._masks, json.dumps(wanted, sort_keys=True), KEPT_MASKS, lambda: self._passing(wanted))
+
+    def _passing(self, wanted: Mapping[str, list | dict]) -> np.ndarray:
+        mask = np.ones(self._items.num_rows, dtype=bool)
+        for name, condition in wanted.items():
+            column = self._column(name)
+            mask &= meets(name, column, self._numbers_of(name, column), condition)
+        return mask
+
+    def _numbers_of(self, name: str, column: pa.ChunkedArray) -> np.ndarray:
+        return self._kept(self._numbers, name, KEPT_NUMBERS, lambda: numbers_in(column))
+
+    def _kept(
+        self, store: OrderedDict[str, np.ndarray], key: str, most: int, make: Callable[[], np.ndarray]
+    ) -> np.ndarray:
+        """What was made for this key before, or now; of the least used, no more than `most` stay."""
         with self._lock:
-            if key in self._masks:
-                self._masks.move_to_end(key)
-                return self._masks[key]
-            mask = np.ones(self._items.num_rows, dtype=bool)
-            for name, values in wanted.items():
-                mask &= _among(self._column(name), values)
-            self._masks[key] = mask
-            if len(self._masks) > KEPT_MASKS:
-                self._masks.popitem(last=False)
-            return mask
+            if key not in store:
+                store[key] = make()
+            store.move_to_end(key)
+            while len(store) > most:
+                store.popitem(last=False)
+            return store[key]
 
     def _column(self, name: str) -> pa.ChunkedArray:
         if name in COLUMNS:
             return self._items.column(name)
-        known = self._attributes()
-        if name.removeprefix(ATTRIBUTE) in known and name.startswith(ATTRIBUTE):
-            return pc.map_lookup(self._items.column("attributes"), pa.scalar(name.removeprefix(ATTRIBUTE)), "first")
-        raise _unknown(name, known)
+        attribute = name.removeprefix(ATTRIBUTE)
+        if name.startswith(ATTRIBUTE) and attribute in self._attributes:
+            return pc.map_lookup(self._items.column("attributes"), pa.scalar(attribute), "first")
+        raise _unknown(name, self._attributes)
 
+    @cached_property
     def _attributes(self) -> list[str]:
         names: set[str] = set()
         for chunk in self._items.column("attributes").chunks:
@@ -90,41 +105,10 @@ class Filters:
         return mask
 
 
-def _among(column: pa.ChunkedArray, values: list[Value]) -> np.ndarray:
-    found = pc.is_in(column, value_set=pa.array(values, pa.string()), skip_nulls=None not in values)
-    return np.asarray(found.to_numpy(), dtype=bool)
-
-
 def _checked_name(name: object) -> str:
-    if not isinstance(name, str) or not _is_unicode(name):
+    if not isinstance(name, str) or not is_unicode(name):
         raise InvalidInput(f"expected columns by name in a filter, got {name!r:.80}", field="filter")
     return name
-
-
-def _is_unicode(text: str) -> bool:
-    """Half a surrogate pair, as JSON's "\\ud800", is in no column."""
-    try:
-        text.encode()
-    except UnicodeEncodeError:
-        return False
-    return True
-
-
-def _values(name: str, values: Value | Sequence[Value]) -> list[Value]:
-    listed = [values] if values is None or isinstance(values, str) else values
-    if not isinstance(listed, Sequence) or not listed:
-        raise InvalidInput(f"the filter on {name} must give a text or a list of texts", field=f"filter.{name}")
-    for value in listed:
-        if value is not None and not isinstance(value, str):
-            raise InvalidInput(
-                f"the filter on {name} must give texts, got {type(value).__name__} {value!r:.80}",
-                field=f"filter.{name}",
-            )
-        if value is not None and not _is_unicode(value):
-            raise InvalidInput(
-                f"the filter on {name} must give texts of whole characters, got {value!r:.80}", field=f"filter.{name}"
-            )
-    return sorted(set(listed), key=lambda value: (value is not None, value))
 
 
 def _unknown(name: str, attributes: Sequence[str]) -> InvalidInput:

@@ -59,7 +59,7 @@ class RetrievalIndex:
         self._stored: Stored
         self._vectors: VectorRows
         self._items: ItemRows
-        self._filters: Filters
+        self.filters: Filters
         self._set(stored)
 
     @classmethod
@@ -270,7 +270,7 @@ class RetrievalIndex:
             return None
         allowed = ~self._stored.tombstones
         allowed[excluded] = False
-        return allowed if filter is None else allowed & self._filters.mask(filter)
+        return allowed if filter is None else allowed & self.filters.mask(filter)
 
     def _set(self, stored: Stored) -> None:
         """Take these parts, and say of them what index.json is to say."""
@@ -278,7 +278,7 @@ class RetrievalIndex:
         self._vectors = VectorRows([segment.vectors for segment in stored.segments])
         table = pa.concat_tables([segment.items.select(SCHEMA.names) for segment in stored.segments])
         self._items = ItemRows(table, stored.tombstones)
-        self._filters = Filters(table)
+        self.filters = Filters(table)
         self._count()
 
     def _count(self) -> None:

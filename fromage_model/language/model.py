@@ -52,6 +52,8 @@ class LanguageModel(nn.Module):
         self.head_width = head.shape[1]
         self.tied = table.data_ptr() == head.data_ptr()
         self.has_merged_lora = False
+        self.fingerprint = ""
+        """Of its files, where whoever loaded them knew it."""
         self.packed: PackedWeights | None = None
         """What decodes instead of transformers' modules, which then have lost their weights."""
         self._packed_head: frozen_linear.PackedLinear | None = None

@@ -5,7 +5,8 @@ special tokens that a user types (`<|im_start|>`, `</s>`) are encoded as the ord
 """
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +14,7 @@ from jinja2 import TemplateError
 from tokenizers.decoders import DecodeStream
 
 from fromage_model.errors import ConfigError, InvalidInput
+from fromage_model.language.spelling import spelling_of
 from fromage_model.storage.file_kinds import read_json
 
 
@@ -82,8 +84,27 @@ class Tokens:
         kept = [token for token in ids if token != self.ret_id]
         return self._tokenizer.decode(kept, skip_special_tokens=True, clean_up_tokenization_spaces=False)
 
-    def stream(self) -> "TextStream":
-        return TextStream(self._tokenizer)
+    def stream(self, begun: Sequence[int] = ()) -> "TextStream":
+        """What follows `begun`, a text's first ids, as text."""
+        stream = TextStream(self._tokenizer)
+        for token in begun:
+            stream.push(token)
+        return stream
+
+    def spelled(self, token: int) -> tuple[str, bytes | None]:
+        """How one id reads by itself, U+FFFD for part of a character, and the bytes that it writes within a text; of a
+        special token its name, and None.
+        """
+        data = self._spelling(token)
+        return (
+            (self._tokenizer.convert_ids_to_tokens(token), None)
+            if data is None
+            else (data.decode(errors="replace"), data)
+        )
+
+    @cached_property
+    def _spelling(self) -> Callable[[int], bytes | None]:
+        return spelling_of(self._tokenizer)
 
 
 class TextStream:

@@ -15,6 +15,8 @@ from fromage_model.errors import InvalidInput
 Role = Literal["system", "user", "assistant"]
 RetrievalMode = Literal["auto", "always", "never"]
 Part = str | Image.Image | np.ndarray
+MOST_LOGPROBS = 20
+"""Likeliest tokens that can be told beside the one that was written."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +44,10 @@ class Sampling:
     state before [RET], as the frozen LM by itself would; what a short training makes of [RET] can't derail it.
     `max_tokens_before_ret`: how many tokens of text may stand before a [RET]; None for any number, in a chat for what
     the model's config says; 0 where the LM must ask at once or not at all.
+    `repetition_penalty` divides the logits of what was written, once (CTRL); `presence_penalty` is taken from them
+    once, `frequency_penalty` once for each time. [RET] is among none of them.
+    `stop`: texts before the first of which the reply ends.
+    `top_logprobs`: with each token of text its log-probability and those of so many of the likeliest; None for none.
     """
 
     max_new_tokens: int = 128
@@ -53,9 +59,14 @@ class Sampling:
     max_rets: int = 1
     ret_in_context: bool = True
     repetition_penalty: float = 1.0
+    presence_penalty: float = 0.0
+    frequency_penalty: float = 0.0
+    stop: Sequence[str] = ()
+    top_logprobs: int | None = None
     seed: int | None = None
 
     def __post_init__(self):
+        object.__setattr__(self, "stop", (self.stop,) if isinstance(self.stop, str) else tuple(self.stop))
         checks = (
             ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
             ("temperature", 0 <= self.temperature <= 2, "between 0 (greedy) and 2"),
@@ -69,6 +80,10 @@ class Sampling:
             ),
             ("max_rets", self.max_rets >= 0, "0 or more"),
             ("repetition_penalty", 0 < self.repetition_penalty <= 2, "above 0 and at most 2"),
+            ("presence_penalty", -2 <= self.presence_penalty <= 2, "between -2 and 2"),
+            ("frequency_penalty", -2 <= self.frequency_penalty <= 2, "between -2 and 2"),
+            ("stop", all(isinstance(text, str) and text for text in self.stop), "texts, none of them empty"),
+            ("top_logprobs", self.top_logprobs in (None, *range(MOST_LOGPROBS + 1)), f"0 to {MOST_LOGPROBS}, or None"),
         )
         for name, valid, wanted in checks:
             if not valid:
@@ -76,10 +91,29 @@ class Sampling:
 
 
 @dataclass(frozen=True)
-class TextDelta:
-    """The next piece of the reply's text, whole characters only, never a special token."""
+class TokenScore:
+    """A token of the LM's own vocabulary and its log-probability there, as the LM had it: before temperature, top_p,
+    penalties and the rules of [RET], which has no share in it.
+
+    `text`: what it reads as, with U+FFFD for part of a character; `data`: its bytes, None for a special token. `top`:
+    the likeliest in its place, best first.
+    """
 
     text: str
+    data: bytes | None
+    logprob: float
+    top: tuple["TokenScore", ...] = ()
+
+
+@dataclass(frozen=True)
+class TextDelta:
+    """The next piece of the reply's text, whole characters only, never a special token.
+
+    `tokens`: where log-probabilities are asked for, those whose text begins in it.
+    """
+
+    text: str
+    tokens: tuple[TokenScore, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -92,7 +126,9 @@ class Retrieval:
 
 @dataclass(frozen=True)
 class Finished:
-    """The reply is complete. `reason` is "stop" (the LM ended it) or "length" (the token limit did)."""
+    """The reply is complete. `reason` is "stop" (the LM, or a text of `Sampling.stop`, ended it) or "length" (the token
+    limit did). `completion_tokens` are all that were written, those that were cut off too.
+    """
 
     reason: Literal["stop", "length"]
     prompt_tokens: int

@@ -52,16 +52,17 @@ def chat_prompt(
     """A conversation, in the LM's chat template where it has one and as `Q: ... A:` lines where not.
 
     `system_prompt` stands before one that brings none of its own; `examples`, messages and their replies, come next as
-    turns of their own. Each picture's features must already stand in the parts. Raises InvalidInput on an empty
-    conversation.
+    turns of their own. System messages side by side are one; one that comes later stays in its place where the template
+    shows it there, and goes to the first where not. Each picture's features must already stand in the parts. Raises
+    InvalidInput on an empty conversation.
     """
     if not messages:
         raise InvalidInput("expected at least one message", field="messages")
     if system_prompt and messages[0].role != "system":
         messages = [Message("system", [system_prompt]), *messages]
+    messages = _joined_system(messages)
     first = 1 if messages[0].role == "system" else 0
-    messages = [*messages[:first], *_turns_of(examples), *messages[first:]]
-    rendered = _render(messages, tokens)
+    messages, rendered = _framed([*messages[:first], *_turns_of(examples), *messages[first:]], tokens)
     prompt: Prompt = [] if tokens.chat_template else [list(tokens.start_ids)]
     for index, piece in enumerate(_MARK_PATTERN.split(rendered)):
         if index % 2:
@@ -69,6 +70,17 @@ def chat_prompt(
         else:
             prompt.append(tokens.encode_template(piece))
     return prompt
+
+
+def begun_reply(message: Message, tokens: Tokens) -> list[int]:
+    """The beginning of a reply, text alone, as the LM would have written it behind `chat_prompt` -> ids.
+
+    After the `A:` of an LM without a chat template that is with a space before it.
+    """
+    text, offsets = message.text, message.ret_offsets
+    if text and not tokens.chat_template and not text[0].isspace():
+        text, offsets = f" {text}", [offset and offset + 1 for offset in offsets]
+    return tokens.encode_turn(text, offsets)
 
 
 def chat_opening(tokens: Tokens, *, system_prompt: str, examples: Sequence[tuple[str, str]] = ()) -> list[int]:
@@ -132,6 +144,30 @@ def token_ids(prompt: Prompt) -> list[int]:
 
 def _turns_of(examples: Sequence[tuple[str, str]]) -> list[Message]:
     return [turn for message, reply in examples for turn in (Message("user", [message]), Message("assistant", [reply]))]
+
+
+def _framed(messages: Sequence[Message], tokens: Tokens) -> tuple[Sequence[Message], str]:
+    """The messages, those of the system in front where the template wants them there, and what it makes of them."""
+    try:
+        rendered = _render(messages, tokens)
+        if len(_MARK_PATTERN.findall(rendered)) == len(messages):
+            return messages, rendered
+    except InvalidInput:
+        if not any(message.role == "system" for message in messages[1:]):
+            raise
+    moved = _joined_system(sorted(messages, key=lambda message: message.role != "system"))
+    return moved, _render(moved, tokens)
+
+
+def _joined_system(messages: Sequence[Message]) -> list[Message]:
+    """System messages side by side made one, an empty line between their texts."""
+    joined: list[Message] = []
+    for message in messages:
+        if joined and joined[-1].role == message.role == "system":
+            joined[-1] = Message("system", [*joined[-1].parts, "\n\n", *message.parts])
+        else:
+            joined.append(message)
+    return joined
 
 
 def _render(messages: Sequence[Message], tokens: Tokens) -> str:

@@ -14,6 +14,9 @@ from fromage_model.errors import FingerprintMismatch
 from fromage_model.language.precision import default_device
 from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
+from services.pictures import RemoteAccess, RemotePictures
+from services.telemetry import metrics
+from services.telemetry.replica import begin_telemetry
 
 
 class ImageEncoder:
@@ -45,6 +48,7 @@ class ImageEncoder:
 
     def encode_batch(self, squares: Sequence[np.ndarray]) -> list[np.ndarray]:
         """Squares -> one (F,) float32 each."""
+        metrics.ENCODER_BATCH.record(len(squares))
         return list(self.encoder.encode_squares(np.stack(squares)))
 
     def recall(self, key: str) -> np.ndarray | None:
@@ -76,23 +80,43 @@ class EncoderDeployment:
         batch_wait_s: float,
         cache_images: int,
         limits: ImageLimits,
+        remote: RemoteAccess | None,
     ):
+        """`remote`: how pictures are fetched that come as URLs; None where none may come so."""
+        begin_telemetry()
         torch.set_num_threads(threads)
         encoder = load_vision_encoder(name, device=device or default_device())
         if encoder.fingerprint != fingerprint:
             raise FingerprintMismatch(f"vision encoder {name}", expected=fingerprint, found=encoder.fingerprint)
         self.engine = ImageEncoder(encoder, limits=limits, cache_images=cache_images)
+        self._remote = None if remote is None else RemotePictures(remote, limits=limits)
         self._encode_together.set_max_batch_size(batch_images)
         self._encode_together.set_batch_wait_timeout_s(batch_wait_s)
 
-    async def encode(self, data: bytes) -> np.ndarray:
-        """The bytes of a picture's file -> features (F,) float32. Raises ImageError."""
+    async def encode(self, picture: bytes | str) -> np.ndarray:
+        """The bytes of a picture's file, or its http(s) URL -> features (F,) float32.
+
+        Raises ImageError, and for a URL Overloaded.
+        """
+        if isinstance(picture, bytes):
+            return await self._encode(picture)
+        assert self._remote is not None, "a URL is refused before it comes here"
+        sha256 = self._remote.sha256_of(picture)
+        features = None if sha256 is None else self.engine.recall(sha256)
+        return await self._encode(await self._remote.fetch(picture)) if features is None else features
+
+    async def _encode(self, data: bytes) -> np.ndarray:
         key = hashlib.sha256(data).hexdigest()
         features = self.engine.recall(key)
+        metrics.PICTURES.record(result="miss" if features is None else "hit")
         if features is None:
-            features = await self._encode_together(await self.engine.decode(data))
+            with metrics.ENCODER_SECONDS.timed():
+                features = await self._encode_together(await self.engine.decode(data))
             self.engine.remember(key, features)
         return features
+
+    async def ping(self) -> None:
+        """Returns once the replica answers."""
 
     @serve.batch
     async def _encode_together(self, squares: list[np.ndarray]) -> list[np.ndarray]:

@@ -1,39 +1,40 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
-import dataclasses
+import asyncio
 import logging
 import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
-from contextlib import aclosing
+from contextlib import AbstractAsyncContextManager, aclosing
+from functools import partial
 
+import numpy as np
 import torch
 from ray import serve
-from ray.serve import metrics
 
-from fromage_model import load_bundle
 from fromage_model.chat.engine import Engine, Request
-from fromage_model.chat.prefix_cache import Counts
-from fromage_model.chat.reply import next_turn
+from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
-from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
-from services.capacity import give_back_memory, measure_capacity
+from fromage_model.prompts.segments import Prompt
+from services.board import Board
+from services.capacity import give_back_memory
+from services.deployments import asides
+from services.deployments.bundles import BundleOpener, find_bundle
 from services.errors import Overloaded
+from services.held import Held, Turns
 from services.outbox import Outbox
+from services.pairs import Pair, Wanted
+from services.products import Caption, Embedded
+from services.telemetry.decoding import Stages, StepWatch
+from services.telemetry.replica import begin_telemetry
 
 log = logging.getLogger(__name__)
-replica_log = logging.getLogger("ray.serve")
-"""Goes to the replica's file among what the deployments log, news too."""
 Listener = Callable[[Event | Exception], None]
+Prepare = Callable[[Fromage], Prompt]
 HOPELESS_STEPS = 3
 """Steps that fail one after another before the replica is called unhealthy, and Serve starts a new one."""
-PREFIX_METRICS = {
-    "hits": "Positions of prompts that had been read before.",
-    "misses": "Positions of prompts that had to be read.",
-    "size_bytes": "Memory of what has been read and is kept, in bytes.",
-}
 
 
 class ReplyWriter:
@@ -51,20 +52,27 @@ class ReplyWriter:
         queue_size: int = 16,
         gather_s: float = 0.0,
         prefix_bytes: int = 0,
+        turns: Turns | None = None,
     ):
         """`queue_size`: replies that may wait. `gather_s`: seconds that text waits for more, so that several tokens
-        travel together. `prefix_bytes`: memory for what rows have read, kept for later turns.
+        travel together. `prefix_bytes`: memory for what rows have read, kept for later turns. `turns`: in which writers
+        that share the machine take their steps.
         """
-        self._model = model
+        self.model = model
+        self.asides = asyncio.Semaphore(max(1, concurrency // 2))
+        """Rows that may be taken by what is no chat."""
         self._gather_s = gather_s
         self._most = concurrency + queue_size
         self._open = 0
         self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
         self._engine = self._new_engine()
         self._engine.warm()
+        self._watch = StepWatch()
         self._listeners: dict[Request, Listener] = {}
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
+        self._turns = turns or Turns()
+        self._closed = False
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
         self._thread.start()
 
@@ -75,15 +83,15 @@ class ReplyWriter:
         if self._failed_steps >= HOPELESS_STEPS:
             raise RuntimeError(f"the last {self._failed_steps} steps of the LM failed")
 
-    @property
-    def prefix_counts(self) -> Counts:
-        """Positions of prompts that earlier rows had read or had not, and the bytes that are kept for that."""
-        return self._engine.prefix_counts
+    def close(self) -> None:
+        """Ends the thread; nobody may be listening any more."""
+        self._orders.put(lambda: setattr(self, "_closed", True))
 
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self, messages: Sequence[Message] | Prepare, *, retrieval: RetrievalMode, sampling: Sampling
     ) -> AsyncGenerator[list[Event], None]:
         """The events as they are decoded, some at a time, Finished last. Closing or cancelling it frees its place.
+        In place of `messages` may stand what prepares another prompt for the model.
 
         Raises InvalidInput, PromptTooLong, Overloaded where as many wait as may.
         """
@@ -91,7 +99,8 @@ class ReplyWriter:
             raise Overloaded("too many chats are waiting; try again in a moment")
         outbox = Outbox(gather_s=self._gather_s)
         mine: list[Request] = []
-        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put)))
+        stages = Stages.now()
+        self._orders.put(lambda: mine.extend(self._join(messages, retrieval, sampling, outbox.put, stages)))
         self._open += 1
         try:
             while True:
@@ -106,12 +115,17 @@ class ReplyWriter:
         finally:
             self._open -= 1
             self._orders.put(lambda: self._leave(mine))
+            stages.tell()
 
     def _decode(self) -> None:
         while True:
             try:
                 self._follow_orders()
-                self._tell(self._engine.step())
+                if self._closed:
+                    return
+                with self._turns:
+                    events = self._watch.step(self._engine)
+                self._tell(events)
                 self._failed_steps = 0
             except Exception as error:
                 self._failed_steps += 1
@@ -131,28 +145,41 @@ class ReplyWriter:
             except queue.Empty:
                 return
             order()
+            if self._closed:
+                return
 
     def _join(
-        self, messages: Sequence[Message], retrieval: RetrievalMode, sampling: Sampling, hear: Listener
+        self,
+        messages: Sequence[Message] | Prepare,
+        retrieval: RetrievalMode,
+        sampling: Sampling,
+        hear: Listener,
+        stages: Stages,
     ) -> list[Request]:
         try:
-            turn = next_turn(self._model, messages, sampling=sampling)
-            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling)
+            if callable(messages):
+                turn = Turn(messages(self.model), sampling)
+            else:
+                turn = next_turn(self.model, messages, sampling=sampling)
+            request = self._engine.add(turn.prompt, retrieval=retrieval, sampling=turn.sampling, begun=turn.begun)
         except Exception as error:
             hear(error)
             return []
         self._listeners[request] = hear
+        self._watch.added(request, stages)
         return [request]
 
     def _leave(self, requests: Sequence[Request]) -> None:
         for request in requests:
             self._engine.cancel(request)
+            self._watch.left(request, self._engine.load)
             self._listeners.pop(request, None)
 
     def _start_again(self, error: Exception) -> None:
         """A step that failed may have spoilt the cache of everyone in it."""
         log.exception("a step failed; %d replies are lost", len(self._listeners))
         self._engine = self._new_engine()
+        self._watch.failed()
         lost, self._listeners = self._listeners, {}
         for hear in lost.values():
             hear(error)
@@ -160,11 +187,15 @@ class ReplyWriter:
 
 @serve.deployment(name="llm")
 class LlmDeployment:
-    """The bundle without its vision encoder, behind a queue of bounded length."""
+    """Bundles without their vision encoder, each behind a queue of bounded length; most of the time it is one.
+
+    `pair` None is the one that was asked for last.
+    """
 
     def __init__(
         self,
-        bundle: str,
+        pair: Pair,
+        board: Board | None = None,
         *,
         device: str | None,
         threads: int,
@@ -174,34 +205,81 @@ class LlmDeployment:
         gather_s: float,
         quantize: Quantize,
         prefix_bytes: int,
+        idle_s: float = 30.0,
     ):
-        """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply."""
+        """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply.
+        `idle_s`: seconds after which a bundle that nobody uses any more is let go of.
+        """
+        begin_telemetry()
         torch.set_num_threads(threads)
-        model = load_bundle(bundle, device=device, vision=False)
-        pack(model.lm, quantize=quantize)
-        model.read_opening()
-        give_back_memory()
-        if not concurrency:
-            capacity = measure_capacity(model, least_rate=least_rate)
-            concurrency = capacity.replies
-            replica_log.info("the LM decodes %d replies at once: %s", concurrency, capacity.reason)
-        self.writer = ReplyWriter(
-            model, concurrency=concurrency, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes
+        self._board = board
+        turns = Turns()
+        write = partial(ReplyWriter, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes, turns=turns)
+        self._opener = BundleOpener(
+            write, device=device, quantize=quantize, concurrency=concurrency, least_rate=least_rate, turns=turns
         )
-        self._prefix_gauges = {
-            name: metrics.Gauge(f"fromage_prefix_{name}", description=description)
-            for name, description in PREFIX_METRICS.items()
-        }
+        self._held: Held[ReplyWriter] = Held(self._open, idle_s=idle_s, close=ReplyWriter.close)
+        noted = board.read() if board else None
+        first = noted.pair if noted else pair
+        self._held.add(first.fingerprint, self._open(first))
+
+    @property
+    def writer(self) -> ReplyWriter:
+        """Of the bundle that was asked for last."""
+        return self._held.last[1]
 
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self,
+        messages: Sequence[Message],
+        *,
+        retrieval: RetrievalMode,
+        sampling: Sampling,
+        pair: Pair | None = None,
     ) -> AsyncGenerator[list[Event], None]:
-        async with aclosing(self.writer.stream(messages, retrieval=retrieval, sampling=sampling)) as gathered:
+        async with (
+            self._using(pair) as writer,
+            aclosing(writer.stream(messages, retrieval=retrieval, sampling=sampling)) as gathered,
+        ):
             async for events in gathered:
                 yield events
 
-    def check_health(self) -> None:
+    async def embed(self, texts: Sequence[str], *, pair: Pair | None = None) -> list[Embedded]:
+        async with self._using(pair) as writer:
+            return await asides.embed(writer, texts)
+
+    async def embed_pictures(self, features: np.ndarray, *, pair: Pair | None = None) -> np.ndarray:
+        async with self._using(pair) as writer:
+            return await asides.embed_pictures(writer.model, features)
+
+    async def captions(
+        self, features: np.ndarray, *, prompt: str | None, sampling: Sampling, pair: Pair | None = None
+    ) -> list[Caption]:
+        async with self._using(pair) as writer:
+            return await asides.captions(writer, features, prompt=prompt, sampling=sampling)
+
+    async def find(self, wanted: Wanted) -> tuple[str, str]:
+        """As `find_bundle`."""
+        return await asyncio.to_thread(find_bundle, wanted.bundle)
+
+    async def open(self, pair: Pair | None = None) -> None:
+        """Opens the pair's bundle where that is not open yet. Raises what `load_bundle` raises."""
+        async with self._using(pair):
+            return
+
+    async def check_health(self) -> None:
         """Serve asks now and then, and replaces a replica for which this raises."""
-        for name, value in dataclasses.asdict(self.writer.prefix_counts).items():
-            self._prefix_gauges[name].set(value)
-        self.writer.check_health()
+        for writer in self._held.open_things:
+            writer.check_health()
+        if self._held.sweep():
+            await asyncio.to_thread(give_back_memory)
+        noted = await asyncio.to_thread(self._board.read) if self._board else None
+        if noted is not None and noted.pair.fingerprint not in self._held:
+            self._opening = asyncio.create_task(self.open(pair=noted.pair))
+
+    def _using(self, pair: Pair | None) -> AbstractAsyncContextManager[ReplyWriter]:
+        return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.fingerprint, pair)
+
+    def _open(self, pair: Pair) -> ReplyWriter:
+        """In any thread, while others decode."""
+        beside = next((writer.model for writer in self._held.open_things), None)
+        return self._opener(pair, beside=beside)

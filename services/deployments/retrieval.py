@@ -2,18 +2,26 @@
 
 import asyncio
 import io
-from collections.abc import Collection
+from collections.abc import Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
 from urllib.parse import quote, urlsplit
 
 import numpy as np
 from ray import serve
 
-from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import decode_image, image_format
+from services.board import Board
+from services.deployments.thumbnails import Thumbnails
 from services.errors import NotFound
-from services.products import ImageFile, Product, ShelfInfo
+from services.held import Held
+from services.pairs import FoundIndex, Pair, Wanted, find_index
+from services.products import FoundItem, ImageFile, ItemCard, Narrowing, Product, ShelfInfo, Variant
+from services.telemetry.metrics import RETRIEVAL_SECONDS
+from services.telemetry.replica import begin_telemetry
 
 IMAGE_PATH = "/v1/items/{id}/image"
 # What browsers show as it is. Anything else, a TIFF or HEIC, is sent as JPEG.
@@ -23,20 +31,55 @@ SHOWN = frozenset(("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"))
 class ProductShelf:
     """An index and the catalogue that its pictures are in."""
 
-    def __init__(self, index: RetrievalIndex, catalogue: Catalogue):
+    def __init__(self, index: RetrievalIndex, catalogue: Catalogue, thumbnails: Thumbnails | None = None):
         self.index = index
         self.catalogue = catalogue
+        self.thumbnails = thumbnails or Thumbnails()
 
-    def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str] = ()) -> list[Product]:
-        """The products nearest to a retrieval embedding (S,), best first, without those in `exclude`."""
-        return [_product(hit) for hit in self.index.search(embedding, top_k=top_k, exclude=exclude)[0]]
+    def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing = Narrowing()) -> list[Product]:
+        """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
+        return [_product(hit) for hit in self._hits(embedding, top_k, narrowing)]
 
-    def image(self, id: str) -> ImageFile:
-        """The picture of an item. Raises NotFound for an id that the index does not hold or a picture that is gone."""
+    def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
+        """As `search`, with all that the catalogue says of each."""
+        hits = self._hits(embedding, top_k, narrowing)
+        return [FoundItem(score=round(hit.score, 4), item=_card(hit.item)) for hit in hits]
+
+    def _hits(self, embedding: np.ndarray, top_k: int, narrowing: Narrowing) -> list[Hit]:
+        with _named(narrowing), RETRIEVAL_SECONDS.timed():
+            (hits,) = self.index.search(
+                embedding, top_k=top_k, exclude=narrowing.exclude, filter=narrowing.filters or None
+            )
+        least = -np.inf if narrowing.min_score is None else narrowing.min_score
+        return [hit for hit in hits if hit.score >= least]
+
+    def check(self, narrowing: Narrowing) -> None:
+        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
+        with _named(narrowing):
+            self.index.filters.mask(narrowing.filters)
+
+    def item(self, id: str) -> ItemCard:
+        """What the catalogue says of an item. Raises NotFound for an id that the index does not hold."""
+        return _card(self._item(id))
+
+    def embedding(self, id: str) -> np.ndarray:
+        """(S,), by which the item is found. Raises NotFound."""
+        self._item(id)
+        return self.index.vectors_for([id])[0]
+
+    def _item(self, id: str) -> Item:
         if id not in self.index:
-            raise NotFound(f"there is no item {id!r}", field="id")
-        item = self.index.item(id)
+            raise NotFound(f"there is no item {id!r:.80}", field="id")
+        return self.index.item(id)
+
+    def image(self, id: str, variant: Variant | None = None) -> ImageFile:
+        """The picture of an item, as it is or a variant of it. Raises NotFound for an id that the index does not hold
+        or a picture that is gone.
+        """
+        item = self._item(id)
         try:
+            if variant is not None:
+                return self.thumbnails.get(item.image_sha256, variant, lambda: self.catalogue.image_bytes(id))
             data, media_type = _for_browsers(self.catalogue.image_bytes(id))
         except (CatalogueError, InvalidInput) as error:
             raise NotFound(f"item {id!r} has no picture that can be shown", field="id") from error
@@ -49,20 +92,84 @@ class ProductShelf:
 
 @serve.deployment(name="retrieval")
 class RetrievalDeployment:
-    """Refuses to start on an index that another model made."""
+    """Holds the indexes of pairs, each made by its bundle; `pair` None is the one that was asked for last."""
 
-    def __init__(self, index: str, *, catalogue: str, bundle_fingerprint: str):
-        loaded = RetrievalIndex.load(index, fingerprint=bundle_fingerprint)
-        self.shelf = ProductShelf(loaded, Catalogue.open(catalogue))
+    def __init__(self, pair: Pair, board: Board | None = None, *, thumbnail_bytes: int = 0, idle_s: float = 120.0):
+        """`thumbnail_bytes`: of resized pictures that are kept. `idle_s`: seconds after which an index that is not
+        asked for any more is let go of.
+        """
+        begin_telemetry()
+        self._board = board
+        open_one = partial(open_shelf, thumbnails=Thumbnails(max_bytes=thumbnail_bytes))
+        self._held: Held[ProductShelf] = Held(open_one, idle_s=idle_s)
+        noted = board.read() if board else None
+        first = noted.pair if noted else pair
+        self._held.add(first.id, open_one(first))
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        return await asyncio.to_thread(self.shelf.search, embedding, top_k=top_k, exclude=exclude)
+    async def search(
+        self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
+    ) -> list[Product]:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.search, embedding, top_k=top_k, narrowing=narrowing)
 
-    async def image(self, id: str) -> ImageFile:
-        return await asyncio.to_thread(self.shelf.image, id)
+    async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
+        async with self._using(pair) as shelf:
+            await asyncio.to_thread(shelf.check, narrowing)
 
-    async def describe(self) -> ShelfInfo:
-        return self.shelf.describe()
+    async def search_items(
+        self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
+    ) -> list[FoundItem]:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.search_items, embedding, top_k=top_k, narrowing=narrowing)
+
+    async def item(self, id: str, *, pair: Pair | None = None) -> ItemCard:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.item, id)
+
+    async def embedding(self, id: str, *, pair: Pair | None = None) -> np.ndarray:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.embedding, id)
+
+    async def image(self, id: str, variant: Variant | None = None, *, pair: Pair | None = None) -> ImageFile:
+        async with self._using(pair) as shelf:
+            return await asyncio.to_thread(shelf.image, id, variant)
+
+    async def describe(self, pair: Pair | None = None) -> ShelfInfo:
+        """Opens the pair's index where that is not open yet. Raises what `open_shelf` raises."""
+        async with self._using(pair) as shelf:
+            return shelf.describe()
+
+    async def find(self, wanted: Wanted) -> FoundIndex:
+        """Raises what `find_index` raises."""
+        return await asyncio.to_thread(find_index, wanted)
+
+    async def check_health(self) -> None:
+        """Serve asks now and then: a moment to do what the board says, and to let go of what nobody needs."""
+        self._held.sweep()
+        noted = await asyncio.to_thread(self._board.read) if self._board else None
+        if noted is not None and noted.pair.id not in self._held:
+            await self.describe(pair=noted.pair)
+
+    def _using(self, pair: Pair | None) -> AbstractAsyncContextManager[ProductShelf]:
+        return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.id, pair)
+
+
+def open_shelf(pair: Pair, *, thumbnails: Thumbnails | None = None) -> ProductShelf:
+    """Raises MissingArtefact, RetrievalIndexError, CatalogueError, or FingerprintMismatch."""
+    index = RetrievalIndex.load(pair.index, fingerprint=pair.fingerprint)
+    return ProductShelf(index, Catalogue.open(pair.catalogue), thumbnails)
+
+
+@contextmanager
+def _named(narrowing: Narrowing) -> Iterator[None]:
+    """The index names a filter `filter`; who is told knows it by the name of a field."""
+    try:
+        yield
+    except InvalidInput as error:
+        head, dot, column = (error.field or "").partition(".")
+        if head != "filter":
+            raise
+        raise InvalidInput(str(error), field=f"{narrowing.field}{dot}{column}") from error
 
 
 def _for_browsers(data: bytes) -> tuple[bytes, str]:
@@ -79,9 +186,30 @@ def _product(hit: Hit) -> Product:
         id=hit.id,
         caption=hit.item.caption or "",
         item_url=_web_link(hit.item.item_url),
-        image_url=IMAGE_PATH.format(id=quote(hit.id, safe="")),
+        image_url=_image_url(hit.id),
         score=round(hit.score, 4),
     )
+
+
+def _card(item: Item) -> ItemCard:
+    return ItemCard(
+        id=item.id,
+        caption=item.caption,
+        brand=item.brand,
+        item_url=_web_link(item.item_url),
+        image_url=_image_url(item.id),
+        attributes=item.attributes,
+        source=item.source,
+        group=item.group,
+        split=item.split,
+        caption_by=item.caption_by,
+        caption_at=item.caption_at.isoformat() if item.caption_at else None,
+        updated_at=item.updated_at.isoformat(),
+    )
+
+
+def _image_url(id: str) -> str:
+    return IMAGE_PATH.format(id=quote(id, safe=""))
 
 
 def _web_link(link: str | None) -> str | None:

@@ -5,34 +5,44 @@ Whatever can't be served is an InvalidInput that names the field, so that a clie
 
 from collections.abc import Sequence
 
-from fromage_model.errors import ImageError, InvalidInput
+from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
-from fromage_model.vision.data_urls import data_url_bytes
 from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
-from services.http.schemas import ChatMessage, ChatRequest, ImagePart, TextPart
+from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
+from services.http.markdown import read_products
+from services.http.unserved import refuse_unserved
+from services.pictures import read_picture
 
-HOW_TO_SEND = "send the picture itself as a data: URL (data:image/png;base64,...)"
+DEFAULT_TOP_K = 5
+MARKDOWN_SHARE = 4
+"""Times the longest text of a message, that it may have with products in it."""
+ROLES: dict[str, Role] = {"system": "system", "developer": "system", "user": "user", "assistant": "assistant"}
 
 
 def read_conversation(
     request: ChatRequest, *, limits: ChatLimits = ChatLimits(), defaults: ChatDefaults = ChatDefaults()
 ) -> Conversation:
     """The conversation in a request. Raises InvalidInput, naming the field, for what can't be served."""
-    _refuse_unsupported(request)
+    refuse_unserved(request)
     messages = request.messages
     if len(messages) > limits.max_messages:
         raise InvalidInput(
             f"there are {len(messages)} messages; at most {limits.max_messages} are read", field="messages"
         )
+    if request.products_as == "markdown":
+        messages = [_with_products(message, limits) for message in messages]
     turns = tuple(_turn(message, number, limits) for number, message in enumerate(messages))
-    if turns[-1].role != "user":
-        raise InvalidInput("the last message must be the user's", field=f"messages.{len(turns) - 1}.role")
+    if all(turn.role == "assistant" for turn in turns):
+        raise InvalidInput("there is nothing to reply to; a message of the user's comes first", field="messages")
+    asked = request.retrieval
+    narrowing = asked.narrowing(field="retrieval.filters")
     conversation = Conversation(
         turns=turns,
-        exclude=frozenset(shown.id for message in messages for shown in _products(message)),
-        retrieval=request.retrieval,
-        top_k=request.top_k,
+        narrowing=narrowing.without([shown.id for message in messages for shown in _products(message)]),
+        retrieval=asked.mode or "auto",
+        top_k=asked.top_k or request.top_k or DEFAULT_TOP_K,
         sampling=_sampling(request, limits, defaults),
+        count=request.n or 1,
     )
     if len(conversation.pictures) > limits.max_images:
         field = conversation.pictures[limits.max_images].field
@@ -40,25 +50,18 @@ def read_conversation(
     return conversation
 
 
-def _refuse_unsupported(request: ChatRequest) -> None:
-    """A field that we don't serve is refused only where its value would change the reply."""
-    asked_for = (
-        ("n", request.n not in (None, 1), "only one reply is written; leave n out or send 1"),
-        ("stop", bool(request.stop), "stop sequences are not supported"),
-        ("tools", bool(request.tools), "tools are not supported"),
-        ("functions", bool(request.functions), "functions are not supported"),
-        ("logprobs", bool(request.logprobs), "log-probabilities are not supported"),
-        ("top_logprobs", bool(request.top_logprobs), "log-probabilities are not supported"),
-        ("logit_bias", bool(request.logit_bias), "a bias on tokens is not supported"),
-        ("frequency_penalty", bool(request.frequency_penalty), "a frequency penalty is not supported; send 0"),
-        ("presence_penalty", bool(request.presence_penalty), "a presence penalty is not supported; send 0"),
-        ("response_format", (request.response_format or {}).get("type", "text") != "text", "replies are text"),
-        ("modalities", (request.modalities or ["text"]) != ["text"], 'replies are text; send ["text"]'),
-        ("audio", bool(request.audio), "audio is not supported"),
-    )
-    for field, asked, message in asked_for:
-        if asked:
-            raise InvalidInput(message, field=field)
+def _with_products(message: ChatMessage, limits: ChatLimits) -> ChatMessage:
+    """A reply that was given with products as markdown is read as one with products; not what is too long to be one."""
+    if message.role != "assistant" or not message.content:
+        return message
+    whole = "".join(part.text for part in message.content if isinstance(part, TextPart))
+    if len(whole) > MARKDOWN_SHARE * limits.max_text_chars:
+        return message
+    text, shown = read_products(whole)
+    if not shown:
+        return message
+    content = [TextPart(type="text", text=text)]
+    return message.model_copy(update={"content": content, "products": [*shown, *(message.products or ())]})
 
 
 def _sampling(request: ChatRequest, limits: ChatLimits, defaults: ChatDefaults) -> Sampling:
@@ -72,6 +75,10 @@ def _sampling(request: ChatRequest, limits: ChatLimits, defaults: ChatDefaults) 
         temperature=defaults.temperature if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,
         repetition_penalty=defaults.repetition_penalty,
+        presence_penalty=request.presence_penalty or 0.0,
+        frequency_penalty=request.frequency_penalty or 0.0,
+        stop=request.stop or (),
+        top_logprobs=(request.top_logprobs or 0) if request.logprobs else None,
         seed=request.seed,
     )
 
@@ -79,9 +86,7 @@ def _sampling(request: ChatRequest, limits: ChatLimits, defaults: ChatDefaults) 
 def _turn(message: ChatMessage, number: int, limits: ChatLimits) -> Turn:
     """The message at place `number`. Only an assistant's may be empty: products can be all that it said."""
     field = f"messages.{number}"
-    role: Role = "system" if message.role == "developer" else message.role
-    if role == "system" and number > 0:
-        raise InvalidInput("a system message must be the first", field=f"{field}.role")
+    role = ROLES[message.role]
     parts = tuple(
         _part(part, role, f"{field}.content.{place}", limits) for place, part in enumerate(message.content or ())
     )
@@ -99,14 +104,8 @@ def _part(part: TextPart | ImagePart, role: Role, field: str, limits: ChatLimits
         return part.text
     if role != "user":
         raise InvalidInput(f"a picture can stand in a user's message only, not in the {role}'s", field=f"{field}.type")
-    field = f"{field}.image_url.url"
-    url = part.image_url.url
-    if url.lstrip()[:8].lower().startswith(("http://", "https://")):
-        raise InvalidInput(f"remote pictures are not fetched; {HOW_TO_SEND}", field=field)
-    try:
-        return Picture(data_url_bytes(url, limits=limits.image), field)
-    except ImageError as error:
-        raise ImageError(str(error), field=field) from error
+    field = f"{field}.image_url" if isinstance(part.image_url, str) else f"{field}.image_url.url"
+    return read_picture(part.url, field=field, limits=limits)
 
 
 def _products(message: ChatMessage) -> Sequence:

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from services.conversation import ChatDefaults, ChatLimits
+from services.http.access.options import AccessOptions
+from services.http.bodies import BodyLimits
 from services.http.errors import UnknownModel
 
 WEB = Path(__file__).parent / "web"
@@ -29,10 +31,16 @@ class ServedModel:
 
 @dataclass(frozen=True)
 class HttpOptions:
-    """`max_body_bytes`: of a request. `answer_request_id`: false where the server in front of the app does it."""
+    """`body`: of a request. `answer_request_id`: false where the server in front of the app does it.
+    `access`: who may ask; by itself anyone, without a key. `public_url`: what clients call this server, where that is
+    not what reaches it. `original_cookie`: whether `POST /` remembers conversations in a cookie.
+    """
 
     limits: ChatLimits = ChatLimits()
     defaults: ChatDefaults = ChatDefaults()
-    max_body_bytes: int = 32 * 1024 * 1024
+    body: BodyLimits = BodyLimits()
     answer_request_id: bool = True
+    public_url: str | None = None
+    access: AccessOptions = AccessOptions(without_keys=True)
+    original_cookie: bool = False
     web: Path = WEB

@@ -2,20 +2,24 @@
 
 import asyncio
 import hashlib
-from collections.abc import AsyncGenerator, Collection, Sequence
-from dataclasses import dataclass, field
+from collections.abc import AsyncGenerator, Sequence
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.vision.images import ImageLimits, decode_image
 from services.engine import ChatEngine
-from services.errors import NotFound
+from services.errors import NotFound, PairRefused
 from services.http.options import ServedModel
-from services.products import ImageFile, Product, ShelfInfo
+from services.pairs import Pair, Wanted
+from services.pictures import RemotePictures
+from services.products import ImageFile, Narrowing, Product, ShelfInfo, Variant
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
+PAIR = Pair("p1", "default", "openmoji", catalogue="openmoji", fingerprint="abc123", encoder="e1")
 ITEMS = tuple(f"item-{number}" for number in range(8))
+SHELF = ShelfInfo(items=len(ITEMS), attribution="Drawn by nobody")
 
 
 def asks_for_products(offset: int) -> Retrieval:
@@ -33,12 +37,21 @@ WITH_PRODUCTS = (
 
 @dataclass
 class PictureReader:
-    """Decodes for real; the features of a picture are its mean colour."""
+    """Decodes for real, and fetches where it may; the features of a picture are its mean colour."""
 
     limits: ImageLimits = ImageLimits()
+    remote: RemotePictures | None = None
 
-    async def encode(self, data: bytes) -> np.ndarray:
+    async def encode(self, picture: bytes | str) -> np.ndarray:
+        data = picture if isinstance(picture, bytes) else await self._fetched(picture)
         return np.asarray(decode_image(data, limits=self.limits), dtype=np.float32).mean(axis=(0, 1))
+
+    async def ping(self) -> None:
+        """Answers."""
+
+    async def _fetched(self, url: str) -> bytes:
+        assert self.remote is not None
+        return await self.remote.fetch(url)
 
 
 @dataclass
@@ -51,6 +64,9 @@ class ScriptedLlm:
     sampling: Sampling | None = None
     retrieval: RetrievalMode | None = None
     closed: bool = False
+
+    async def ping(self) -> None:
+        """Answers."""
 
     async def stream(
         self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
@@ -68,23 +84,52 @@ class ScriptedLlm:
 
 
 class Shelf:
-    """Eight items, always in the same order."""
+    """Eight items, always in the same order, whatever the pair."""
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, exclude: Collection[str]) -> list[Product]:
-        found = [id for id in ITEMS if id not in exclude][:top_k]
+    async def ping(self) -> None:
+        """Answers."""
+
+    async def search(
+        self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
+    ) -> list[Product]:
+        found = [id for id in ITEMS if id not in narrowing.exclude][:top_k]
         return [Product(id, f"A {id}", f"https://shop.example/{id}", f"/v1/items/{id}/image", 0.5) for id in found]
 
-    async def image(self, id: str) -> ImageFile:
+    async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
+        """Every filter will do."""
+
+    async def image(self, id: str, variant: Variant | None = None, *, pair: Pair | None = None) -> ImageFile:
         if id not in ITEMS:
             raise NotFound(f"there is no item {id!r}", field="id")
         return ImageFile(b"picture", "image/png", hashlib.sha256(b"picture").hexdigest())
 
-    async def describe(self) -> ShelfInfo:
-        return ShelfInfo(items=len(ITEMS), attribution="Drawn by nobody")
+    async def describe(self, pair: Pair | None = None) -> ShelfInfo:
+        return SHELF
+
+
+@dataclass
+class Standing:
+    """A pair that is swapped for any other but one whose bundle is called bad."""
+
+    pair: Pair = PAIR
+    shelf: ShelfInfo | None = SHELF
+    refused: str | None = None
+    draining: bool = False
+    ongoing: int = 0
+
+    async def reload(self, wanted: Wanted) -> Pair:
+        if wanted.bundle == "bad":
+            raise PairRefused("it is bad. The old pair goes on")
+        self.pair = replace(self.pair, id="p2", bundle=wanted.bundle, index=wanted.index)
+        return self.pair
 
 
 def engine(
-    llm: ScriptedLlm | None = None, *, pictures: ImageLimits = ImageLimits(), reply_timeout_s: float = 30.0
+    llm: ScriptedLlm | None = None,
+    *,
+    pictures: ImageLimits = ImageLimits(),
+    remote: RemotePictures | None = None,
+    reply_timeout_s: float = 30.0,
 ) -> ChatEngine:
-    encoder = PictureReader(pictures)
+    encoder = PictureReader(pictures, remote)
     return ChatEngine(encoder=encoder, llm=llm or ScriptedLlm(), retriever=Shelf(), reply_timeout_s=reply_timeout_s)

@@ -20,6 +20,7 @@ CONTENT_TYPES = {".html": "text/html", ".css": "text/css", ".js": "text/javascri
 PAUSE_LIMIT_S = 30
 
 CHAT_TOO_LONG = {"message": "The chat is too long.", "code": "context_length_exceeded"}
+NO_SUCH_KEY = {"message": "This key is not known here.", "code": "invalid_api_key"}
 
 Step = str | list | threading.Event | dict | bytes | float
 
@@ -29,21 +30,25 @@ class ScriptedChat:
 
     `script` is the next reply: a str is text, a list is products, an Event is waited for, a float is a pause in
     seconds, a dict is sent as it is (`{"error": ...}`), and bytes go out raw. `refusal`, when set, is answered
-    instead: (status, body). A request of more than `most_messages` is refused as the services refuse a long one.
+    instead: (status, body). A request of more than `most_messages` is refused as the services refuse a long one. Where
+    there are `keys`, a chat and a picture ask for one of them. `ready` is what `/healthz` and `/readyz` say.
     """
 
-    def __init__(self):
+    def __init__(self, *, port: int = 0):
         self.script: Sequence[Step] = ["Good day."]
         self.finish_reason = "stop"
         self.refusal: tuple[int, bytes] | None = None
         self.most_messages = 1000
         self.health: dict = {"status": "ok", "bundle": "default", "items": 2186, "attribution": None}
+        self.keys: set[str] = set()
+        self.ready = True
         self.requests: list[dict] = []
         self.client_left = threading.Event()
         handler = type("Handler", (_Handler,), {"chat": self})
-        self._server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
+        self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
         self._server.daemon_threads = True
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.port = self._server.server_port
+        self.url = f"http://127.0.0.1:{self.port}"
 
     def __enter__(self):
         threading.Thread(target=self._server.serve_forever, daemon=True).start()
@@ -72,8 +77,10 @@ class _Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         path = self.path.split("?")[0]
-        if path == "/healthz":
-            self._answer(200, "application/json", json.dumps(self.chat.health).encode())
+        if path in ("/healthz", "/readyz"):
+            self._answer_json(200 if self.chat.ready else 503, self.chat.health)
+        elif path.startswith("/v1/") and not self._may_enter():
+            self._answer_json(401, {"error": NO_SUCH_KEY})
         elif path.startswith("/v1/items/"):
             self._picture(path.split("/")[3])
         else:
@@ -82,17 +89,23 @@ class _Handler(BaseHTTPRequestHandler):
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
         self.chat.requests.append(json.loads(body))
-        if self.chat.refusal:
+        if not self._may_enter():
+            self._answer_json(401, {"error": NO_SUCH_KEY})
+        elif self.chat.refusal:
             status, answer = self.chat.refusal
             self._answer(status, "application/json", answer)
         elif len(self.chat.requests[-1]["messages"]) > self.chat.most_messages:
-            self._answer(400, "application/json", json.dumps({"error": CHAT_TOO_LONG}).encode())
+            self._answer_json(400, {"error": CHAT_TOO_LONG})
         else:
             self._stream()
 
+    def _may_enter(self) -> bool:
+        carried = self.headers.get("authorization", "").removeprefix("Bearer ")
+        return not self.chat.keys or carried in self.chat.keys
+
     def _picture(self, item_id: str):
         if item_id == "lost":
-            self._answer(404, "application/json", b"{}")
+            self._answer_json(404, {})
         else:
             self._answer(200, "image/png", picture_bytes())
 
@@ -102,6 +115,9 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, CONTENT_TYPES[file.suffix], file.read_bytes())
         else:
             self._answer(404, "text/plain", b"not found")
+
+    def _answer_json(self, status: int, answer: dict):
+        self._answer(status, "application/json", json.dumps(answer).encode())
 
     def _answer(self, status: int, content_type: str, body: bytes):
         self.send_response(status)

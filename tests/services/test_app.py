@@ -41,6 +41,22 @@ def test_the_lm_s_replica_takes_all_that_it_may_decode_and_queue_and_refuses_the
     assert llm.max_queued_requests == 3
 
 
+def test_replicas_follow_the_load_between_two_numbers_or_stay_as_many():
+    llm = deployed("llm", llm_replicas=2, llm_max_replicas=5, llm_target_requests=3)
+    scale = llm._deployment_config.autoscaling_config
+    assert (scale.min_replicas, scale.max_replicas, scale.target_ongoing_requests) == (2, 5, 3)
+    encoder = deployed("encoder", encoder_replicas=2)
+    assert (encoder.num_replicas, encoder._deployment_config.autoscaling_config) == (2, None)
+
+
+def test_every_replica_reserves_what_is_set_and_has_time_to_end_what_it_began():
+    for name in ("encoder", "llm", "retrieval"):
+        one = deployed(name, drain_timeout_s=7, **{f"{name}_num_cpus": 0.5})
+        assert one.ray_actor_options["num_cpus"] == 0.5
+        assert one._deployment_config.graceful_shutdown_timeout_s == 7
+    assert deployed("llm", llm_num_gpus=0.5).ray_actor_options["num_gpus"] == 0.5
+
+
 def test_index_of_another_bundle_is_refused_with_both_fingerprints(stranger_index: str):
     with pytest.raises(FingerprintMismatch) as refusal:
         build_app(Settings(index=stranger_index))

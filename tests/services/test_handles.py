@@ -13,11 +13,13 @@ from ray.serve.exceptions import BackPressureError
 
 from fromage_model.errors import ImageError, InvalidInput
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
+from services.board import Board
 from services.deployments.chat import ChatDeployment
 from services.errors import Overloaded, Unavailable
 from services.handles import translated
 from services.http.options import HttpOptions
-from tests.services.peers import MODEL, PictureReader, ScriptedLlm, Shelf
+from services.pairs import Pair
+from tests.services.peers import PAIR, PictureReader, ScriptedLlm, Shelf
 
 TOKENS = 1000
 TOKEN_S = 0.02
@@ -32,7 +34,7 @@ class PeerLlm:
         self.diary = Path(diary)
 
     async def stream(
-        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling
+        self, messages: Sequence[Message], *, retrieval: RetrievalMode, sampling: Sampling, pair: Pair | None = None
     ) -> AsyncIterator[list[Event]]:
         scripts: dict[str, Sequence[Event | Exception]] = {
             "write": [TextDelta("word ")] * TOKENS,
@@ -89,7 +91,9 @@ def app(http_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ap
         serve.deployment(Shelf, name="peer-shelf", **small).bind(),
     )
     options = HttpOptions(answer_request_id=False)
-    chat = ChatDeployment.options(**small).bind(*parts, model=MODEL, options=options, reply_timeout_s=60.0)
+    chat = ChatDeployment.options(**small).bind(
+        *parts, pair=PAIR, board=Board("peers"), options=options, reply_timeout_s=60.0
+    )
     serve.run(chat, name="peers", route_prefix="/peers")
     yield App(f"http://127.0.0.1:{http_port}/peers", diary)
     serve.delete("peers")

@@ -42,3 +42,8 @@ def test_settings_without_arguments_are_the_demo(monkeypatch: pytest.MonkeyPatch
     settings = Settings()
     assert (settings.bundle, settings.index, settings.port) == ("default", "openmoji", 8000)
     assert settings.llm_torch_threads >= 1
+
+
+def test_no_more_replicas_than_the_fewest_is_refused_with_what_works():
+    with pytest.raises(ValidationError, match="llm_max_replicas is 1, but llm_replicas 2; 2 or more works"):
+        Settings(llm_replicas=2, llm_max_replicas=1)

@@ -14,7 +14,10 @@ from aiohttp.abc import AbstractResolver, ResolveResult
 
 from fromage_model.errors import InvalidInput
 
+# Azure's metadata server: an address of the internet that a machine there reaches itself by.
+REACHES_INSIDE = frozenset((ipaddress.ip_address("168.63.129.16"),))
 NAT64 = ipaddress.ip_network("64:ff9b::/96")
+DEFAULT_PORTS = {"http": 80, "https": 443}
 PLAIN = "/%:@!$&'()*+,;=~-._"
 # A percent sign that begins no escape stands for itself.
 BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
@@ -22,6 +25,10 @@ BARE_PERCENT = re.compile(r"%(?![0-9a-fA-F]{2})")
 
 class AddressError(InvalidInput):
     """A URL that can't be asked for, or that leads where it may not."""
+
+
+class PrivateAddress(AddressError):
+    """A URL that leads into a network of our own, or to a port where no web server is."""
 
 
 class Resolver(AbstractResolver):
@@ -48,9 +55,14 @@ class Resolver(AbstractResolver):
         await self._system.close()
 
 
-def check_host(url: str, *, allow_private: bool) -> None:
-    """Raises AddressError where the host of a `sendable` URL is itself an address that is not public."""
-    host = urlsplit(url).hostname or ""
+def check_host(url: str, *, allow_private: bool, ports: frozenset[int] | None = None) -> None:
+    """Raises PrivateAddress where the host of a `sendable` URL is itself an address that is not public, or its port is
+    not one of `ports`.
+    """
+    parts = urlsplit(url)
+    host, port = parts.hostname or "", parts.port or DEFAULT_PORTS[parts.scheme]
+    if ports is not None and port not in ports:
+        raise PrivateAddress(f"{host} is asked at port {port}, and only {', '.join(map(str, sorted(ports)))} are")
     try:
         ipaddress.ip_address(host)
     except ValueError:
@@ -70,7 +82,7 @@ def is_public(address: str) -> bool:
             return is_public(str(inner))
         if ip.is_site_local:
             return False
-    return ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
+    return ip not in REACHES_INSIDE and ip.is_global and not (ip.is_multicast or ip.is_reserved or ip.is_unspecified)
 
 
 def redirected(url: str, location: str) -> str:
@@ -133,4 +145,4 @@ def _host(name: str) -> str:
 
 def _refuse_private(host: str, address: str) -> None:
     if not is_public(address):
-        raise AddressError(f"{host} is at the private address {address}; --allow-private would let it through")
+        raise PrivateAddress(f"{host} is at the private address {address}; --allow-private would let it through")

@@ -59,14 +59,25 @@ class Wanted:
 class Fetcher:
     """Fetches pictures over one set of connections, from a thread of its own; any thread may ask it."""
 
-    def __init__(self, *, limits: FetchLimits = FetchLimits(), allow_private: bool = False, threads: int = 4):
+    def __init__(
+        self,
+        *,
+        limits: FetchLimits = FetchLimits(),
+        allow_private: bool = False,
+        ports: frozenset[int] | None = None,
+        threads: int = 4,
+    ):
+        """`ports`: the only ones that are asked."""
         self.limits = limits
         self._allow_private = allow_private
+        self._ports = ports
         self._hosts = Hosts(limits.per_host)
         self._places = asyncio.Semaphore(limits.at_once)
         self._threads = ThreadPoolExecutor(threads, thread_name_prefix="pictures")
         self._session: aiohttp.ClientSession | None = None
         self._loop = asyncio.new_event_loop()
+        # Where host names are looked up: one that takes for ever holds a thread, and may hold up no other name.
+        self._loop.set_default_executor(ThreadPoolExecutor(limits.at_once, thread_name_prefix="resolve"))
         threading.Thread(target=self._loop.run_forever, daemon=True, name="fetcher").start()
 
     def close(self) -> None:
@@ -81,6 +92,13 @@ class Fetcher:
         (found,) = self.each([Wanted(image)], lambda number, fetched: fetched)
         assert found is not None
         return found
+
+    async def download(self, url: str) -> bytes:
+        """The picture at an http(s) URL, within `total_s` and in one try; neither files nor stores are reached so.
+
+        For a caller in an event loop of its own. Raises FetchError or AddressError.
+        """
+        return await asyncio.wrap_future(asyncio.run_coroutine_threadsafe(self._once(url), self._loop))
 
     def each(self, wanted: Sequence[Wanted | None], then: Callable[[int, Fetched | None], T]) -> list[T]:
         """`then(number, what came)` for every one, in their order; the bytes of a picture live until `then` is done.
@@ -127,6 +145,20 @@ class Fetcher:
             await asyncio.sleep(pause_s)
             attempt += 1
 
+    async def _once(self, url: str) -> bytes:
+        place = Place(self._places)
+        try:
+            async with asyncio.timeout(self.limits.total_s):
+                found = await self._download(Wanted(url), place)
+        except (FetchError, AddressError):
+            raise
+        except Exception as error:
+            raise Unreachable(f"the answer could not be read: {reason(error)}") from error
+        finally:
+            place.leave()
+        assert found.data is not None, "without validators nothing is unchanged"
+        return found.data
+
     async def _download(self, wanted: Wanted, place: "Place") -> Fetched:
         """One try, redirects followed. Raises FetchError or AddressError."""
         url, seen = sendable(wanted.image), set[str]()
@@ -146,7 +178,7 @@ class Fetcher:
 
     async def _request(self, url: str, wanted: Wanted, place: "Place", clock: asyncio.Timeout) -> Fetched | str:
         """What came, or the address that a redirect names."""
-        check_host(url, allow_private=self._allow_private)
+        check_host(url, allow_private=self._allow_private, ports=self._ports)
         headers = {"If-None-Match": wanted.etag, "If-Modified-Since": wanted.last_modified}
         sent = {name: value for name, value in headers.items() if value}
         host = urlsplit(url).netloc

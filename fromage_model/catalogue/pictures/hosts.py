@@ -6,7 +6,7 @@ Knows nothing of HTTP libraries or of pictures.
 import asyncio
 import random
 import time
-from collections import defaultdict
+from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
@@ -59,16 +59,32 @@ class Hosts:
     """Holds `per_host` requests to one host at a time, and holds back from hosts that asked for a pause."""
 
     def __init__(self, per_host: int):
-        self._turns: defaultdict[str, asyncio.Semaphore] = defaultdict(lambda: asyncio.Semaphore(per_host))
+        self._per_host = per_host
+        self._turns: dict[str, asyncio.Semaphore] = {}
+        self._asking: Counter[str] = Counter()
         self._not_before_s: dict[str, float] = {}
 
     @asynccontextmanager
     async def turn(self, host: str) -> AsyncIterator[None]:
-        async with self._turns[host]:
-            while (wait_s := self._not_before_s.get(host, 0.0) - time.monotonic()) > 0:
-                await asyncio.sleep(wait_s)
-            yield
+        turns = self._turns.setdefault(host, asyncio.Semaphore(self._per_host))
+        self._asking[host] += 1
+        try:
+            async with turns:
+                while (wait_s := self._not_before_s.get(host, 0.0) - time.monotonic()) > 0:
+                    await asyncio.sleep(wait_s)
+                yield
+        finally:
+            self._asking[host] -= 1
+            self._forget(host)
 
     def hold(self, host: str, seconds: float) -> None:
         """Nobody asks `host` for so long."""
-        self._not_before_s[host] = max(self._not_before_s.get(host, 0.0), time.monotonic() + seconds)
+        if seconds > 0:
+            self._not_before_s[host] = max(self._not_before_s.get(host, 0.0), time.monotonic() + seconds)
+
+    def _forget(self, host: str) -> None:
+        """What is known of a host that nobody asks, and that asked for no pause: there is no end of names."""
+        if not self._asking[host]:
+            del self._asking[host], self._turns[host]
+        if self._not_before_s.get(host, 0.0) <= time.monotonic():
+            self._not_before_s.pop(host, None)

@@ -4,18 +4,26 @@ from typing import Any
 
 from fastapi import APIRouter
 
+from services.http.documented import REFUSED
+from services.http.forms.completion import ErrorAnswer
+from services.http.forms.models import ModelAnswer, ModelsAnswer
 from services.http.options import ServedModel
+
+REFUSALS: dict[int | str, dict[str, Any]] = {500: REFUSED[500], 503: REFUSED[503]}
+UNKNOWN: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "description": "Another model."}, **REFUSALS}
 
 
 def routes(model: ServedModel) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/v1/models")
+    @routes.get("/v1/models", response_model=ModelsAnswer, responses=REFUSALS)
     async def models() -> dict[str, Any]:
+        """The models that answer: there is one."""
         return {"object": "list", "data": [model.as_json()]}
 
-    @routes.get("/v1/models/{id:path}")
+    @routes.get("/v1/models/{id:path}", response_model=ModelAnswer, responses=UNKNOWN)
     async def one_model(id: str) -> dict[str, Any]:
+        """A model by its name."""
         model.check(id)
         return model.as_json()
 

@@ -1,38 +1,52 @@
-/**
- * The page's way to the server: health, and a reply streamed as server-sent events.
- * Knows HTTP and the wire format; knows nothing of the page.
- */
+/** The page's way to the server: whether it is ready, and a reply streamed as server-sent events. */
 
-const UNREACHABLE = "The chat can’t be reached. Check that it is running, then try again.";
-const CUT_OFF = "The connection ended before the reply did.";
-const UNREADABLE = "The reply came in a form that this page can’t read.";
+import { authorization } from "./key.js";
 
-/** The code by which the server says that a conversation is longer than the model can read. */
+const PATIENCE_MS = 5_000;
+const FIRST_PAUSE_MS = 1_000;
+const MOST_PAUSE_MS = 10_000;
+
+/** The server's codes for a conversation longer than the model reads, and for a missing or wrong key. */
 export const TOO_LONG = "context_length_exceeded";
+export const NO_KEY = "invalid_api_key";
 
-/** Something went wrong on the way to a reply; the message is meant for the reader of the page, `code` is the server's. */
+/** No reply came. `note` is for the reader, as `[key of words.js, value]`; `away`: the server may not be there. */
 export class ChatError extends Error {
-  constructor(message, code = null) {
-    super(message);
-    this.code = code;
+  constructor(note, { code = null, away = false } = {}) {
+    super(note.join(": "));
+    Object.assign(this, { note, code, away });
   }
 }
 
-/** What the server says of itself: `{bundle, items, attribution, ...}`, or `{}` while it can't be reached. */
-export async function fetchHealth() {
-  try {
-    const response = await fetch("healthz", { headers: { accept: "application/json" } });
-    return response.ok ? await response.json() : {};
-  } catch {
-    return {};
+/** Whether a chat would be answered. */
+export const isReady = async () => Boolean(await look("readyz"));
+
+/** What is served, `{items, attribution, ...}`, once a chat would be answered; else null. */
+export const meetServer = async () => (await isReady()) && look("healthz");
+
+/** Makes `attempt` until it returns something. Throws when `signal` is aborted. */
+export async function persist(attempt, signal) {
+  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.5, MOST_PAUSE_MS)) {
+    await new Promise((resolve) => {
+      setTimeout(resolve, pause);
+      signal?.addEventListener("abort", resolve);
+    });
+    signal?.throwIfAborted();
+    const found = await attempt();
+    if (found) return found;
   }
 }
 
-/**
- * Sends a chat request and yields the reply's events in order:
- * `{type: "text", text}`, `{type: "products", products}`, `{type: "finish", reason}`.
- * Throws ChatError when the reply fails, and the fetch's own AbortError when `signal` is aborted.
- */
+/** Where an image element finds an item's picture; it sends no headers, so with a key the picture is fetched here. */
+export async function pictureSource(address) {
+  const headers = authorization();
+  if (!headers.authorization || new URL(address, document.baseURI).origin !== location.origin) return address;
+  const response = await fetch(address, { headers });
+  if (!response.ok) throw new ChatError(["status", response.status]);
+  return URL.createObjectURL(await response.blob());
+}
+
+/** Yields `{type: "text", text}`, `{type: "products", products}` and `{type: "finish", reason}`. Throws ChatError. */
 export async function* streamReply(request, { signal }) {
   const response = await post(request, signal);
   let finished = false;
@@ -43,7 +57,16 @@ export async function* streamReply(request, { signal }) {
       yield event;
     }
   }
-  if (!finished) throw new ChatError(CUT_OFF);
+  if (!finished) throw new ChatError(["cutOff"]);
+}
+
+async function look(address) {
+  try {
+    const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
+    return response.ok ? await response.json() : null;
+  } catch {
+    return null;
+  }
 }
 
 async function post(request, signal) {
@@ -51,30 +74,32 @@ async function post(request, signal) {
   try {
     response = await fetch("v1/chat/completions", {
       method: "POST",
-      headers: { "content-type": "application/json", accept: "text/event-stream" },
+      headers: { "content-type": "application/json", accept: "text/event-stream", ...authorization() },
       body: JSON.stringify({ ...request, stream: true }),
       signal,
     });
   } catch (error) {
-    throw signal.aborted ? error : new ChatError(UNREACHABLE);
+    throw signal.aborted ? error : new ChatError(["cutOff"], { away: true });
   }
   if (!response.ok) throw await refusal(response);
   return response;
 }
 
 async function refusal(response) {
+  const { status } = response;
   try {
     const { error } = await response.json();
-    if (error?.message) return new ChatError(error.message, error.code);
+    if (error?.message) return told(error, status === 503);
   } catch {
-    // A proxy in between may answer in HTML; its status is all that can be told.
+    // A proxy answers in HTML.
   }
-  if (response.status === 503) return new ChatError("The chat is busy just now. Try again in a moment.");
-  return new ChatError(`The chat answered with an error (${response.status}).`);
+  // Ray's proxy answers 404 where no app is deployed yet, a gateway 502 to 504.
+  const away = status === 404 || (status >= 502 && status <= 504);
+  return new ChatError(["status", status], { away });
 }
 
-/** Yields the `data` of each server-sent event in a byte stream, whatever the chunks' borders and line endings. */
-export async function* serverSentData(body, signal) {
+/** The `data` of each event, whatever the chunks' borders and line endings. */
+async function* serverSentData(body, signal) {
   const decoder = new TextDecoder();
   let buffered = "";
   let data = [];
@@ -98,7 +123,7 @@ async function* chunks(body, signal) {
       yield value;
     }
   } catch (error) {
-    throw signal?.aborted ? error : new ChatError(CUT_OFF);
+    throw signal?.aborted ? error : new ChatError(["cutOff"]);
   } finally {
     reader.cancel().catch(() => {});
   }
@@ -109,10 +134,15 @@ function parseChunk(data) {
   try {
     chunk = JSON.parse(data);
   } catch {
-    throw new ChatError(UNREADABLE);
+    throw new ChatError(["unreadable"]);
   }
-  if (chunk.error) throw new ChatError(chunk.error.message ?? CUT_OFF, chunk.error.code);
+  if (chunk.error) throw told(chunk.error);
   return chunk;
+}
+
+/** The server's own words, unless the reader's language has some for its code. */
+function told({ message, code }, away = false) {
+  return new ChatError(message ? [`error.${code}`, message] : ["cutOff"], { code, away });
 }
 
 function* chunkEvents(chunk) {

@@ -1,82 +1,108 @@
 /** The page: joins the composer, the conversation, the transcript and the server. */
 
-import { ChatError, TOO_LONG, fetchHealth, streamReply } from "./api.js";
+import { NO_KEY, TOO_LONG, isReady, meetServer, persist, streamReply } from "./api.js";
 import { Composer } from "./composer.js";
 import { Conversation } from "./conversation.js";
+import { copyText, element } from "./dom.js";
+import { keyForm } from "./key.js";
+import { forgetChat, keepChat, recallChat } from "./memory.js";
+import { followTheme } from "./theme.js";
 import { TurnView } from "./transcript.js";
+import { fillIn, locale, say, switchLanguage, worded } from "./words.js";
 
-const CUT_SHORT = "The reply reached its length limit here.";
-const STOPPED = "Stopped.";
-const NOTHING_SAID = "No answer came this time. Try other words.";
-const UNEXPECTED = "Something went wrong on this page. Try again.";
+/** The first answer is the likeliest one; another has to be drawn. */
+const ANOTHER = { temperature: 0.8 };
 
 const byId = (id) => document.getElementById(id);
 const calm = matchMedia("(prefers-reduced-motion: reduce)");
 
-let health = {};
-let conversation = new Conversation();
+let conversation = new Conversation(recallChat());
 let view = null;
 let running = null;
 
-const composerParts = {
-  form: byId("composer"),
-  ...Object.fromEntries(
-    ["question", "ask", "stop", "attach", "picture", "attachments", "notice", "modes", "drop"].map((id) => [id, byId(id)]),
-  ),
-};
-const composer = new Composer(composerParts, { onAsk: ask, onStop: () => running?.abort() });
+const composer = new Composer({ onAsk: ask, onStop: () => running?.abort() });
 
 function ask(text, pictures) {
   if (running) return;
-  view?.retireRetry();
   const turn = conversation.open(text, pictures);
-  view = new TurnView(turn);
-  showStory();
-  byId("story").append(view.element);
+  addView(turn);
   answer(turn, view);
   view.element.scrollIntoView({ block: "start", behavior: calm.matches ? "auto" : "smooth" });
 }
 
-async function answer(turn, turnView) {
+function addView(turn) {
+  view?.passOver();
+  view = new TurnView(turn, { onAgain: askAgain, onCopy: copy });
+  document.body.dataset.view = "story";
+  byId("cover").hidden = true;
+  byId("story").hidden = false;
+  byId("story").append(view.element);
+}
+
+function askAgain(turn, turnView) {
+  if (running) return;
+  const drawn = turn.state === "failed" ? {} : ANOTHER;
+  conversation.reopen(turn);
+  answer(turn, turnView, drawn);
+  composer.focus();
+}
+
+async function answer(turn, turnView, drawn = {}) {
   const abort = new AbortController();
   running = abort;
   composer.setBusy(true);
-  announce("Writing a reply.");
-  const reply = turnView.startReply();
+  announce(say("writing"));
+  keepChat(conversation);
+  let code = null;
   try {
-    const reason = await receive(turn, reply, abort.signal);
+    turn.note = noteOn(turn, await receive(turn, turnView, drawn, abort.signal));
     turn.state = "done";
-    turnView.endReply("done", remarkOn(turn, reason));
-    announce(spoken(turn));
   } catch (error) {
-    // A new chat was begun meanwhile: this reply is no longer on the page.
-    if (running !== abort) return;
-    if (abort.signal.aborted) stopped(turn, turnView);
-    else failed(turn, turnView, error);
-  } finally {
-    if (running === abort) {
-      running = null;
-      composer.setBusy(false);
-    }
+    const { aborted } = abort.signal;
+    if (!aborted && !error.note) console.error(error);
+    code = error.code;
+    turn.state = aborted ? "stopped" : "failed";
+    turn.note = aborted ? ["stopped"] : (error.note ?? ["unexpected"]);
   }
+  // A new chat was begun meanwhile: this reply is no longer on the page.
+  if (running !== abort) return;
+  running = null;
+  composer.setBusy(false);
+  keepChat(conversation);
+  if (code === NO_KEY) return turnView.ask(keyForm(() => useKey(turn)));
+  turnView.endReply();
+  if (turn.state !== "failed") announce(turn.state === "done" ? spoken(turn) : say("stopped"));
 }
 
-/** Asks with as many earlier turns as the model can read; returns why the reply ended. */
-async function receive(turn, reply, signal) {
-  const asked = { model: health.bundle ?? "default", retrieval: composer.retrieval };
-  let request = conversation.request(asked);
+/** Pictures that were missed for want of a key are asked for again as well. */
+function useKey(turn) {
+  showAll();
+  askAgain(turn, view);
+}
+
+/** Asks with as many earlier turns as the model reads, once the server is there; returns why the reply ended. */
+async function receive(turn, turnView, drawn, signal) {
+  const options = { model: "default", retrieval: composer.retrieval, ...drawn };
+  let request = conversation.request(options);
   for (;;) {
     try {
-      return await write(request, turn, reply, signal);
+      return await write(request, turn, turnView.startReply(), signal);
     } catch (error) {
       const earlier = (request.messages.length - 1) / 2;
-      if (error.code !== TOO_LONG || !earlier) throw error;
-      request = conversation.request({ ...asked, earlier: Math.floor(earlier / 2) });
+      if (error.code === TOO_LONG && earlier) request = conversation.request(options, Math.floor(earlier / 2));
+      else if (error.away && !(await isReady())) await wait(turnView, signal);
+      else throw error;
     }
   }
 }
 
-/** Writes the reply's events to the turn and to the page; returns why the reply ended. */
+async function wait(turnView, signal) {
+  signal.throwIfAborted();
+  turnView.wait("waits");
+  announce(say("waits"));
+  await persist(isReady, signal);
+}
+
 async function write(request, turn, reply, signal) {
   let reason = "stop";
   for await (const event of streamReply(request, { signal })) {
@@ -93,32 +119,15 @@ async function write(request, turn, reply, signal) {
   return reason;
 }
 
-function remarkOn(turn, reason) {
-  if (!turn.content.trim() && !turn.products.length) return NOTHING_SAID;
-  return reason === "length" ? CUT_SHORT : "";
+function noteOn(turn, reason) {
+  if (!turn.content.trim() && !turn.products.length) return ["nothing"];
+  return reason === "length" ? ["cutShort"] : null;
 }
 
-function stopped(turn, turnView) {
-  turn.state = "stopped";
-  turnView.endReply("stopped", STOPPED);
-  announce(STOPPED);
-}
-
-function failed(turn, turnView, error) {
-  turn.state = "failed";
-  if (!(error instanceof ChatError)) console.error(error);
-  turnView.failReply(error instanceof ChatError ? error.message : UNEXPECTED, () => {
-    if (running) return;
-    conversation.reopen(turn);
-    answer(turn, turnView);
-    composer.focus();
-  });
-}
-
-/** The reply for a screen reader, at once when it is complete: a stream read word by word can't be followed. */
+/** The reply for a screen reader, told when it is complete: a stream read word by word can't be followed. */
 function spoken({ content, products }) {
   const names = products.map(({ caption }) => caption).join(", ");
-  const shown = products.length ? ` ${products.length} pieces: ${names}.` : "";
+  const shown = products.length ? ` ${say("shown", products.length)}: ${names}.` : "";
   return `${content.replaceAll("**", "")}${shown}`;
 }
 
@@ -126,15 +135,25 @@ function announce(words) {
   byId("announcer").textContent = words;
 }
 
-function showStory() {
-  document.body.dataset.view = "story";
-  byId("cover").hidden = true;
-  byId("story").hidden = false;
+async function copy({ content }, button) {
+  const words = (await copyText(content)) ? "copied" : "notCopied";
+  worded(button, { text: words });
+  announce(say(words));
+  setTimeout(() => worded(button, { text: "copy" }), 2000);
+}
+
+function showAll() {
+  byId("story").replaceChildren();
+  for (const turn of conversation.turns) {
+    addView(turn);
+    view.restore();
+  }
 }
 
 function startNewChat() {
   running?.abort();
   running = null;
+  forgetChat(conversation.id);
   conversation = new Conversation();
   view = null;
   byId("story").replaceChildren();
@@ -143,27 +162,62 @@ function startNewChat() {
   document.body.dataset.view = "cover";
   composer.setBusy(false);
   composer.clear();
-  announce("New chat.");
+  announce(say("newChat"));
   scrollTo({ top: 0 });
   composer.focus();
 }
 
-function fillMasthead() {
-  const today = new Date();
-  byId("date").textContent = today.toLocaleDateString("en-GB", { weekday: "long", day: "numeric", month: "long" });
-  if (health.items) byId("items").textContent = `${health.items.toLocaleString("en")} pieces in this issue`;
-  byId("attribution").textContent = health.attribution ?? "";
-  byId("colophon").hidden = !health.attribution;
+function fillMasthead(health) {
+  const day = { weekday: "long", day: "numeric", month: "long" };
+  byId("date").textContent = new Date().toLocaleDateString(locale(), day);
+  if (health?.items) worded(byId("items"), { text: "items" }, health.items.toLocaleString(locale()));
+  byId("attribution").textContent = health?.attribution ?? "";
+  byId("colophon").hidden = !health?.attribution;
+}
+
+async function greet() {
+  let health = null;
+  fillMasthead(health);
+  byId("language").addEventListener("click", () => {
+    switchLanguage();
+    announce("");
+    fillMasthead(health);
+  });
+  health = await meetServer();
+  if (!health) {
+    byId("starting").hidden = false;
+    announce(say("starting"));
+    health = await persist(meetServer);
+    byId("starting").hidden = true;
+  }
+  fillMasthead(health);
+}
+
+function starter(number) {
+  const words = worded(element("span"), { text: `starter${number}` });
+  const button = element("button", { type: "button" }, words);
+  button.addEventListener("click", () => {
+    ask(words.textContent, []);
+    composer.focus();
+  });
+  return element("li", {}, button);
 }
 
 byId("new-chat").addEventListener("click", startNewChat);
-byId("starters").addEventListener("click", (event) => {
-  const starter = event.target.closest("button");
-  if (!starter) return;
-  ask(starter.textContent.trim(), []);
-  composer.focus();
+byId("starters").append(...[1, 2, 3, 4, 5].map(starter));
+addEventListener("pagehide", () => {
+  if (!running) return;
+  keepChat(conversation);
+  running.abort();
 });
-fillMasthead();
+fillIn();
+followTheme(byId("theme"));
+try {
+  showAll();
+  view?.element.scrollIntoView();
+} catch {
+  // What was kept was no conversation of ours.
+  startNewChat();
+}
 if (matchMedia("(pointer: fine)").matches) composer.focus();
-health = await fetchHealth();
-fillMasthead();
+greet();

@@ -1,21 +1,21 @@
-/** The line in which a question is written: text, pictures by button, paste and drop, and whether to show pieces. */
+/** The line for a question: text, pictures by button, paste and drop, and when to show pieces. */
 
 import { element } from "./dom.js";
 import { preparePicture } from "./pictures.js";
+import { worded } from "./words.js";
 
 const MAX_PICTURES = 3;
 const MAX_HEIGHT_PX = 180;
-const NOT_A_PICTURE = "That file is not a picture that this browser can read.";
-const TOO_MANY = `A question can carry ${MAX_PICTURES} pictures.`;
 
 export class Composer {
   #pictures = [];
   #preparing = new Set();
   #busy = false;
 
-  /** `parts` are the elements by name; `onAsk(text, pictures)` and `onStop()` are called when the user does so. */
-  constructor(parts, { onAsk, onStop }) {
-    this.parts = parts;
+  /** The elements by their ids. */
+  parts = Object.fromEntries([...document.querySelectorAll("#composer, #composer [id]")].map((node) => [node.id, node]));
+
+  constructor({ onAsk, onStop }) {
     this.onAsk = onAsk;
     this.#listenToLine(onStop);
     this.#listenForPictures();
@@ -44,12 +44,12 @@ export class Composer {
     this.#pictures = [];
     this.#showPictures();
     this.#fitHeight();
-    this.#tell("");
+    this.#tell(null);
   }
 
   #listenToLine(onStop) {
-    const { form, question, stop } = this.parts;
-    form.addEventListener("submit", (event) => {
+    const { composer, question, stop } = this.parts;
+    composer.addEventListener("submit", (event) => {
       event.preventDefault();
       this.#submit();
     });
@@ -76,7 +76,7 @@ export class Composer {
   }
 
   #listenForPictures() {
-    const { attach, picture, drop } = this.parts;
+    const { attach, picture, composer } = this.parts;
     attach.addEventListener("click", () => picture.click());
     picture.addEventListener("change", () => {
       this.#add(picture.files);
@@ -92,13 +92,13 @@ export class Composer {
     document.addEventListener("dragover", (event) => {
       if (!carriesFiles(event)) return;
       event.preventDefault();
-      drop.hidden = false;
+      composer.classList.add("is-over");
     });
     document.addEventListener("dragleave", (event) => {
-      if (!event.relatedTarget) drop.hidden = true;
+      if (!event.relatedTarget) composer.classList.remove("is-over");
     });
     document.addEventListener("drop", (event) => {
-      drop.hidden = true;
+      composer.classList.remove("is-over");
       if (!carriesFiles(event)) return;
       event.preventDefault();
       this.#add(event.dataTransfer.files);
@@ -106,9 +106,9 @@ export class Composer {
   }
 
   #add(files) {
-    this.#tell("");
+    this.#tell(null);
     const room = MAX_PICTURES - this.#pictures.length - this.#preparing.size;
-    if (files.length > room) this.#tell(TOO_MANY);
+    if (files.length > room) this.#tell("tooMany");
     for (const file of [...files].slice(0, Math.max(0, room))) {
       const preparing = this.#prepare(file).finally(() => this.#preparing.delete(preparing));
       this.#preparing.add(preparing);
@@ -120,7 +120,7 @@ export class Composer {
       this.#pictures.push(await preparePicture(file));
       this.#showPictures();
     } catch {
-      this.#tell(NOT_A_PICTURE);
+      this.#tell("notAPicture");
     }
   }
 
@@ -132,13 +132,14 @@ export class Composer {
 
   #preview(picture) {
     const { name, url, width, height } = picture;
-    const remove = element("button", { type: "button", "aria-label": `Remove ${name}`, title: "Remove" }, "×");
+    const remove = worded(element("button", { type: "button" }, "×"), { "aria-label": "remove", title: "remove" }, name);
     remove.addEventListener("click", () => {
       this.#pictures = this.#pictures.filter((other) => other !== picture);
       this.#showPictures();
       this.focus();
     });
-    return element("li", {}, element("img", { src: url, width, height, alt: `To send: ${name}` }), remove);
+    const image = worded(element("img", { src: url, width, height }), { alt: "toSend" }, name);
+    return element("li", {}, image, remove);
   }
 
   #fitHeight() {
@@ -147,7 +148,7 @@ export class Composer {
     question.style.height = `${Math.min(question.scrollHeight, MAX_HEIGHT_PX)}px`;
   }
 
-  #tell(message) {
-    this.parts.notice.textContent = message;
+  #tell(key) {
+    this.parts.notice.replaceChildren(key ? worded(element("span"), { text: key }, MAX_PICTURES) : "");
   }
 }

@@ -1,6 +1,4 @@
-/** The one way that nodes are made here: text goes in as text, attributes as attributes, nothing as HTML. */
-
-/** Makes an element; a true attribute is set bare, a null or false one is left out. */
+/** Makes an element; text goes in as text, never as HTML. A true attribute is set bare, a null or false one left out. */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
@@ -9,4 +7,22 @@ export function element(tag, attributes = {}, ...children) {
   }
   node.append(...children);
   return node;
+}
+
+/** Puts `text` on the clipboard, also where the page came without TLS; returns whether that worked. */
+export async function copyText(text) {
+  try {
+    await navigator.clipboard.writeText(text);
+    return true;
+  } catch {
+    const focused = document.activeElement;
+    const field = element("textarea", { class: "unseen" });
+    field.value = text;
+    document.body.append(field);
+    field.select();
+    const copied = document.execCommand("copy");
+    field.remove();
+    focused?.focus();
+    return copied;
+  }
 }

@@ -1,16 +1,18 @@
 /** A picture file -> a small JPEG as a data: URL, upright and on white, so that uploads stay light. */
 
+import { say } from "./words.js";
+
 const MAX_SIDE_PX = 1024;
 const JPEG_QUALITY = 0.86;
 
-/** Reads a picture and returns `{name, url, width, height}`; throws when the browser can't read it as one. */
+/** Throws where the browser can't read the file as a picture. */
 export async function preparePicture(file) {
   const source = URL.createObjectURL(file);
   try {
     const image = new Image();
     image.src = source;
     await image.decode();
-    return { name: file.name || "pasted picture", ...asJpeg(image) };
+    return { name: file.name || say("pasted"), ...asJpeg(image) };
   } finally {
     URL.revokeObjectURL(source);
   }

@@ -1,11 +1,12 @@
-/** Products as a grid of plates: picture, name, link. Every box has its size before its picture is there. */
+/** Products as a grid of plates. Every box has its size before its picture is there. */
 
+import { pictureSource } from "./api.js";
 import { element } from "./dom.js";
+import { locale, say, worded } from "./words.js";
 
 export class Plates {
-  element = element("ul", { class: "plates", "aria-label": "Pieces from the catalogue" });
+  element = worded(element("ul", { class: "plates" }), { "aria-label": "pieces" });
 
-  /** Adds products to the grid; its first plate is the large one where the count allows. */
   add(products) {
     this.element.append(...products.map(plate));
     this.element.dataset.count = this.element.children.length;
@@ -14,33 +15,44 @@ export class Plates {
 }
 
 function plate(product) {
-  const name = product.caption || "Unnamed piece";
+  const name = product.caption || say("unnamed");
+  const details = [product.brand, price(product)].filter(Boolean);
   const caption = element("span", { class: "plate-caption" }, element("span", { class: "plate-name" }, name));
+  caption.append(...details.map((detail) => element("span", { class: "plate-details" }, detail)));
   const link = webAddress(product.item_url);
-  const frame = link ? linkTo(link, name) : element("div", { class: "plate-frame" });
+  const frame = link ? linkTo(link, [name, ...details].join(", ")) : element("div", { class: "plate-frame" });
   frame.append(picture(product, name), caption);
   return element("li", { class: "plate", "data-id": product.id }, frame);
 }
 
+/** A bare number as the reader writes numbers; else as the catalogue has it. */
+function price({ price, currency }) {
+  const number = Number(price);
+  return number ? [number.toLocaleString(locale()), currency].filter(Boolean).join(" ") : price;
+}
+
 function linkTo(href, name) {
-  const label = `${name} (opens in a new tab)`;
-  const rel = "noopener noreferrer";
-  return element("a", { class: "plate-frame", href, target: "_blank", rel, "aria-label": label });
+  const link = element("a", { class: "plate-frame", href, target: "_blank", rel: "noopener noreferrer" });
+  return worded(link, { "aria-label": "opens" }, name);
 }
 
 function picture(product, name) {
-  const image = element("img", { alt: `Picture of ${name}`, loading: "lazy", decoding: "async", draggable: "false" });
-  const box = element("span", { class: "plate-picture" }, image);
-  image.addEventListener("load", () => box.classList.add("is-shown"));
-  image.addEventListener("error", () => {
+  const image = element("img", { loading: "lazy", decoding: "async", draggable: "false" });
+  const box = element("span", { class: "plate-picture" }, worded(image, { alt: "pictureOf" }, name));
+  const miss = () => {
     box.classList.add("is-missing");
-    box.replaceChildren(element("span", {}, "No picture"));
+    box.replaceChildren(worded(element("span"), { text: "noPicture" }));
+  };
+  image.addEventListener("error", miss);
+  image.addEventListener("load", () => {
+    box.classList.add("is-shown");
+    URL.revokeObjectURL(image.src);
   });
-  image.src = product.image_url;
+  pictureSource(product.image_url).then((source) => (image.src = source), miss);
   return box;
 }
 
-/** The address, if it is one that a reader may be sent to; a feed's `javascript:` is not. */
+/** The address, if a reader may be sent there: not to a feed's `javascript:`. */
 function webAddress(address) {
   if (!address || !URL.canParse(address, document.baseURI)) return null;
   const { protocol, href } = new URL(address, document.baseURI);

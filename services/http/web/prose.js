@@ -1,7 +1,4 @@
-/**
- * A reply's text as paragraphs, lists and bold words, built from DOM nodes: the text is never read as HTML.
- * Only what changed is built again, so a selection in an earlier paragraph survives the stream.
- */
+/** A reply's text as paragraphs, lists and bold words. Only what changed is built again: selections stay. */
 
 import { element } from "./dom.js";
 
@@ -12,7 +9,6 @@ export class Prose {
   element = element("div", { class: "prose" });
   #sources = [];
 
-  /** Shows `text`, the whole of this piece so far. */
   update(text) {
     const blocks = parseBlocks(text);
     const sources = blocks.map((block) => JSON.stringify(block));
@@ -25,7 +21,7 @@ export class Prose {
 }
 
 /** Text -> `[{tag: "p", text} | {tag: "ul" | "ol", items: [{text, number?}]}]`. */
-export function parseBlocks(text) {
+function parseBlocks(text) {
   const blocks = [];
   let afterBlank = true;
   for (const line of text.split("\n")) {
@@ -67,7 +63,7 @@ function buildBlock(block) {
   return element(block.tag, {}, ...items);
 }
 
-/** `**bold**` becomes a strong element; two asterisks that are still open are taken as bold until more text comes. */
+/** Asterisks that are still open are taken as bold until more text comes. */
 function inline(text) {
   return text
     .split("**")

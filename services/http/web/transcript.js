@@ -1,12 +1,10 @@
-/**
- * The conversation as a story: each turn a pull quote (the question) and an article (the reply).
- * Knows how a reply grows; knows nothing of where it comes from.
- */
+/** The conversation as a story: each turn a pull quote (the question) and an article (the reply). */
 
 import { codeUnitIndex } from "./conversation.js";
 import { element } from "./dom.js";
 import { Plates } from "./products.js";
 import { Prose } from "./prose.js";
+import { worded } from "./words.js";
 
 const LONG_QUOTE_CHARS = 90;
 const LETTER_CHARS = 280;
@@ -14,35 +12,55 @@ const LETTER_CHARS = 280;
 export class TurnView {
   #article = element("div", { class: "article" });
 
-  constructor({ text, pictures }) {
-    this.element = element("article", { class: "turn" }, quote(text, pictures), this.#article);
+  constructor(turn, { onAgain, onCopy }) {
+    Object.assign(this, { turn, onAgain, onCopy });
+    this.element = element("article", { class: "turn" }, quote(turn), this.#article);
   }
 
-  /** Empties the article for a reply and returns what the reply is written to. */
   startReply() {
     this.#article.replaceChildren();
     this.#setState("waiting");
     return new ReplyView(this.#article, () => this.#setState("streaming"));
   }
 
-  /** Marks the reply as "done" or "stopped", with a word to the reader where one is due. */
-  endReply(state, remark = "") {
+  restore() {
+    const reply = this.startReply();
+    reply.addText(this.turn.content);
+    reply.addProducts(this.turn.products);
+    this.endReply();
+  }
+
+  wait(key) {
+    this.#article.replaceChildren(remark(key));
+  }
+
+  endReply() {
+    const { state, note, content } = this.turn;
     this.#setState(state);
-    if (remark) this.#article.append(element("p", { class: "remark" }, remark));
+    if (state === "failed") return this.#fail(note ?? ["unexpected"]);
+    if (note) this.#article.append(remark(...note));
+    const copy = action("copy", () => this.onCopy(this.turn, copy));
+    const again = action("again", () => this.onAgain(this.turn, this));
+    again.classList.add("latest");
+    this.#article.append(element("div", { class: "actions" }, ...(content.trim() ? [copy] : []), again));
   }
 
-  /** Shows what went wrong below what has come so far, and a way to try again. */
-  failReply(message, onRetry) {
+  ask(form) {
     this.#setState("failed");
-    const retry = element("button", { class: "retry", type: "button" }, "Try again");
-    retry.addEventListener("click", onRetry);
-    const words = element("p", {}, message);
-    this.#article.append(element("div", { class: "erratum", role: "alert" }, words, retry));
+    this.#article.replaceChildren(form);
+    form.querySelector("input").focus();
   }
 
-  /** A question that has been passed over can't be asked again. */
-  retireRetry() {
-    this.#article.querySelector(".retry")?.remove();
+  /** Only the latest question can be asked again. */
+  passOver() {
+    this.#article.querySelectorAll(".latest, .key").forEach((node) => node.remove());
+  }
+
+  #fail(note) {
+    const retry = action("retry", () => this.onAgain(this.turn, this));
+    retry.classList.add("latest");
+    const words = worded(element("p"), { text: note[0] }, note[1]);
+    this.#article.append(element("div", { class: "erratum", role: "alert" }, words, retry));
   }
 
   #setState(state) {
@@ -51,7 +69,17 @@ export class TurnView {
   }
 }
 
-/** A growing reply: pieces of prose, with a grid of products wherever one was asked for. */
+function action(key, onClick) {
+  const button = worded(element("button", { class: "action", type: "button" }), { text: key });
+  button.addEventListener("click", onClick);
+  return button;
+}
+
+function remark(key, value) {
+  return worded(element("p", { class: "remark" }), { text: key }, value);
+}
+
+/** A growing reply: prose, parted by grids of products. */
 class ReplyView {
   #text = "";
   #pieces = [];
@@ -68,7 +96,6 @@ class ReplyView {
     this.#render(this.#pieces.length - 1);
   }
 
-  /** Puts products at their offsets in the text; the text around an offset is parted there. */
   addProducts(products) {
     this.onFirst();
     for (const product of products) {
@@ -103,13 +130,12 @@ class ReplyView {
   }
 }
 
-function quote(text, pictures) {
+function quote({ text, pictures }) {
   const block = element("header", { class: "quote", "data-length": quoteLength(text) });
   for (const { name, url, width, height } of pictures) {
-    block.append(element("img", { src: url, width, height, alt: `Picture that you sent: ${name}` }));
+    block.append(worded(element("img", { src: url, width, height }), { alt: "sent" }, name));
   }
-  const words = text || "A picture";
-  block.append(element("h2", { class: text ? null : "unseen" }, words));
+  block.append(text ? element("h2", {}, text) : worded(element("h2", { class: "unseen" }), { text: "onlyPicture" }));
   return block;
 }
 

@@ -60,13 +60,13 @@ class Served:
 
     def __init__(self, url: str, pid: int | None = None):
         self.url = url
-        self._pid = pid
+        self.pid = pid
 
     def lm_memory_mb(self) -> float:
         """Resident memory of the LM's replica; 0 where it is not ours."""
-        if self._pid is None:
+        if self.pid is None:
             return 0.0
-        titles = {child: " ".join(child.cmdline()) for child in psutil.Process(self._pid).children(recursive=True)}
+        titles = {child: " ".join(child.cmdline()) for child in psutil.Process(self.pid).children(recursive=True)}
         replicas = [child for child, title in titles.items() if LLM_REPLICA in title]
         return max((replica.memory_info().rss for replica in replicas), default=0) / 1e6
 

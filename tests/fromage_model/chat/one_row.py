@@ -3,6 +3,8 @@
 Shapes: V vocabulary; the last of V + 1 logits is [RET]'s.
 """
 
+from collections.abc import Sequence
+
 import torch
 from torch import Tensor
 
@@ -25,12 +27,17 @@ def sample(logits: Tensor, *, temperature: float, top_p: float, generator: torch
 class RowChooser:
     """Called with the logits (V + 1) of each step of one reply -> its next id."""
 
-    def __init__(self, sampling: Sampling, mode: RetrievalMode, *, ret_id: int, stop_ids: list[int]):
+    def __init__(
+        self, sampling: Sampling, mode: RetrievalMode, *, ret_id: int, stop_ids: list[int], begun: Sequence[int] = ()
+    ):
         self.sampling, self.mode, self.ret_id, self.stop_ids = sampling, mode, ret_id, stop_ids
         self.generator = torch.Generator().manual_seed(sampling.seed or 0)
-        self.ids: list[int] = []
+        self.ids: list[int] = list(begun)
+        self.begun = len(begun)
+        self.logprobs: list[Tensor] = []
 
     def __call__(self, logits: Tensor) -> int:
+        self.logprobs.append(logits[:-1].log_softmax(dim=-1))
         token = self._choose(logits)
         self.ids.append(token)
         return token
@@ -43,9 +50,9 @@ class RowChooser:
         late = sampling.max_tokens_before_ret is not None and words > sampling.max_tokens_before_ret
         again = self.ids[-1:] == [self.ret_id] and not sampling.ret_in_context
         owed = self.mode == "always" and rets == 0 and allowed > 0
-        if owed and (not early or len(self.ids) == sampling.max_new_tokens - 1):
+        if owed and (not early or len(self.ids) == self.begun + sampling.max_new_tokens - 1):
             return self.ret_id
-        logits = penalise(logits, set(self.ids) - {self.ret_id}, sampling.repetition_penalty)
+        logits = penalise(logits, [token for token in self.ids if token != self.ret_id], sampling)
         logits[-1] = (
             float("-inf") if early or late or again or rets >= allowed else logits[-1] * sampling.ret_scale_factor
         )
@@ -53,10 +60,11 @@ class RowChooser:
         return self.ret_id if owed and token in self.stop_ids else token
 
 
-def penalise(logits: Tensor, ids: set[int], penalty: float) -> Tensor:
+def penalise(logits: Tensor, ids: list[int], sampling: Sampling) -> Tensor:
     """(V + 1) -> the same with written words less likely, [RET] as far from the best of them as before."""
     penalised = logits.clone()
-    for token in ids:
-        penalised[token] *= 1 / penalty if logits[token] > 0 else penalty
+    for token in set(ids):
+        penalised[token] *= 1 / sampling.repetition_penalty if logits[token] > 0 else sampling.repetition_penalty
+        penalised[token] -= sampling.presence_penalty + sampling.frequency_penalty * ids.count(token)
     penalised[-1] += penalised[:-1].max() - logits[:-1].max()
     return penalised

@@ -3,7 +3,7 @@
 import torch
 
 from fromage_model.chat.engine import Engine, Request
-from fromage_model.prompts.messages import Event, Retrieval, TextDelta
+from fromage_model.prompts.messages import Event, Retrieval, TextDelta, TokenScore
 
 
 def run(engine: Engine, requests: list[Request]) -> list[list[Event]]:
@@ -15,6 +15,16 @@ def run(engine: Engine, requests: list[Request]) -> list[list[Event]]:
 
 def text_of(events: list[Event]) -> str:
     return "".join(event.text for event in events if isinstance(event, TextDelta))
+
+
+def scores_of(events: list[Event]) -> list[TokenScore]:
+    return [score for event in events if isinstance(event, TextDelta) for score in event.tokens]
+
+
+def words_of(model, events: list[Event]) -> list[int]:
+    """Ids of the text, found by what each of the vocabulary spells, where log-probabilities were asked for."""
+    spelled = {model.tokens.spelled(id): id for id in range(model.tokens.vocabulary)}
+    return [spelled[score.text, score.data] for score in scores_of(events)]
 
 
 def assert_same(found: list[Event], expected: list[Event]) -> None:

@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
 from fromage_model.chat.chooser import Chooser
+from fromage_model.chat.logprobs import Scored
 from fromage_model.prompts.messages import Sampling
 from tests.fromage_model.chat.one_row import RowChooser
 
@@ -28,7 +29,8 @@ def chooser(mode: str = "auto", **sampling):
 
 
 @st.composite
-def requests(draw) -> tuple[Sampling, str]:
+def requests(draw) -> tuple[Sampling, str, list[int]]:
+    """How a reply is decoded, and how it begins."""
     earliest = draw(st.sampled_from([0, 0, 2, 9]))
     sampling = Sampling(
         max_new_tokens=draw(st.integers(1, 9)),
@@ -40,9 +42,13 @@ def requests(draw) -> tuple[Sampling, str]:
         max_rets=draw(st.integers(0, 3)),
         ret_in_context=draw(st.booleans()),
         repetition_penalty=draw(st.sampled_from([1.0, 0.8, 1.3])),
+        presence_penalty=draw(st.sampled_from([0.0, 0.0, 0.7, -0.4])),
+        frequency_penalty=draw(st.sampled_from([0.0, 0.0, 0.6, -0.3])),
+        top_logprobs=draw(st.sampled_from([None, 0, 3, 20])),
         seed=draw(st.integers(0, 99)),
     )
-    return sampling, draw(st.sampled_from(["auto", "always", "never"]))
+    begun = draw(st.lists(st.integers(0, 5), max_size=4))
+    return sampling, draw(st.sampled_from(["auto", "always", "never"])), begun
 
 
 def logits_of(seed: int, step: int, vocabulary: int, spread: float) -> Tensor:
@@ -63,16 +69,21 @@ def logits_of(seed: int, step: int, vocabulary: int, spread: float) -> Tensor:
 def test_every_row_of_any_mix_gets_what_the_plain_way_gives_it_alone(mix, vocabulary, spread, order):
     """Requests join three at a time, leave when they are through, and the others change places."""
     rng = random.Random(order)
-    expected = [RowChooser(sampling, mode, ret_id=vocabulary, stop_ids=[STOP, 3]) for sampling, mode in mix]
+    rules = {"ret_id": vocabulary, "stop_ids": [STOP, 3]}
+    expected = [RowChooser(sampling, mode, **rules, begun=begun) for sampling, mode, begun in mix]
     rows = Chooser(slots=3, device=CPU, ret_id=vocabulary, stop_ids=[STOP, 3])
-    waiting, running, written = list(range(len(mix))), [], [[] for _ in mix]
+    waiting, running = list(range(len(mix))), []
+    written, scores = [[] for _ in mix], [[] for _ in mix]
     while waiting or running:
         if waiting and len(running) < 3 and (not running or rng.random() < 0.6):
             running.append(waiting.pop(0))
-            rows.admit(*mix[running[-1]])
+            sampling, mode, begun = mix[running[-1]]
+            rows.admit(sampling, mode, begun=begun)
         logits = [logits_of(request, len(written[request]), vocabulary, spread) for request in running]
         for request, token in zip(running, rows(torch.stack(logits)), strict=True):
             written[request].append(token)
+        for request, scored in zip(running, rows.scores, strict=True):
+            scores[request].append(scored)
         assert rows.ids.tolist() == [written[request][-1] for request in running]
         staying = [place for place, one in enumerate(running) if len(written[one]) < mix[one][0].max_new_tokens]
         if len(staying) < len(running):
@@ -82,6 +93,18 @@ def test_every_row_of_any_mix_gets_what_the_plain_way_gives_it_alone(mix, vocabu
     for request, row in enumerate(expected):
         steps = range(mix[request][0].max_new_tokens)
         assert written[request] == [row(logits_of(request, step, vocabulary, spread)) for step in steps]
+        for token, scored, logprobs in zip(written[request], scores[request], row.logprobs, strict=True):
+            assert_scored(scored, token, logprobs, mix[request][0].top_logprobs)
+
+
+def assert_scored(scored: Scored | None, token: int, logprobs: Tensor, told: int | None) -> None:
+    assert (scored is None) == (told is None)
+    if scored is None or token == len(logprobs):
+        return
+    assert scored.logprob == pytest.approx(float(logprobs[token]), abs=1e-5)
+    values, ids = logprobs.topk(min(told or 0, len(logprobs)))
+    assert [id for id, _ in scored.top] == ids.tolist()
+    assert [logprob for _, logprob in scored.top] == pytest.approx(values.tolist(), abs=1e-5)
 
 
 def test_rows_without_ret_are_penalised_in_all_of_their_vocabulary():
@@ -101,13 +124,14 @@ def test_a_chooser_looks_at_nothing_on_the_device_before_the_ids():
             assert not waits, f"{func} waits for the device"
             return func(*args, **(kwargs or {}))
 
-    rows = Chooser(slots=4, device=CPU, ret_id=6007, stop_ids=[STOP])
+    rows = Chooser(slots=5, device=CPU, ret_id=6007, stop_ids=[STOP])
     rows.admit(Sampling(repetition_penalty=1.3, max_rets=3), "always")
     rows.admit(Sampling(temperature=1.0, seed=1, ret_scale_factor=2.0))
     rows.admit(Sampling(temperature=0.7, top_p=0.9, seed=2), "never")
-    rows.admit(Sampling(temperature=2.0, top_p=0.99, min_tokens_before_ret=3))
+    rows.admit(Sampling(temperature=2.0, top_p=0.99, min_tokens_before_ret=3, top_logprobs=2))
+    rows.admit(Sampling(presence_penalty=0.5, frequency_penalty=0.5, top_logprobs=0))
     for step in range(5):
-        logits = torch.stack([logits_of(row, step, 6007, 2.0) for row in range(4)])
+        logits = torch.stack([logits_of(row, step, 6007, 2.0) for row in range(5)])
         with Watch():
             rows.decide(logits.clone())
         rows(logits)

@@ -14,8 +14,10 @@ from fromage_model.chat.sampling import (
     draw,
     draw_top_p,
     draw_wide_top_p,
-    penalise_repeated_words,
+    penalise_frequency,
+    penalise_presence,
     penalise_repetition,
+    penalise_words,
     row_numbers,
 )
 from fromage_model.errors import InvalidInput
@@ -140,7 +142,7 @@ def test_a_repetition_penalty_only_lowers_what_was_written(logits, penalty, data
     words = st.lists(st.integers(0, logits.shape[1] - 2), min_size=4, max_size=4)
     ids = torch.tensor([data.draw(words) for _ in logits])
     result = logits.clone()
-    penalise_repeated_words(result, ids, torch.full((len(logits), 1), penalty))
+    penalise_words(result, lambda logits: penalise_repetition(logits, ids, torch.full((len(logits), 1), penalty)))
     for before, after, written in zip(logits, result, ids, strict=True):
         others = torch.ones(len(before) - 1, dtype=torch.bool)
         others[written] = False
@@ -154,6 +156,14 @@ def test_a_penalty_reaches_an_id_once_and_each_row_by_its_own():
     logits = torch.tensor([[2.0, -2.0, 4.0], [2.0, -2.0, 4.0]])
     penalise_repetition(logits, torch.tensor([[0, 0, 1], [2, 2, 2]]), torch.tensor([[2.0], [1.0]]))
     assert logits.tolist() == [[1.0, -4.0, 4.0], [2.0, -2.0, 4.0]]
+
+
+def test_presence_counts_once_and_frequency_each_time_that_was_written_by_openai_s_formula():
+    ids, counts = torch.tensor([[0, 0, 2, 0], [1, 1, 1, 1]]), torch.tensor([[3], [2]])
+    logits = torch.ones(2, 3)
+    penalise_presence(logits, ids, torch.tensor([[0.5], [0.0]]))
+    penalise_frequency(logits, ids, torch.tensor([[0.25], [-1.0]]), counts=counts)
+    assert logits.tolist() == [[0.0, 1.0, 0.25], [1.0, 3.0, 1.0]]
 
 
 def test_numbers_follow_their_seed_and_without_one_chance():

@@ -244,9 +244,9 @@ class TestFilters:
         [
             ({"colour": "red"}, "filter.colour", r"known are id, .*brand.*attributes\.parity"),
             ({"attributes.size": "M"}, "filter.attributes.size", r"attributes\.parity"),
-            ({"brand": 3}, "filter.brand", "a text or a list of texts"),
-            ({"brand": []}, "filter.brand", "a text or a list of texts"),
-            ({"brand": [3]}, "filter.brand", "got int 3"),
+            ({"brand": b"A"}, "filter.brand", "must give texts, numbers, true or false, got bytes"),
+            ({"brand": []}, "filter.brand", "a value, a list of values, or a range"),
+            ({"brand": [["A"]]}, "filter.brand", r"got list \['A'\]"),
             ({"brand": "\ud800"}, "filter.brand", r"whole characters, got '\\ud800'"),
             ({"\ud800": "A"}, "filter", r"columns by name in a filter, got '\\ud800'"),
             ({3: "A"}, "filter", "columns by name in a filter, got 3"),

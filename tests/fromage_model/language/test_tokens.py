@@ -6,6 +6,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tokenizers import Tokenizer, decoders, models
+from transformers import PreTrainedTokenizerFast
 
 from fromage_model.errors import ConfigError
 from fromage_model.language.tokens import Tokens, load_tokens
@@ -150,3 +152,23 @@ def test_a_text_ends_at_every_token_that_the_generation_config_names(tmp_path):
     header.write_text("not JSON")
     with pytest.raises(ConfigError, match=r"generation_config\.json can't be read"):
         load_tokens(folder)
+
+
+@settings(max_examples=60, deadline=None)
+@given(text=TEXTS)
+def test_the_bytes_of_ids_are_the_text_s_and_a_special_token_has_none(text, chat_tokens):
+    spelled = [chat_tokens.spelled(token) for token in chat_tokens.encode(text)]
+    assert b"".join(data for _, data in spelled) == text.encode()
+    assert chat_tokens.spelled(1) == ("<|im_end|>", None)
+
+
+def test_sentencepiece_s_names_are_spelled_too(tmp_path):
+    names = ["<unk>", "</s>", "<0xC3>", "<0xA9>", "\u2581dress", "s"]
+    tokenizer = Tokenizer(
+        models.BPE({name: id for id, name in enumerate(names)}, [], unk_token="<unk>", byte_fallback=True)
+    )
+    tokenizer.decoder = decoders.Sequence([decoders.Replace("\u2581", " "), decoders.ByteFallback(), decoders.Fuse()])
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, eos_token="</s>", unk_token="<unk>")
+    fast.save_pretrained(tmp_path)
+    tokens = load_tokens(tmp_path)
+    assert [tokens.spelled(id)[1] for id in range(1, 6)] == [None, b"\xc3", b"\xa9", b" dress", b"s"]

@@ -160,6 +160,46 @@ def test_a_conversation_that_the_lm_s_template_refuses_is_an_input_that_is_wrong
     assert refused.value.field == "messages"
 
 
+INSTRUCTED = [
+    Message("system", ["Be kind."]),
+    Message("system", ["Be brief."]),
+    Message("user", ["hi"]),
+    Message("system", ["Be brave."]),
+    Message("user", ["a hat"]),
+]
+
+
+def test_system_messages_side_by_side_are_one_and_later_ones_stay_where_the_template_shows_them(
+    chat_tokens, plain_tokens
+):
+    ids = token_ids(chat_prompt(INSTRUCTED, chat_tokens, system_prompt="Ours."))
+    said = "system\nBe kind.\n\nBe brief.\nuser\nhi\nsystem\nBe brave.\nuser\na hat\nassistant\n"
+    assert chat_tokens.decode(ids) == said
+    ids = token_ids(chat_prompt(INSTRUCTED, plain_tokens, system_prompt="Ours."))
+    assert plain_tokens.decode(ids) == "Be kind.\n\nBe brief.\nQ: hi\nBe brave.\nQ: a hat\nA:"
+
+
+FIRST_ALONE = (
+    "{% if messages[0]['role'] == 'system' %}<{{ messages[0]['content'] }}>{% set messages = messages[1:] %}{% endif %}"
+    "{% for message in messages %}{% if message['role'] != 'system' %}[{{ message['content'] }}]"
+    "{% else %}PLACE{% endif %}{% endfor %}"
+)
+
+
+@pytest.mark.parametrize("what", ["", "{{ raise_exception('a system message must be the first') }}"])
+def test_a_later_system_message_goes_to_the_first_where_the_template_drops_or_refuses_it(tmp_path, what):
+    tiny.write_chat_tokenizer(tmp_path)
+    (tmp_path / "chat_template.jinja").write_text(FIRST_ALONE.replace("PLACE", what))
+    tokens = load_tokens(tmp_path)
+    ids = token_ids(chat_prompt(INSTRUCTED, tokens, system_prompt="Ours."))
+    assert tokens.decode(ids) == "<Be kind.\n\nBe brief.\n\nBe brave.>[hi][a hat]"
+
+
+def test_examples_come_after_all_instructions_in_front(chat_tokens):
+    ids = token_ids(chat_prompt(INSTRUCTED, chat_tokens, system_prompt="", examples=[("Hello", "Hi!")]))
+    assert "Be brief.\nuser\nHello\nassistant\nHi!\nuser\nhi\n" in chat_tokens.decode(ids)
+
+
 def test_an_empty_conversation_is_refused(chat_tokens):
     with pytest.raises(InvalidInput, match="at least one message"):
         chat_prompt([], chat_tokens, system_prompt="Be kind.")

@@ -13,9 +13,11 @@ from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
+from services.deployments.bundles import find_bundle
 from services.deployments.llm import HOPELESS_STEPS, LlmDeployment, ReplyWriter
 from services.errors import Overloaded
 from services.outbox import joined
+from services.pairs import Pair
 from tests.fromage_model import tiny
 
 TOKENS = 12
@@ -215,7 +217,9 @@ def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_when_one_suc
     folder = tmp_path / "bundle"
     save_bundle(model, folder, feature_width=tiny.FEATURE_WIDTH, encoder_fingerprint="none", lineage={})
     options = {"concurrency": 1, "queue": 16, "least_rate": 5.0, "gather_s": 0.0, "quantize": "none", "prefix_bytes": 0}
-    replica = LlmDeployment.func_or_class(str(folder), device="cpu", threads=1, **options)
+    fingerprint, encoder = find_bundle(str(folder))
+    pair = Pair("p", str(folder), "an index", catalogue="a catalogue", fingerprint=fingerprint, encoder=encoder)
+    replica = LlmDeployment.func_or_class(pair, device="cpu", threads=1, **options)
 
     def fail(*_) -> None:
         raise RuntimeError("out of memory")
@@ -223,13 +227,13 @@ def test_a_replica_is_unhealthy_when_step_after_step_fails_and_well_when_one_suc
     with monkeypatch.context() as broken:
         broken.setattr(LeanDecoder, "prefill_many", fail)
         for _ in range(HOPELESS_STEPS):
-            replica.check_health()
+            asyncio.run(replica.check_health())
             with pytest.raises(RuntimeError, match="out of memory"):
                 asyncio.run(read(replica.writer))
         with pytest.raises(RuntimeError, match=f"last {HOPELESS_STEPS} steps"):
-            replica.check_health()
+            asyncio.run(replica.check_health())
     asyncio.run(read(replica.writer))
-    replica.check_health()
+    asyncio.run(replica.check_health())
 
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")

@@ -17,6 +17,7 @@ from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
 from services.deployments.retrieval import ProductShelf
 from services.errors import NotFound
+from services.products import Narrowing
 
 COLOURS = ("red", "green", "blue")
 LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": "http://[shop].example/blue"}
@@ -67,7 +68,9 @@ def test_shelf_names_whom_its_licence_wants_named(shelf: ProductShelf):
 
 
 def test_excluded_products_make_room_for_others(shelf: ProductShelf):
-    products = shelf.search(np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2, exclude={"green"})
+    products = shelf.search(
+        np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2, narrowing=Narrowing(exclude=frozenset({"green"}))
+    )
     assert [product.id for product in products] == ["red", "blue"]
 
 

@@ -7,8 +7,8 @@ from urllib.parse import quote
 import pytest
 
 from fromage_model.errors import ImageError, InvalidInput
+from services.http.forms.chat import ChatRequest
 from services.http.interpret import read_conversation
-from services.http.schemas import ChatRequest
 from tests.pictures import png
 
 PNG = png()

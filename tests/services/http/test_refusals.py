@@ -12,7 +12,8 @@ from fromage_model.prompts.messages import TextDelta
 from fromage_model.vision.images import ImageLimits
 from services.conversation import ChatLimits
 from services.errors import Overloaded, Unavailable
-from tests.services.http.chatting import CHAT, HELLO, client_of, data_url, events_of, picture, showed
+from services.http.bodies import BodyLimits
+from tests.services.http.chatting import CHAT, HELLO, client_of, data_url, events_of, picture, picture_as, showed
 from tests.services.peers import WITH_PRODUCTS, ScriptedLlm
 
 REFUSED: list[tuple[str, dict[str, Any]]] = [
@@ -27,12 +28,16 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("messages.0.content", {"messages": [{"role": "user"}]}),
     ("messages.0.content", {"messages": [{"role": "user", "content": []}]}),
     ("messages.0.content", {"messages": [{"role": "user", "content": 5}]}),
-    ("messages.1.role", {"messages": [*HELLO, {"role": "assistant", "content": "Hi"}]}),
-    ("messages.1.role", {"messages": [*HELLO, {"role": "system", "content": "Be brief"}, *HELLO]}),
+    ("messages", {"messages": [{"role": "assistant", "content": "Hi"}]}),
+    ("messages.1.role", {"messages": [*HELLO, {"role": "tool", "content": "5", "tool_call_id": "a"}]}),
+    ("messages.0.role", {"messages": [{"role": "function", "name": "f", "content": "5"}, *HELLO]}),
+    ("messages.0.tool_calls", {"messages": [{"role": "assistant", "tool_calls": [{"id": "a"}]}, *HELLO]}),
     ("messages.0.content.0.type", {"messages": [{"role": "user", "content": [{"type": "input_audio"}]}]}),
     ("messages.0.content.0.type", {"messages": [{"role": "user", "content": [{"text": "Hello"}]}]}),
     ("messages.0.content.0.text", {"messages": [{"role": "user", "content": [{"type": "text"}]}]}),
     ("messages.0.content.0.image_url", {"messages": [{"role": "user", "content": [{"type": "image_url"}]}]}),
+    ("messages.0.content.0.image_url", {"messages": [{"role": "user", "content": [picture_as("x")]}]}),
+    ("messages.0.content.0.image_url", {"messages": [{"role": "user", "content": [picture_as(5)]}]}),
     ("messages.0.content.0.type", {"messages": [{"role": "system", "content": [picture(data_url())]}, *HELLO]}),
     (
         "messages.0.products.0.offset",
@@ -49,12 +54,29 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("seed", {"messages": HELLO, "seed": 2**63}),
     ("top_k", {"messages": HELLO, "top_k": 21}),
     ("retrieval", {"messages": HELLO, "retrieval": "sometimes"}),
-    ("n", {"messages": HELLO, "n": 2}),
-    ("stop", {"messages": HELLO, "stop": ["."]}),
+    ("retrieval", {"messages": HELLO, "retrieval": ["always"]}),
+    ("retrieval.mode", {"messages": HELLO, "retrieval": {"mode": "sometimes"}}),
+    ("retrieval.top_k", {"messages": HELLO, "retrieval": {"top_k": 0}}),
+    ("retrieval.filter", {"messages": HELLO, "retrieval": {"filter": {"brand": "a"}}}),
+    ("retrieval.min_score", {"messages": HELLO, "retrieval": {"min_score": 1.5}}),
+    ("products_as", {"messages": HELLO, "products_as": "html"}),
+    ("n", {"messages": HELLO, "n": 0}),
+    ("n", {"messages": HELLO, "n": 5}),
+    ("stop", {"messages": HELLO, "stop": ""}),
+    ("stop", {"messages": HELLO, "stop": 5}),
+    ("stop.1", {"messages": HELLO, "stop": ["a", ""]}),
+    ("stop", {"messages": HELLO, "stop": list("abcde")}),
+    ("stop", {"messages": HELLO, "stop": "x" * 257}),
     ("tools", {"messages": HELLO, "tools": [{"type": "function"}]}),
-    ("logprobs", {"messages": HELLO, "logprobs": True}),
+    ("tool_choice", {"messages": HELLO, "tool_choice": "required"}),
+    ("logit_bias", {"messages": HELLO, "logit_bias": {"5": 100}}),
+    ("logprobs", {"messages": HELLO, "logprobs": 1}),
+    ("top_logprobs", {"messages": HELLO, "top_logprobs": 2}),
+    ("top_logprobs", {"messages": HELLO, "logprobs": True, "top_logprobs": 21}),
     ("response_format", {"messages": HELLO, "response_format": {"type": "json_object"}}),
-    ("frequency_penalty", {"messages": HELLO, "frequency_penalty": 0.5}),
+    ("modalities", {"messages": HELLO, "modalities": ["text", "audio"]}),
+    ("frequency_penalty", {"messages": HELLO, "frequency_penalty": 2.5}),
+    ("presence_penalty", {"messages": HELLO, "presence_penalty": -2.5}),
 ]
 
 
@@ -66,9 +88,24 @@ def test_bad_input_is_refused_and_the_field_named(client: TestClient, field: str
     assert error["message"]
 
 
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        ({"messages": [{"role": "user", "content": 5}]}, "expected a text or a list of parts"),
+        ({"messages": [{"role": "user", "content": {"text": "Hi"}}]}, "expected a text or a list of parts"),
+        ({"messages": HELLO, "stop": 5}, "expected a text or a list of texts"),
+        ({"messages": [{"role": "user", "content": [picture_as(5)]}]}, "the URL as a text"),
+        ({"messages": [*HELLO, {"role": "tool", "content": "5"}]}, "tools are not supported"),
+        ({"messages": HELLO, "top_logprobs": 2}, "send logprobs: true"),
+    ],
+)
+def test_a_refusal_says_what_would_work(client: TestClient, body: dict[str, Any], reason: str):
+    assert reason in client.post(CHAT, json=body).json()["error"]["message"]
+
+
 BAD_PICTURES = [
-    ("https://shop.example/a.png", "data: URL", "invalid_value"),
-    ("HTTP://shop.example/a.png", "data: URL", "invalid_value"),
+    ("https://shop.example/a.png", "data: URL", "invalid_image"),
+    ("HTTP://shop.example/a.png", "data: URL", "invalid_image"),
     ("file:///etc/passwd", "data:image/png", "invalid_image"),
     ("data:image/png;base64,@@@@", "does not decode", "invalid_image"),
     ("data:image/png;base64,", "empty", "invalid_image"),
@@ -108,15 +145,10 @@ def test_limits_on_messages_text_and_pictures_name_the_field():
 def test_values_that_ask_for_nothing_special_are_accepted(client: TestClient):
     neutral = {
         "model": "default", "n": 1, "stop": None, "tools": [], "logprobs": False, "frequency_penalty": 0,
+        "top_k": None, "retrieval": None, "products_as": None, "top_logprobs": None, "tool_choice": "auto",
         "presence_penalty": 0.0, "logit_bias": {}, "response_format": {"type": "text"}, "user": "me", "store": False,
     }  # fmt: skip
     assert client.post(CHAT, json={"messages": HELLO, **neutral}).status_code == 200
-
-
-def test_developer_message_is_a_system_message():
-    llm = ScriptedLlm()
-    client_of(llm).post(CHAT, json={"messages": [{"role": "developer", "content": "Be brief"}, *HELLO]})
-    assert [message.role for message in llm.asked[0]] == ["system", "user"]
 
 
 def test_unknown_model_is_404(client: TestClient):
@@ -127,7 +159,7 @@ def test_unknown_model_is_404(client: TestClient):
 
 
 def test_body_over_the_limit_is_413_with_and_without_its_length():
-    client = client_of(max_body_bytes=1024)
+    client = client_of(body=BodyLimits(1024))
     body = json.dumps({"messages": [{"role": "user", "content": "x" * 2000}]}).encode()
     headers = {"content-type": "application/json"}
     declared = client.post(CHAT, content=body, headers=headers)

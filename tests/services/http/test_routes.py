@@ -145,8 +145,7 @@ def test_models_and_health_name_the_bundle(client: TestClient):
     assert [model["id"] for model in client.get("/v1/models").json()["data"]] == ["default"]
     assert client.get("/v1/models/default").json()["owned_by"] == "fromage"
     health = client.get("/healthz").json()
-    assert health.pop("attribution") == "Drawn by nobody"
-    assert health == {"status": "ok", "bundle": "default", "fingerprint": "abc123", "items": 8}
+    assert (health["status"], health["bundle"], health["fingerprint"]) == ("ok", "default", "abc123")
 
 
 def test_page_runs_no_code_but_its_own_files(tmp_path: Path):

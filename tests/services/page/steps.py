@@ -4,9 +4,16 @@ from dataclasses import dataclass, field
 
 from playwright.sync_api import Page, ViewportSize, expect
 
+from tests.services.scripted_chat import product
+
 DESKTOP = {"viewport": ViewportSize(width=1280, height=800)}
 PHONE = {"viewport": ViewportSize(width=390, height=844), "is_mobile": True, "has_touch": True}
+NAMES = ("scarf", "coat", "gloves", "socks", "boots")
 SCREENS = {"argvalues": [DESKTOP, PHONE], "ids": ["desktop", "phone"]}
+
+
+def five(offset: int) -> list[dict]:
+    return [product(name, offset=offset) for name in NAMES]
 
 
 @dataclass
@@ -32,7 +39,7 @@ def ask_and_wait(page: Page, question: str) -> None:
 def order_of_article(page: Page) -> list[str]:
     """The latest article from top to bottom: its text, or `plates: names`."""
     return page.locator(".turn").last.evaluate(
-        """turn => [...turn.querySelectorAll('.article > *')].map(part => part.matches('.plates')
+        """turn => [...turn.querySelectorAll('.article > :not(.actions)')].map(part => part.matches('.plates')
              ? 'plates: ' + [...part.querySelectorAll('.plate-name')].map(name => name.textContent).join(', ')
              : part.textContent).filter(Boolean)"""
     )

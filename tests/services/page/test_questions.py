@@ -167,7 +167,7 @@ def test_new_chat_begins_with_an_empty_page(chat, open_page: OpenPage):
     expect(page.locator(".turn")).to_have_count(0)
     expect(page.get_by_role("heading", name="What are you dressing for?")).to_be_visible()
     assert chat.client_left.wait(timeout=10)
-    expect(page.locator("#announcer")).to_have_text("New chat.")
+    expect(page.locator("#announcer")).to_have_text("New chat")
     chat.script = ["Good day."]
     ask_and_wait(page, "Hello")
     assert [message["content"] for message in chat.requests[-1]["messages"]] == ["Hello"]

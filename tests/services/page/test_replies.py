@@ -4,19 +4,11 @@ import threading
 from itertools import pairwise
 
 import pytest
-from axe_playwright_python.sync_playwright import Axe
 from playwright.sync_api import expect
 
 from tests.services.conftest import OpenPage
-from tests.services.page.steps import SCREENS, ask, ask_and_wait, order_of_article
-from tests.services.scripted_chat import ScriptedChat, picture_bytes, product
-
-NAMES = ("scarf", "coat", "gloves", "socks", "boots")
-EVERY_RULE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-
-
-def five(offset: int) -> list[dict]:
-    return [product(name, offset=offset) for name in NAMES]
+from tests.services.page.steps import SCREENS, ask, ask_and_wait, five, order_of_article
+from tests.services.scripted_chat import product
 
 
 def test_text_from_people_and_models_is_never_read_as_html(chat, open_page: OpenPage):
@@ -177,19 +169,11 @@ def test_a_reply_that_breaks_keeps_its_text_and_offers_another_try(chat, open_pa
     assert [message["content"] for message in chat.requests[-1]["messages"]] == ["Something else"]
 
 
-def test_a_chat_that_is_not_there_is_said_to_be_so(open_page: OpenPage):
-    with ScriptedChat() as chat:
-        watched = open_page(chat.url)
-    ask(watched.page, "A coat")
-    expect(watched.page.locator(".erratum")).to_contain_text("Check that it is running")
-    watched.complaints.clear()
-
-
 def test_a_reply_cut_at_its_length_says_so(chat, open_page: OpenPage):
     page = open_page(chat.url).page
     chat.finish_reason = "length"
     ask_and_wait(page, "A coat")
-    expect(page.locator(".remark")).to_have_text("The reply reached its length limit here.")
+    expect(page.locator(".article .remark")).to_have_text("The reply reached its length limit here.")
 
 
 def test_the_catalogues_licence_is_named_when_it_asks_for_it(chat, open_page: OpenPage):
@@ -223,26 +207,3 @@ def test_nothing_is_wider_than_the_screen(chat, open_page: OpenPage, width: int)
 
 def box_of(locator):
     return locator.bounding_box() or {"x": 0, "width": 0}
-
-
-@pytest.mark.parametrize("scheme", ["light", "dark"])
-@pytest.mark.parametrize("screen", **SCREENS)
-def test_every_state_of_the_page_passes_the_accessibility_rules(chat, open_page: OpenPage, scheme: str, screen):
-    page = open_page(chat.url, color_scheme=scheme, reduced_motion="reduce", **screen).page
-    chat.health["attribution"] = "Pictures: OpenMoji, CC BY-SA 4.0"
-
-    def violations() -> list[str]:
-        report = Axe().run(page, options=EVERY_RULE)
-        return [f"{found['id']}: {found['nodes'][0]['html']}" for found in report.response["violations"]]
-
-    assert violations() == []
-    page.locator("#picture").set_input_files({"name": "hat.png", "mimeType": "image/png", "buffer": picture_bytes()})
-    page.get_by_alt_text("To send: hat.png").wait_for()
-    assert violations() == []
-    chat.script = ["1. Layers", five(9)]
-    ask_and_wait(page, "Something warm")
-    assert violations() == []
-    chat.script, chat.finish_reason = [{"error": {"message": "The language model went away."}}], None
-    ask(page, "And shoes?")
-    page.locator(".erratum").wait_for()
-    assert violations() == []

@@ -1,0 +1,1 @@
+"""What the services say of themselves: metrics, traces and logs. Who measures knows nothing of who listens."""
