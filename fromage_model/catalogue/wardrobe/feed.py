@@ -23,7 +23,7 @@ ITEMS = 4000
 MAX_ITEMS = 20_000
 SEED = 0
 SIDE_PX = 384
-LICENCE = "as this project's code"
+LICENCE = "Apache-2.0"
 ATTRIBUTION = "Drawn by this project's code; brands and prices are invented."
 
 

@@ -5,7 +5,6 @@ Paths are written with absolute `M`, `L`, `C`, `Q` and `Z` alone.
 
 import re
 from collections.abc import Sequence
-from itertools import pairwise
 
 TOKEN = re.compile(r"[MLCQZ]|-?\d+(?:\.\d+)?(?:e-?\d+)?")
 POINTS_OF = {"M": 1, "L": 1, "Q": 2, "C": 3, "Z": 0}
@@ -50,17 +49,24 @@ def bounds(path: str) -> Box:
     for _, points in segments(path):
         if len(points) > 1:
             start = reached[-1]
-            reached += [_on_curve((start, *points), share) for share in (0.2, 0.35, 0.5, 0.65, 0.8)]
+            reached += [_on_curve((start, *points), share) for share in (0.25, 0.5, 0.75)]
         reached += points[-1:]
     across, down = zip(*reached, strict=True)
     return min(across), min(down), max(across), max(down)
 
 
 def _on_curve(points: Sequence[Point], share: float) -> Point:
-    """De Casteljau's point at a share of a curve."""
-    while len(points) > 1:
-        points = [(a + (c - a) * share, b + (d - b) * share) for (a, b), (c, d) in pairwise(points)]
-    return points[0]
+    """The point at a share of a quadratic or cubic curve (Bernstein's form)."""
+    rest = 1 - share
+    if len(points) == 3:
+        weights: tuple[float, ...] = (rest * rest, 2 * rest * share, share * share)
+    else:
+        weights = (rest**3, 3 * rest * rest * share, 3 * rest * share * share, share**3)
+    x = y = 0.0
+    for weight, (px, py) in zip(weights, points, strict=True):
+        x += weight * px
+        y += weight * py
+    return x, y
 
 
 def mirror(path: str) -> str:

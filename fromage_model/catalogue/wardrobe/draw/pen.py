@@ -10,7 +10,7 @@ from functools import lru_cache
 
 from fromage_model.catalogue.wardrobe.draw.cloth import PLAIN, Cloth
 from fromage_model.catalogue.wardrobe.draw.light import Fold, relief, roundness, soft
-from fromage_model.catalogue.wardrobe.draw.outline import Point, bounds, number, oval
+from fromage_model.catalogue.wardrobe.draw.outline import Box, Point, bounds, number, oval
 from fromage_model.catalogue.wardrobe.draw.patterns import PATTERNS
 from fromage_model.catalogue.wardrobe.draw.shades import glow_of, is_dark, line_of, seam_of, shadow_of, toned
 from fromage_model.catalogue.wardrobe.draw.textures import TEXTURES
@@ -61,8 +61,8 @@ class Pen:
         name = f"p{self._count}"
         self._defs[name] = f'<path id="{name}" d="{path}"/>'
         use = f'<use href="#{name}"'
-        self._throw(f"{use}/>", path)
-        left, top, right, low = bounds(path)
+        left, top, right, low = box = bounds(path)
+        self._throw(f"{use}/>", box)
         if not folds and (right - left) * (low - top) < SMALL:
             rim = 0.0
         tiles = self._tiles(cloth, grain)
@@ -92,7 +92,7 @@ class Pen:
         """A closed outline of one colour: a label, the inside of a neck. With `cast` it throws a shadow
         on the table."""
         if cast:
-            self._throw(f'<path d="{path}"/>', path)
+            self._throw(f'<path d="{path}"/>', bounds(path))
         stroke = f'stroke="{edge or line_of(fill)}" stroke-width="{line}" stroke-linejoin="round"' if line else ""
         self._body.append(f'<path d="{path}" fill="{fill}" {stroke} fill-opacity="{opacity}"/>')
 
@@ -100,7 +100,7 @@ class Pen:
         """A strap, a rib or a cord along an open path, `width` wide."""
         ends = "round" if round_ends else "butt"
         common = f'd="{path}" fill="none" stroke-linejoin="round" stroke-linecap="{ends}"'
-        self._throw(f'<path d="{path}" fill="none" stroke-width="{width + 4:.1f}"/>', path)
+        self._throw(f'<path d="{path}" fill="none" stroke-width="{width + 4:.1f}"/>', bounds(path))
         self._body.append(f'<path {common} stroke="{line_of(cloth.colour)}" stroke-width="{width + line * 1.5:.1f}"/>')
         self._body.append(f'<path {common} stroke="{cloth.colour}" stroke-width="{width:.1f}"/>')
         for tile in self._tiles(cloth, 0.0):
@@ -154,7 +154,7 @@ class Pen:
 
     def metal(self, path: str, colour: str, *, line: float = 0.9) -> None:
         """Polished metal: bright above, dark below."""
-        self._throw(f'<path d="{path}" fill-rule="evenodd"/>', path)
+        self._throw(f'<path d="{path}" fill-rule="evenodd"/>', bounds(path))
         name = f"metal{colour[1:]}"
         light, dark = toned(colour, 0.16, 0.6), toned(colour, -0.2)
         stops = ((0, light), (0.35, colour), (0.62, dark), (0.8, colour), (1, light))
@@ -204,9 +204,9 @@ class Pen:
             f"{''.join(self._body)}</g></svg>"
         )
 
-    def _throw(self, element: str, path: str) -> None:
+    def _throw(self, element: str, box: Box) -> None:
         """Let an element cast its shadow on the table, unless it lies within another that does."""
-        x0, y0, x1, y1 = bounds(path)
+        x0, y0, x1, y1 = box
         if self._turn is not None:
             dx, dy, turn, side = self._turn
             cos, sin = math.cos(turn), math.sin(turn)
