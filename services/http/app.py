@@ -19,8 +19,21 @@ from services.http.bodies import Bodies
 from services.http.boundary import REQUEST_ID, Boundary, Errors, error_response, reads_text
 from services.http.errors import MethodNotAllowed
 from services.http.gate import Gate, Swapping
+from services.http.item_page import PAGES
 from services.http.options import HttpOptions, ServedModel
-from services.http.routes import admin, captions, chat, embeddings, health, items, models, original, page, search
+from services.http.routes import (
+    admin,
+    captions,
+    chat,
+    embeddings,
+    health,
+    item_pages,
+    items,
+    models,
+    original,
+    page,
+    search,
+)
 from services.http.traffic import Traffic
 
 ONE_SPAN: TelemetryConfig = {"metrics": False, "logs": False, "operation_spans": False}
@@ -66,9 +79,11 @@ def create_http_app(
     app.include_router(embeddings.routes(finder, model, options))
     app.include_router(captions.routes(finder, model, options))
     app.include_router(items.routes(engine))
+    app.include_router(item_pages.routes(engine, finder, options))
     app.include_router(original.routes(engine, options))
     app.include_router(health.routes(engine, model, swapping))
     app.include_router(page.routes(options.web))
+    app.mount("/web/pages", page.PageFiles(directory=PAGES / "files"))
     app.mount("/web", page.PageFiles(directory=options.web, check_dir=False))
     return app
 

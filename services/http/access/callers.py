@@ -95,7 +95,10 @@ def _key_out_of(scope: Scope) -> str:
     if scope["path"].startswith(KEY_FOLDER):
         in_path, slash, rest = scope["path"].removeprefix(KEY_FOLDER).partition("/")
         scope["path"] = slash + rest if slash else "/"
-        scope["raw_path"] = scope["path"].encode(errors="surrogatepass")
+        # What was sent behind the key, where that can be told: in it `%2F` is part of an id, and a slash is not.
+        sent, before = scope.get("raw_path") or b"", f"{KEY_FOLDER}{in_path}/".encode(errors="surrogatepass")
+        decoded = scope["path"].encode(errors="surrogatepass")
+        scope["raw_path"] = sent[len(before) - 1 :] if sent.startswith(before) else decoded
     kind, _, credentials = Headers(scope=scope).get("authorization", "").partition(" ")
     in_header = credentials.strip() if kind.lower() == "bearer" else ""
     return in_header or in_path

@@ -10,8 +10,8 @@ class Answer(BaseModel):
 
 
 class ShownProduct(Answer):
-    """An item of the catalogue. `image_url` is a path on this server; `score` a cosine; `offset` the character of the
-    message's text at which it belongs.
+    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `score` a cosine; `offset` the
+    character of the message's text at which it belongs.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -20,6 +20,7 @@ class ShownProduct(Answer):
     caption: str
     item_url: str | None
     image_url: str
+    page_url: str
     score: Annotated[float, Field(ge=-1.001, le=1.001)]
     offset: Annotated[int, Field(ge=0)]
 

@@ -90,6 +90,9 @@ class OpenShelf:
     def __init__(self, shelf: ProductShelf):
         self._shelf = shelf
 
+    async def ping(self) -> None:
+        """Answers."""
+
     def __getattr__(self, name: str) -> Any:
         async def answer(*args: Any, **options: Any) -> Any:
             return getattr(self._shelf, name)(*args, **options)

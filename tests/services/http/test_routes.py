@@ -23,6 +23,7 @@ def test_reply_has_text_and_products_at_their_offset(client: TestClient):
         "caption": "A item-0",
         "item_url": "https://shop.example/item-0",
         "image_url": "/v1/items/item-0/image",
+        "page_url": "/items/item-0",
         "score": 0.5,
         "offset": 11,
     }
