@@ -83,6 +83,10 @@ class RemotePictures:
         self._coming: dict[str, asyncio.Task[bytes]] = {}
         self._known: OrderedDict[str, tuple[str, float]] = OrderedDict()
 
+    def close(self) -> None:
+        """Close connections; nothing is fetched any more."""
+        self._fetcher.close()
+
     def sha256_of(self, url: str) -> str | None:
         """Of the file that came from `url` within the last minutes."""
         sha256, until_s = self._known.get(url, (None, 0.0))

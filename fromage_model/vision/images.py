@@ -25,7 +25,11 @@ TURNS = {
     7: Image.Transpose.TRANSVERSE,
     8: Image.Transpose.ROTATE_90,
 }
+TILE_SIDE_TAGS = (322, 323)
 JPEG_END = b"\xff\xd9"
+PACKED_BMP = (1, 2)
+MOST_PACKED_BMP = 4_000_000
+"""Pixels, and bytes: this many take two seconds."""
 
 DECODED_AT_PX = 448
 """Encoders see squares of 224 to 384 pixels; for them a large JPEG is decoded at no less than twice the smaller."""
@@ -146,7 +150,22 @@ def _open(data: bytes, kind: str, limits: ImageLimits) -> ImageFile.ImageFile:
         raise ImageError(f"the picture has no pixels: {width} x {height}")
     if max(width, height) > limits.max_ratio * min(width, height):
         raise ImageError(f"the picture is too elongated: {width} x {height}, at most {limits.max_ratio} to 1 is read")
+    _check_packing(image, len(data), limits)
     return image
+
+
+def _check_packing(image: ImageFile.ImageFile, size_bytes: int, limits: ImageLimits) -> None:
+    """What costs more than the picture's own pixels: a TIFF's tiles may be larger than the picture itself, and Pillow
+    unpacks a BMP in Python.
+    """
+    if image.format == "TIFF":
+        wide, high = (image.tag_v2.get(tag) for tag in TILE_SIDE_TAGS)  # type: ignore[attr-defined]
+        if isinstance(wide, int) and isinstance(high, int) and wide * high > limits.max_pixels:
+            raise ImageError(f"the picture's tiles have too many pixels: at most {limits.max_pixels:,} are read")
+    packed = image.format == "BMP" and image.info.get("compression") in PACKED_BMP
+    if packed and max(image.width * image.height, size_bytes) > MOST_PACKED_BMP:
+        most = f"at most {MOST_PACKED_BMP:,} pixels, and bytes, of a packed BMP are read"
+        raise ImageError(f"the picture is too large: {most}; make it a PNG")
 
 
 def too_many_bytes(size_bytes: int, limits: ImageLimits) -> ImageError:

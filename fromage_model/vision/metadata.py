@@ -17,6 +17,15 @@ JPEG_MARKER = re.compile(rb"\xff[^\xff\0]")
 JPEG_SCAN, JPEG_APP1 = 0xDA, 0xE1
 JPEG_METADATA = frozenset((*range(0xE1, 0xEE), 0xEF, 0xFE))
 JPEG_WITHOUT_LENGTH = frozenset((0x01, *range(0xD0, 0xDA)))
+# What comes next among the pixels: what stands for 255 and marks to restart from are no news.
+JPEG_NEXT_MARKER = re.compile(rb"\xff[^\xff\0\x01\xd0-\xd8]")
+JPEG_END = 0xD9
+# Each scan goes over the whole picture, and takes some bytes. Encoders write ten, for four colours eighteen.
+MOST_SCANS = 32
+
+GIF_HEAD_BYTES = 13
+GIF_IMAGE_OR_END, GIF_EXTENSION = b",;", ord("!")
+GIF_TRANSPARENCY = b"\xf9"
 
 # A PNG with a chunk for each of its rows has some ten thousand. With more, to walk them alone would take seconds.
 MOST_SEGMENTS = 100_000
@@ -27,12 +36,14 @@ def without_metadata(data: bytes, kind: str) -> tuple[bytes, int]:
     """A file of that kind -> one that shows the same pixels, and its orientation, 1 to 8 as EXIF counts them.
 
     The orientation of a kind other than JPEG and PNG is for its decoder to find: here it is 1. What is not as it should
-    be is left for the decoder to judge. Raises ImageError where the file has too many segments.
+    be is left for the decoder to judge. Raises ImageError where it has too many segments, or scans.
     """
     if kind == "JPEG":
         return _jpeg(data)
     if kind == "PNG":
         return _png(data)
+    if kind == "GIF":
+        return _gif(data), UPRIGHT
     if kind in ("AVIF", "HEIF"):
         return _boxes(data), UPRIGHT
     return data, UPRIGHT
@@ -69,12 +80,49 @@ def _jpeg(data: bytes) -> tuple[bytes, int]:
         at, marker = found.end() - 2, data[found.end() - 1]
         length = int.from_bytes(data[at + 2 : at + 4], "big")
         if marker == JPEG_SCAN or marker in JPEG_WITHOUT_LENGTH or length < 2:
+            _check_scans(data, at)
             return b"".join((*kept, data[at:])), orientation_of(exif)
         if marker not in JPEG_METADATA:
             kept.append(data[at : at + 2 + length])
         elif marker == JPEG_APP1 and not exif and data.startswith(b"Exif\0", at + 4):
             exif = data[at + 4 : at + 2 + length]
         at += 2 + length
+    raise ImageError(TOO_MANY)
+
+
+def _check_scans(data: bytes, at: int) -> None:
+    """Walks as libjpeg does, to the mark of the end; what other programs put behind it may hold anything."""
+    scans = 0
+    for _ in range(MOST_SEGMENTS):
+        found = JPEG_NEXT_MARKER.search(data, at)
+        if found is None or data[found.end() - 1] == JPEG_END:
+            return
+        at = found.end()
+        scans += data[at - 1] == JPEG_SCAN
+        if scans > MOST_SCANS:
+            raise ImageError(f"the picture has too many scans: at most {MOST_SCANS} are read; save the JPEG anew")
+        at += max(2, int.from_bytes(data[at : at + 2], "big"))
+    raise ImageError(TOO_MANY)
+
+
+def _gif(data: bytes) -> bytes:
+    """Comments, and what applications left, before the first image: each of their bytes would cost forty."""
+    palette = data[GIF_HEAD_BYTES - 3 : GIF_HEAD_BYTES - 2] or b"\0"
+    at = GIF_HEAD_BYTES + (6 << (palette[0] & 7) if palette[0] & 0x80 else 0)
+    kept, start, within = [data[:at]], at, False
+    for _ in range(MOST_SEGMENTS):
+        size = data[at] if at < len(data) else 0
+        if within:
+            at += 1 + size
+            within = size > 0
+            if not within and data[start + 1 : start + 2] == GIF_TRANSPARENCY:
+                kept.append(data[start:at])
+        elif at >= len(data) or data[at] in GIF_IMAGE_OR_END:
+            return b"".join((*kept, data[at:]))
+        elif data[at] == GIF_EXTENSION:
+            start, at, within = at, at + 2, True
+        else:  # a decoder passes over what is no block
+            at += 1
     raise ImageError(TOO_MANY)
 
 

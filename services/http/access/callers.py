@@ -18,11 +18,13 @@ from services.http.access.keys import Scope as KeyScope
 from services.http.access.options import AccessOptions
 from services.http.errors import KeyRefused, NotAllowed
 
-OPEN_PATHS = frozenset(("/", "/healthz", "/readyz", "/favicon.ico"))
+HEALTH = frozenset(("/healthz", "/readyz"))
+OPEN_PATHS = frozenset(("/", "/favicon.ico"))
 OPEN_FOLDER = "/web/"
 KEY_FOLDER = "/k/"
 ADMIN_FOLDER = "/admin/"
 READING = frozenset(("GET", "HEAD"))
+ROUTED = READING | {"POST"}
 HOW = "send it as `Authorization: Bearer KEY`"
 RELAYED = ("forwarded", "via", "x-forwarded-for", "origin")
 """Headers of a request that somebody else's page or proxy made this machine send."""
@@ -105,10 +107,12 @@ def _key_out_of(scope: Scope) -> str:
 
 
 def _is_open(scope: Scope) -> bool:
-    """Health, the page and its files; and OPTIONS, which browsers ask without a key, and which tells methods alone."""
-    if scope["method"] == "OPTIONS":
-        return True
+    """Health, the page and its files; and methods that no route has, as OPTIONS, which browsers ask without a key: they
+    are told which there are, and no more.
+    """
     path = scope["path"]
+    if scope["method"] not in ROUTED or path in HEALTH:
+        return True
     return scope["method"] in READING and (path in OPEN_PATHS or path.startswith(OPEN_FOLDER))
 
 
