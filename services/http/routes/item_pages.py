@@ -31,7 +31,7 @@ ANSWERS: dict[int | str, dict[str, Any]] = {
 def routes(engine: ChatEngine, finder: Finder, options: HttpOptions) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/items/{id:path}", responses=ANSWERS, response_class=HTMLResponse)
+    @routes.get("/items/{id:path}", responses=ANSWERS, response_class=Response)
     async def page(id: str, request: Request) -> Response:
         """An item's page: its picture, what the catalogue says of it, and more like it."""
         lang, root = language_of(request.headers.get("accept-language", "")), _root(request)
