@@ -16,13 +16,17 @@ from fromage_model.prompts.messages import Finished, TextDelta
 
 @dataclass(frozen=True)
 class Product:
-    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's."""
+    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's; `price`: as the
+    catalogue has it, with its currency where that is told.
+    """
 
     id: str
     caption: str
     item_url: str | None
     image_url: str
     score: float
+    brand: str | None = None
+    price: str | None = None
 
 
 @dataclass(frozen=True)
