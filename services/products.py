@@ -24,8 +24,9 @@ def page_url(id: str) -> str:
 
 @dataclass(frozen=True)
 class Product:
-    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's. `item_url`: an
-    http(s) address; `page_url`: of its own page, a path on this server.
+    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's; `price`: as the
+    catalogue has it, with its currency where that is told; `item_url`: an http(s) address; `page_url`: of its own page,
+    a path on this server.
     """
 
     id: str
@@ -33,6 +34,8 @@ class Product:
     item_url: str | None
     image_url: str
     score: float
+    brand: str | None = None
+    price: str | None = None
     page_url: str = dataclasses.field(init=False)
 
     def __post_init__(self) -> None:

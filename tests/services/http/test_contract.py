@@ -28,7 +28,7 @@ URLS = (
     "https://a.example/",
 )
 JUDGED = ("/v1/chat/completions", "/v1/search", "/v1/embeddings", "/v1/captions", "/", "/k/{key}")
-"""No form can say that bytes are a picture, that a text may be blank, or that a role is told of and not served."""
+"""No form can say that a picture's bytes will do, a text that may be blank, or a role that is named and not served."""
 
 
 class AnyWordsLlm(ColourLlm):
