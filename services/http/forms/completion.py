@@ -10,8 +10,8 @@ class Answer(BaseModel):
 
 
 class ShownProduct(Answer):
-    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `price` as the catalogue writes it;
-    `score` a cosine; `offset` the character of the message's text at which it belongs.
+    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `price` is as the catalogue writes
+    it; `score` a cosine; `offset` the character of the message's text at which it belongs.
     """
 
     id: str
