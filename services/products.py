@@ -7,22 +7,39 @@ import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal, Self
+from urllib.parse import quote
 
 import numpy as np
 
 from fromage_model.index import Condition
 from fromage_model.prompts.messages import Finished, TextDelta
 
+PAGE_PATH = "/items/{id}"
+
+
+def page_url(id: str) -> str:
+    """The path of an item's own page."""
+    return PAGE_PATH.format(id=quote(id, safe=""))
+
 
 @dataclass(frozen=True)
 class Product:
-    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's."""
+    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's; `price`: as the
+    catalogue has it, with its currency where that is told; `item_url`: an http(s) address; `page_url`: of its own page,
+    a path on this server.
+    """
 
     id: str
     caption: str
     item_url: str | None
     image_url: str
     score: float
+    brand: str | None = None
+    price: str | None = None
+    page_url: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "page_url", page_url(self.id))
 
 
 @dataclass(frozen=True)
@@ -76,6 +93,10 @@ class ItemCard:
     caption_by: str | None
     caption_at: str | None
     updated_at: str
+    page_url: str = dataclasses.field(init=False)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "page_url", page_url(self.id))
 
 
 @dataclass(frozen=True)

@@ -67,6 +67,7 @@ def assemble(
     """Give each picture's row its id, group and split; of rows with the same id the first is kept, with all captions.
 
     `held_out` is the least number of items to hold out, by default a tenth; groups that are `settled` keep their split.
+    A feed that names what is held out settles its groups itself, and `held_out` adds to them.
     With `drop_near`, an item whose picture is nearly that of an earlier one becomes its double.
     """
     now = now or datetime.now(UTC)
@@ -94,6 +95,8 @@ def assemble(
     doubles = _of_first(doubles)
     items = list(kept.values())
     groups = _groups(items)
+    if feed.held_out is not None:
+        held_out, settled = held_out or 0, dict.fromkeys(feed.held_out, HELD_OUT)
     chosen = held_out_groups(groups, at_least=held_out, settled=settled)
     records = [
         _record(item, source=feed.source, group=group, split=HELD_OUT if group in chosen else TRAIN, now=now)

@@ -1,4 +1,4 @@
-"""A source -> a catalogue: OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl.
+"""A source -> a catalogue: the wardrobe, OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, .pkl.
 
 In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `group` (of items that must be trained on
 or held out together) are known, by these names or those of `--columns`; other columns become attributes. Workers fetch,
@@ -11,7 +11,7 @@ names is deleted. On a cluster, paths must mean the same on every node, or be UR
 """
 
 import logging
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -23,17 +23,18 @@ from fromage_model.catalogue.feeds.feed import Feed
 from fromage_model.catalogue.feeds.folders import told_of
 from fromage_model.catalogue.pictures.fetch import FetchLimits
 from fromage_model.catalogue.pictures.hosts import Patience
-from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE
+from fromage_model.catalogue.table import FAILURES_FILE, IMAGES_FOLDER, INFO_FILE, read_info
 from fromage_model.catalogue.upsert import upsert
-from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.errors import CatalogueError
 from fromage_model.vision.images import ImageLimits
 from jobs.common.durable import DurableRun, Files, Stage, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.reporting.report import Progress, Report, Stopwatch, ray_session
+from jobs.ingest.args import IngestArgs
 from jobs.ingest.fetching import FetchPictures
 from jobs.ingest.info import info_of, reasons, standing
-from jobs.ingest.outcome import Known, collect, remove_pictures, wanted, write, write_report
-from jobs.ingest.sources import OPENMOJI, default_name, read_source, refuse_inside, source_sha256
+from jobs.ingest.outcome import Known, collect, readable, remove_pictures, wanted, write, write_report
+from jobs.ingest.sources import OPENMOJI, WARDROBE, default_name, read_source, refuse_inside, source_sha256
 
 log = logging.getLogger(__name__)
 
@@ -51,72 +52,6 @@ SETTINGS = (
 )
 
 
-@dataclass(frozen=True)
-class IngestArgs:
-    """Make a catalogue, or bring one up to date."""
-
-    source: str = OPENMOJI
-    """Where items come from: openmoji, openclipart, or a path or fsspec URI (s3://, gs://) of a folder of pictures, a
-    TSV or CSV with an image column, parquet, arrow, or the original's embeddings .pkl; with a *, of several files."""
-    encoding: str = "utf-8"
-    """How a TSV or CSV is encoded, e.g. utf-8, cp1252 or utf-16."""
-    columns: str = ""
-    """What a TSV, CSV, parquet or arrow file calls image, caption, item_url, brand and group, where it has other names
-    for them: image=URL,caption=TEXT for LAION's. A column that such a name stands in the place of is left out."""
-    folder: str | None = None
-    """Where Open Clip Art's folders png and svg are. Without it, where Debian's packages put them."""
-    out: str | None = None
-    """Name, folder or fsspec URI of the catalogue. Without it, the name of the source."""
-    held_out: int | None = None
-    """Least number of items to hold out of training. Without it, 300 for openmoji and a tenth of any other source."""
-    drop_near_duplicates: bool = False
-    """Drop an item whose picture is nearly that of an earlier one. near_duplicates.parquet names them either way."""
-    side_px: int = 224
-    """Width and height in pixels at which drawings (SVG) are rasterised."""
-    max_image_mib: float = 20.0
-    """Largest picture that is read, in MiB; a larger one is a failed row."""
-    max_image_megapixels: float = 50.0
-    """Most pixels of a picture that is read, in millions; a larger one is a failed row."""
-    allow_private: bool = False
-    """Fetch from private, loopback and link-local addresses too. Only for a feed that you wrote yourself."""
-    per_host: int = 8
-    """Most requests that one host gets at the same time, from all actors together."""
-    at_once: int = 64
-    """Most pictures that are fetched at the same time, by all actors together."""
-    attempts: int = 3
-    """Tries of a URL whose server does not answer, or not now; pauses between them double from half a second."""
-    connect_timeout_s: float = 10.0
-    """Seconds to wait for a connection."""
-    read_timeout_s: float = 20.0
-    """Seconds to wait for the next bytes."""
-    total_timeout_s: float = 60.0
-    """Seconds that one try may take in all."""
-    retry_dead_after_days: float = 7.0
-    """Days before a link is asked again of which the server said that there is no picture."""
-    max_failed: float = 0.01
-    """Largest share of rows that may fail; with more the job ends with exit code 1, and what succeeded is kept."""
-    retry_failed: bool = False
-    """Ask again now: rows that failed, and dead links."""
-    allow_shrink: bool = False
-    """Accept a feed, or a catalogue, that lost half of its rows or more."""
-    shard_rows: int = 256
-    """Rows that are kept at once when done: what a kill can cost each worker."""
-    workers: int = 2
-    """Ray Data actors that fetch and check pictures."""
-    cpus_per_worker: float = 0.5
-    """CPUs that each actor reserves; fetching mostly waits."""
-    threads: int = 4
-    """Threads of each actor that read files and check pictures."""
-    force: bool = False
-    """Look at every picture again even where the catalogue is up to date, and drop what a killed run left."""
-
-    def __post_init__(self) -> None:
-        for name in ("per_host", "at_once", "attempts", "shard_rows", "workers", "threads", "side_px"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name}: expected at least 1, got {getattr(self, name)}")
-        parse_columns(self.columns)
-
-
 def main(args: IngestArgs) -> Report:
     """Make the catalogue, or find it up to date. Raises FromageError for what the user can put right."""
     watch = Stopwatch()
@@ -125,7 +60,8 @@ def main(args: IngestArgs) -> Report:
         DurableRun.forget(work_folder(folder))
         log.info("%s is up to date; --force makes it again", folder)
         return _report(info, folder, args, watch, skipped=True)
-    feed = read_source(args.source, args.folder, encoding=args.encoding, columns=parse_columns(args.columns))
+    _refuse_other_seed(folder, args)
+    feed = read_source(args.source, args.folder, **args.reading)
     refuse_inside(folder, args.source, args.folder)
     check_target(folder, marker=INFO_FILE)
     if feed.left_out:
@@ -184,6 +120,18 @@ def _known(folder: Path | str, args: IngestArgs) -> Known:
         return Known(folder)
 
 
+def _refuse_other_seed(folder: Path | str, args: IngestArgs) -> None:
+    """Raises CatalogueError where another wardrobe would be replaced without being asked."""
+    here = None if args.force or args.source != WARDROBE else readable(folder)
+    info = read_info(here) if here else None
+    before = (info or {}).get("settings", {}).get("seed")
+    if before is not None and before != args.garments["seed"]:
+        raise CatalogueError(
+            f"{folder} is the wardrobe of seed {before}; nothing was changed. To replace it by that of seed "
+            f"{args.garments['seed']}: --force; to keep both: --out NAME"
+        )
+
+
 def begin(feed: Feed, known: Known, args: IngestArgs) -> DurableRun:
     """The run with the rows to fetch: a new one, or the one that was killed, where it was begun with the same."""
     return DurableRun.open(
@@ -233,7 +181,7 @@ def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
     )
     options = {
         "folder": folder,
-        "side_px": args.side_px,
+        "side_px": args.drawn_px,
         "image_limits": limits,
         "fetch_limits": fetching,
         "allow_private": args.allow_private,
@@ -245,7 +193,10 @@ def _stage(work: DurableRun, folder: str, args: IngestArgs) -> Stage:
 def _settings(args: IngestArgs) -> dict[str, Any]:
     # A catalogue that was made before columns could be named is like one without.
     named = {"columns": parse_columns(args.columns)} if args.columns.strip() else {}
-    return {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS} | named
+    drawn = {"side_px": args.drawn_px} | (args.garments if args.source == WARDROBE else {})
+    return (
+        {"format": FORMAT} | {name: value for name, value in asdict(args).items() if name in SETTINGS} | drawn | named
+    )
 
 
 def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
@@ -253,7 +204,7 @@ def _up_to_date(folder: Path | str, args: IngestArgs) -> dict[str, Any] | None:
     info = standing(folder, settings=_settings(args), retry_dead_after_days=args.retry_dead_after_days)
     if info is None:
         return None
-    found = source_sha256(args.source, args.folder, encoding=args.encoding, columns=parse_columns(args.columns))
+    found = source_sha256(args.source, args.folder, **args.reading)
     return info if info.get("source_sha256") == found else None
 
 

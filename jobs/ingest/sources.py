@@ -1,4 +1,4 @@
-"""What `jobs.ingest` can read: OpenMoji and Open Clip Art by name, a folder of pictures, or files that list them.
+"""What `jobs.ingest` can read: catalogues that it knows by name, a folder of pictures, or files that list them.
 
 Paths are local or fsspec URIs. Knows no Ray.
 """
@@ -16,6 +16,7 @@ from fromage_model.catalogue.feeds.columns import OWN_NAMES
 from fromage_model.catalogue.feeds.delimited import read_delimited
 from fromage_model.catalogue.feeds.feed import Feed, row_from
 from fromage_model.catalogue.feeds.folders import claims_to_be_picture, is_picture, read_folder
+from fromage_model.catalogue.wardrobe import feed as wardrobe
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.storage.artefacts import is_uri
 from fromage_model.storage.files import (
@@ -34,17 +35,27 @@ log = logging.getLogger(__name__)
 
 OPENMOJI = "openmoji"
 OPENCLIPART = "openclipart"
-NAMED = (OPENMOJI, OPENCLIPART)
+WARDROBE = wardrobe.SOURCE
+NAMED = (OPENMOJI, OPENCLIPART, WARDROBE)
 EMBEDDINGS_SUFFIXES = (".pkl", ".pickle")
-EXPECTED = "expected openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
+EXPECTED = (
+    "expected wardrobe, openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
+)
 
 
 def read_source(
-    source: str, folder: str | None = None, *, encoding: str = "utf-8", columns: Mapping[str, str] = OWN_NAMES
+    source: str,
+    folder: str | None = None,
+    *,
+    encoding: str = "utf-8",
+    columns: Mapping[str, str] = OWN_NAMES,
+    items: int = wardrobe.ITEMS,
+    seed: int = wardrobe.SEED,
 ) -> Feed:
     """The feed; `folder` is where Open Clip Art lies, if not where Debian puts it; `encoding` is that of a TSV or CSV.
 
-    `columns` says what a table calls our columns, where it has other names for them.
+    `columns` says what a table calls our columns, where it has other names for them; `items` and `seed` are those of
+    the wardrobe.
     Raises ConfigError, CatalogueError, CheckpointError or MissingArtefact.
     """
     _check_folder(source, folder)
@@ -55,6 +66,9 @@ def read_source(
         return openmoji.read_openmoji()
     if source == OPENCLIPART:
         return openclipart.read_openclipart(_clipart_folder(folder))
+    if source == WARDROBE:
+        log.info("drawing %d garments", items)
+        return wardrobe.read_wardrobe(items=items, seed=seed)
     if (inside := _folder(source)) is not None:
         if inside:
             return _with_pictures(read_tables(inside, columns=columns))
@@ -78,7 +92,13 @@ def _read_files(source: str, encoding: str, columns: Mapping[str, str]) -> Feed:
 
 
 def source_sha256(
-    source: str, folder: str | None = None, *, encoding: str = "utf-8", columns: Mapping[str, str] = OWN_NAMES
+    source: str,
+    folder: str | None = None,
+    *,
+    encoding: str = "utf-8",
+    columns: Mapping[str, str] = OWN_NAMES,
+    items: int = wardrobe.ITEMS,
+    seed: int = wardrobe.SEED,
 ) -> str:
     """The hash that `read_source` would give its feed, as cheaply as it can be had. Raises as that does."""
     _check_folder(source, folder)
@@ -87,6 +107,8 @@ def source_sha256(
         return openmoji.ARCHIVE_SHA256
     if source == OPENCLIPART:
         return openclipart.source_sha256(_clipart_folder(folder))
+    if source == WARDROBE:
+        return wardrobe.source_sha256(items=items, seed=seed)
     return read_source(source, encoding=encoding, columns=columns).sha256
 
 
@@ -104,7 +126,7 @@ def refuse_inside(catalogue: Path | str, source: str, folder: str | None = None)
     The catalogue in the source would be read with it the next time; the source in the catalogue would be removed.
     """
     place = str(_clipart_folder(folder)) if source == OPENCLIPART else source
-    if source == OPENMOJI or isinstance(catalogue, str) or not is_local(place):
+    if source in (OPENMOJI, WARDROBE) or isinstance(catalogue, str) or not is_local(place):
         return
     here, there = catalogue.resolve(), Path(filesystem(place)[1]).resolve()
     if here.is_relative_to(there):

@@ -2,7 +2,7 @@
 
 import asyncio
 import io
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
 from urllib.parse import quote, urlsplit
@@ -188,7 +188,16 @@ def _product(hit: Hit) -> Product:
         item_url=_web_link(hit.item.item_url),
         image_url=_image_url(hit.id),
         score=round(hit.score, 4),
+        brand=hit.item.brand,
+        price=_price(hit.item.attributes),
     )
+
+
+def _price(attributes: Mapping[str, str]) -> str | None:
+    """As the catalogue writes it, with its currency behind a bare number where that is an attribute of its own."""
+    price, currency = (attributes.get(name, "").strip() for name in ("price", "currency"))
+    bare = price.replace(".", "").replace(",", "").isdecimal()
+    return f"{price} {currency}".strip() if bare else price or None
 
 
 def _card(item: Item) -> ItemCard:

@@ -2,7 +2,8 @@
 
 from typing import Any
 
-from fastapi import FastAPI, Request
+from fastapi import FastAPI, Request, Security
+from fastapi.security import HTTPBearer
 from fastapi.telemetry import TelemetryConfig
 from starlette.exceptions import HTTPException
 from starlette.middleware.cors import CORSMiddleware
@@ -19,13 +20,27 @@ from services.http.bodies import Bodies
 from services.http.boundary import REQUEST_ID, Boundary, Errors, error_response, reads_text
 from services.http.errors import MethodNotAllowed
 from services.http.gate import Gate, Swapping
+from services.http.item_page import PAGES
 from services.http.options import HttpOptions, ServedModel
-from services.http.routes import admin, captions, chat, embeddings, health, items, models, original, page, search
+from services.http.routes import (
+    admin,
+    captions,
+    chat,
+    embeddings,
+    health,
+    item_pages,
+    items,
+    models,
+    original,
+    page,
+    search,
+)
 from services.http.traffic import Traffic
 
 ONE_SPAN: TelemetryConfig = {"metrics": False, "logs": False, "operation_spans": False}
 """Of a request FastAPI tells one span, and no more: metrics and logs are our own."""
 
+BEARER = HTTPBearer(auto_error=False, description="An API key of this server; `access` reads it, and this tells of it.")
 METHODS = ("GET", "POST", "PUT", "PATCH", "DELETE")
 BUDGET_HEADERS = [f"x-ratelimit-{told}-{kind}" for told in ("limit", "remaining", "reset") for kind in KINDS]
 CORS: dict[str, Any] = {
@@ -47,10 +62,11 @@ def create_http_app(
     Without `swapping` what is served stays as it is.
     """
     app = FastAPI(title="FROMAGe chat", docs_url=None, redoc_url=None, telemetry=ONE_SPAN)
+    by_key = [Security(BEARER)] if options.access.by_key else []
     # From the innermost to the outermost: each is added around those before it.
     if swapping is not None:
         app.add_middleware(Gate, swapping=swapping)
-        app.include_router(admin.routes(swapping, check=check_admin))
+        app.include_router(admin.routes(swapping, check=check_admin), dependencies=by_key)
     app.state.bodies = Bodies(options.body)
     app.add_middleware(Access, options=options.access)
     app.add_middleware(Errors)
@@ -59,16 +75,18 @@ def create_http_app(
     app.add_middleware(Boundary, answer_request_id=options.answer_request_id)
     app.add_middleware(Traffic)
     app.add_exception_handler(HTTPException, _on_http_exception)
-    app.include_router(chat.routes(engine, model, options))
-    app.include_router(models.routes(model))
+    app.include_router(chat.routes(engine, model, options), dependencies=by_key)
+    app.include_router(models.routes(model), dependencies=by_key)
     finder = Finder(engine)
-    app.include_router(search.routes(finder, model, options))
-    app.include_router(embeddings.routes(finder, model, options))
-    app.include_router(captions.routes(finder, model, options))
-    app.include_router(items.routes(engine))
-    app.include_router(original.routes(engine, options))
+    app.include_router(search.routes(finder, model, options), dependencies=by_key)
+    app.include_router(embeddings.routes(finder, model, options), dependencies=by_key)
+    app.include_router(captions.routes(finder, model, options), dependencies=by_key)
+    app.include_router(items.routes(engine), dependencies=by_key)
+    app.include_router(item_pages.routes(engine, finder, options), dependencies=by_key)
+    app.include_router(original.routes(engine, options), dependencies=by_key)
     app.include_router(health.routes(engine, model, swapping))
     app.include_router(page.routes(options.web))
+    app.mount("/web/pages", page.PageFiles(directory=PAGES / "files"))
     app.mount("/web", page.PageFiles(directory=options.web, check_dir=False))
     return app
 

@@ -10,7 +10,7 @@ import pytest
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
 from services.conversation import Conversation, Turn
-from services.deployments.llm import ReplyWriter
+from services.deployments.writer import ReplyWriter
 from services.engine import ChatEngine
 from services.products import Narrowing, Products
 from tests.fromage_model import tiny

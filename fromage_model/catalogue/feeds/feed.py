@@ -60,7 +60,10 @@ class FeedRow:
 
 @dataclass(frozen=True)
 class Feed:
-    """All rows of a source, and a hash that changes when the source does; of a folder also what is `left_out`."""
+    """All rows of a source, and a hash that changes when the source does; of a folder also what is `left_out`.
+
+    `held_out` are the groups that the source itself holds out of training, or None where it leaves that to others.
+    """
 
     source: str
     rows: list[FeedRow]
@@ -68,6 +71,7 @@ class Feed:
     licence: str | None = None
     attribution: str | None = None
     left_out: list[LeftOut] = field(default_factory=list)
+    held_out: frozenset[str] | None = None
 
 
 def row_from(

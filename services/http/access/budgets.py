@@ -70,10 +70,10 @@ class Budget:
             cost = min(cost, limit.amount)
             taken.append((kind, limit, cost))
             if not await self._budgets.limiter.hit(limit, kind, self._caller, cost=cost):
-                await self._tell(kind)
                 wait_s = await self._seconds_to_reset(kind, limit)
                 for one in taken:
                     await self._add(one[0], one[1], -one[2])
+                await self._tell(kind)
                 told = f"the budget of {limit} for {kind} is spent; it is whole again in {wait_s} s"
                 raise BudgetSpent(told, wait_s, self._headers)
         self._reserved = [(limit, cost) for kind, limit, cost in taken if kind == TOKENS]

@@ -18,11 +18,13 @@ from services.http.access.keys import Scope as KeyScope
 from services.http.access.options import AccessOptions
 from services.http.errors import KeyRefused, NotAllowed
 
-OPEN_PATHS = frozenset(("/", "/healthz", "/readyz", "/favicon.ico"))
+HEALTH = frozenset(("/healthz", "/readyz"))
+OPEN_PATHS = frozenset(("/", "/favicon.ico"))
 OPEN_FOLDER = "/web/"
 KEY_FOLDER = "/k/"
 ADMIN_FOLDER = "/admin/"
 READING = frozenset(("GET", "HEAD"))
+ROUTED = READING | {"POST"}
 HOW = "send it as `Authorization: Bearer KEY`"
 RELAYED = ("forwarded", "via", "x-forwarded-for", "origin")
 """Headers of a request that somebody else's page or proxy made this machine send."""
@@ -95,17 +97,22 @@ def _key_out_of(scope: Scope) -> str:
     if scope["path"].startswith(KEY_FOLDER):
         in_path, slash, rest = scope["path"].removeprefix(KEY_FOLDER).partition("/")
         scope["path"] = slash + rest if slash else "/"
-        scope["raw_path"] = scope["path"].encode(errors="surrogatepass")
+        # What was sent behind the key, where that can be told: in it `%2F` is part of an id, and a slash is not.
+        sent, before = scope.get("raw_path") or b"", f"{KEY_FOLDER}{in_path}/".encode(errors="surrogatepass")
+        decoded = scope["path"].encode(errors="surrogatepass")
+        scope["raw_path"] = sent[len(before) - 1 :] if sent.startswith(before) else decoded
     kind, _, credentials = Headers(scope=scope).get("authorization", "").partition(" ")
     in_header = credentials.strip() if kind.lower() == "bearer" else ""
     return in_header or in_path
 
 
 def _is_open(scope: Scope) -> bool:
-    """Health, the page and its files; and OPTIONS, which browsers ask without a key, and which tells methods alone."""
-    if scope["method"] == "OPTIONS":
-        return True
+    """Health, the page and its files; and methods that no route has, as OPTIONS, which browsers ask without a key: they
+    are told which there are, and no more.
+    """
     path = scope["path"]
+    if scope["method"] not in ROUTED or path in HEALTH:
+        return True
     return scope["method"] in READING and (path in OPEN_PATHS or path.startswith(OPEN_FOLDER))
 
 

@@ -4,6 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field
 
+from services.http.forms.chat import Uri
 from services.http.forms.completion import Answer, Usage
 from services.http.forms.form import INT64_MAX, Form
 from services.http.forms.pictures import Model, PicturePart
@@ -19,11 +20,11 @@ def _listed(value: Any) -> Any:
     return [value] if isinstance(value, str | dict) else value
 
 
-Image = Annotated[PicturePart, BeforeValidator(_part, json_schema_input_type=PicturePart | str)]
+Image = Annotated[PicturePart, BeforeValidator(_part, json_schema_input_type=PicturePart | Uri)]
 Images = Annotated[
     list[Image],
     Field(min_length=1, max_length=2048),
-    BeforeValidator(_listed, json_schema_input_type=PicturePart | str | Annotated[list[Image], Field(min_length=1)]),
+    BeforeValidator(_listed, json_schema_input_type=PicturePart | Uri | Annotated[list[Image], Field(min_length=1)]),
 ]
 
 

@@ -32,8 +32,12 @@ class OpenForm(Form):
         return [name for name, value in (self.model_extra or {}).items() if value is not None]
 
 
+Uri = Annotated[str, Field(json_schema_extra={"format": "uri"})]
+"""Of a picture: a `data:` URL, or one of the web where the server fetches those."""
+
+
 class ImageUrl(Form):
-    url: str
+    url: Uri
 
 
 class TextPart(Form):
@@ -49,7 +53,7 @@ def _image_url(value: Any) -> Any:
 
 class ImagePart(Form):
     type: Literal["image_url"]
-    image_url: Annotated[ImageUrl | str, BeforeValidator(_image_url, json_schema_input_type=ImageUrl | str)]
+    image_url: Annotated[ImageUrl | str, BeforeValidator(_image_url, json_schema_input_type=ImageUrl | Uri)]
 
     @property
     def url(self) -> str:

@@ -10,16 +10,17 @@ class Answer(BaseModel):
 
 
 class ShownProduct(Answer):
-    """An item of the catalogue. `image_url` is a path on this server; `score` a cosine; `offset` the character of the
-    message's text at which it belongs.
+    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `price` is as the catalogue writes
+    it; `score` a cosine; `offset` the character of the message's text at which it belongs.
     """
-
-    model_config = ConfigDict(extra="allow")
 
     id: str
     caption: str
+    brand: str | None
+    price: str | None
     item_url: str | None
     image_url: str
+    page_url: str
     score: Annotated[float, Field(ge=-1.001, le=1.001)]
     offset: Annotated[int, Field(ge=0)]
 

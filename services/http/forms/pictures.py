@@ -5,7 +5,7 @@ from typing import Annotated, Any, Literal
 from pydantic import BeforeValidator, Field
 from pydantic_core import PydanticCustomError
 
-from services.http.forms.chat import ImageUrl
+from services.http.forms.chat import ImageUrl, Uri
 from services.http.forms.form import Form
 
 MAX_MODEL_CHARS = 256
@@ -18,7 +18,7 @@ def _url(value: Any) -> Any:
     return {"url": value} if isinstance(value, str) else value
 
 
-Url = Annotated[ImageUrl, BeforeValidator(_url, json_schema_input_type=ImageUrl | str)]
+Url = Annotated[ImageUrl, BeforeValidator(_url, json_schema_input_type=ImageUrl | Uri)]
 """A data: URL, by itself or as OpenAI's object."""
 
 

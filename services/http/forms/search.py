@@ -51,13 +51,16 @@ class SearchRequest(Narrowed):
 
 
 class ItemAnswer(BaseModel):
-    """All that the catalogue says of an item. `image_url` is a path on this server; times are in ISO 8601."""
+    """All that the catalogue says of an item. `image_url` and `page_url` are paths on this server; times are in
+    ISO 8601.
+    """
 
     id: str
     caption: str | None
     brand: str | None
     item_url: str | None
     image_url: str
+    page_url: str
     attributes: dict[str, str]
     source: str
     group: str

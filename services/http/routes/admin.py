@@ -8,16 +8,18 @@ from fastapi import APIRouter, Request
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from fromage_model.errors import InvalidInput
+from services.http.documented import BODY, READING, body_of, refused
 from services.http.gate import Swapping
 
 MAX_BYTES = 64 * 1024
+ANSWERS = refused(*READING, *BODY, 409)
 
 
 def routes(swapping: Swapping, *, check: Callable[[Request], None]) -> APIRouter:
     """`check` raises for who may not do this."""
     routes = APIRouter()
 
-    @routes.post("/admin/reload")
+    @routes.post("/admin/reload", openapi_extra=body_of(Reload, required=False), responses=ANSWERS)
     async def reload(request: Request) -> dict[str, Any]:
         """`{"bundle": ..., "index": ..., "catalogue": ...}`; what is left out stays. Answers once it is in use.
 

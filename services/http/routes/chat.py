@@ -10,6 +10,7 @@ from starlette.responses import JSONResponse, Response
 
 from services.engine import ChatEngine
 from services.http.access.budgets import Budget
+from services.http.address import base_url
 from services.http.documented import REFUSED, body_of, schema_of
 from services.http.event_stream import EventStream
 from services.http.forms.chat import ChatRequest
@@ -23,7 +24,6 @@ from services.http.replies import ReplyHeader, completion
 IGNORED = "x-ignored-fields"
 MOST_IGNORED = 16
 FIELD_NAME = re.compile(r"[\w.-]{1,64}", re.ASCII)
-HOST = re.compile(r"[A-Za-z0-9.-]{1,253}(:\d{1,5})?|\[[0-9A-Fa-f:.]{2,45}\](:\d{1,5})?")
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {
         "model": ChatCompletion,
@@ -59,7 +59,7 @@ def routes(engine: ChatEngine, model: ServedModel, options: HttpOptions) -> APIR
         await budget.take(tokens=conversation.most_tokens, pictures=len(conversation.pictures))
         events = budget.metered(engine.replies(conversation), replies=conversation.count)
         if asked.products_as == "markdown":
-            events = as_markdown(events, base_url=options.public_url or _own_url(request))
+            events = as_markdown(events, base_url=base_url(request, options))
         headers = _ignored(asked.ignored)
         if not asked.stream:
             async with aclosing(events):
@@ -76,9 +76,3 @@ def _ignored(names: Sequence[str]) -> dict[str, str]:
     named = [name for name in names if FIELD_NAME.fullmatch(name)][:MOST_IGNORED]
     more = [f"and {len(names) - len(named)} more"] if len(names) > len(named) else []
     return {IGNORED: ", ".join([*named, *more])} if names else {}
-
-
-def _own_url(request: Request) -> str:
-    """This server as the client calls it; nothing, so that paths stay paths, where what it calls it is no host."""
-    host = request.headers.get("host", "")
-    return f"{request.url.scheme}://{host}" if HOST.fullmatch(host) else ""

@@ -10,18 +10,23 @@ from starlette.responses import JSONResponse, Response
 from fromage_model.errors import FromageError
 from services.engine import ChatEngine
 from services.errors import Overloaded
+from services.http.documented import LATER
+from services.http.forms.health import HealthAnswer, NotReadyAnswer, ReadyAnswer
 from services.http.gate import Swapping
 from services.http.options import ServedModel
 
 PATIENCE_S = 2.0
 """That each deployment has to answer in."""
 RETRY_AFTER_S = 1
+NOT_READY: dict[int | str, dict[str, Any]] = {
+    503: {"model": NotReadyAnswer, "description": "A part does not answer.", "headers": LATER}
+}
 
 
 def routes(engine: ChatEngine, model: ServedModel, swapping: Swapping | None) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/healthz")
+    @routes.get("/healthz", response_model=HealthAnswer, response_model_exclude_unset=True)
     async def healthz() -> dict[str, Any]:
         """What is served. It asks nobody, so it answers as long as this process does."""
         told: dict[str, Any] = {"status": "ok", "bundle": model.id, "fingerprint": model.fingerprint}
@@ -31,7 +36,7 @@ def routes(engine: ChatEngine, model: ServedModel, swapping: Swapping | None) ->
         told |= {"index": swapping.pair.index, "pair": swapping.pair.id, "refused": swapping.refused}
         return told | {"items": shelf and shelf.items, "attribution": shelf and shelf.attribution}
 
-    @routes.get("/readyz")
+    @routes.get("/readyz", response_model=ReadyAnswer, responses=NOT_READY)
     async def readyz() -> Response:
         """200 once every deployment answers, else 503 and what each that does not has to say."""
         pings = {

@@ -8,11 +8,12 @@ from dataclasses import asdict
 from typing import Annotated, Any
 
 from fastapi import APIRouter, Query, Request
+from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import InvalidInput
 from services.engine import ChatEngine
-from services.http.documented import REFUSED
+from services.http.documented import READING, refused
 from services.http.forms.completion import ErrorAnswer
 from services.http.forms.search import ItemAnswer
 from services.products import Variant
@@ -21,11 +22,10 @@ IMAGE_CACHE_S = 3600
 WIDTHS = (64, 128, 256, 512, 1024, 2048)
 """Pixels. Few, so that what one client asked for serves the next."""
 LEAST_WIDTH = 16
+NO_WIDTH = {"model": ErrorAnswer, "description": "A width that is no whole number, or out of bounds."}
 UNKNOWN: dict[int | str, dict[str, Any]] = {
-    400: {"model": ErrorAnswer, "description": "A width that is no whole number, or out of bounds."},
+    **refused(*READING),
     404: {"model": ErrorAnswer, "description": "There is no such item, or it has no picture that can be shown."},
-    500: REFUSED[500],
-    503: REFUSED[503],
 }
 BINARY = {"schema": {"type": "string", "format": "binary"}}
 PICTURES: dict[int | str, dict[str, Any]] = {
@@ -35,6 +35,7 @@ PICTURES: dict[int | str, dict[str, Any]] = {
         "headers": {"ETag": {"description": "Of this variant.", "schema": {"type": "string"}}},
     },
     304: {"description": "The client has it: If-None-Match names its ETag."},
+    400: NO_WIDTH,
     **UNKNOWN,
 }
 WIDTH = Query(
@@ -51,7 +52,9 @@ def routes(engine: ChatEngine) -> APIRouter:
         return JSONResponse(asdict(await engine.retriever.item(id)))
 
     @routes.get("/v1/items/{id:path}/image", responses=PICTURES, response_class=Response)
-    async def item_image(id: str, request: Request, width: Annotated[str | None, WIDTH] = None) -> Response:
+    async def item_image(
+        id: str, request: Request, width: Annotated[str | SkipJsonSchema[None], WIDTH] = None
+    ) -> Response:
         """The picture. It may change under the same id, so a browser asks again after a while, by its ETag."""
         if _is_part_of_id(request):
             return await item(f"{id}/image")

@@ -19,7 +19,7 @@ from services.conversation import Conversation
 from services.engine import ChatEngine
 from services.errors import NotFound
 from services.http.access.budgets import Budget
-from services.http.documented import REFUSED, body_of
+from services.http.documented import BODY, READING, body_of, refused
 from services.http.forms.chat import ChatRequest
 from services.http.forms.original import OriginalAnswer, OriginalError, OriginalRequest
 from services.http.history import Exchange, packed, unpacked
@@ -34,7 +34,7 @@ COOKIE_S = 3600
 PICTURE = Variant(width=768, format="jpeg")
 ANSWERS: dict[int | str, dict[str, Any]] = {
     200: {"model": OriginalAnswer, "description": "The reply, whole."},
-    **{status: {**said, "model": OriginalError} for status, said in REFUSED.items() if status != 404},
+    **refused(*READING, *BODY, 429, 504, by=OriginalError),
 }
 
 

@@ -4,17 +4,26 @@ from pathlib import Path
 from typing import Any
 
 from fastapi import APIRouter
-from starlette.responses import FileResponse, Response
+from starlette.responses import FileResponse, HTMLResponse, Response
 from starlette.staticfiles import StaticFiles
 
 from services.errors import NotFound
+from services.http.forms.completion import ErrorAnswer
+
+ANSWERS: dict[int | str, dict[str, Any]] = {404: {"model": ErrorAnswer, "description": "The page is not installed."}}
 
 
 def routes(web: Path) -> APIRouter:
     routes = APIRouter()
 
-    @routes.get("/", include_in_schema=False)
+    @routes.get("/k/{key}", responses=ANSWERS, response_class=HTMLResponse)
+    async def page_with_key(key: str) -> Response:
+        """The same page: what asks of the original's contract stands at the same path."""
+        return await page()
+
+    @routes.get("/", responses=ANSWERS, response_class=HTMLResponse)
     async def page() -> Response:
+        """The page to chat on."""
         if not (web / "index.html").is_file():
             raise NotFound("the page is not installed; the API is under /v1")
         return FileResponse(web / "index.html", headers={"cache-control": "no-cache"})

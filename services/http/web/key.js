@@ -10,6 +10,8 @@ export function authorization() {
   return key ? { authorization: `Bearer ${key}` } : {};
 }
 
+export const keyFolder = () => (key ? `k/${encodeURIComponent(key)}/` : "");
+
 /** A form for the key; `onKey()` is called once there is one. */
 export function keyForm(onKey) {
   // What a header can carry.

@@ -2,6 +2,7 @@
 
 import { pictureSource } from "./api.js";
 import { element } from "./dom.js";
+import { keyFolder } from "./key.js";
 import { locale, say, worded } from "./words.js";
 
 export class Plates {
@@ -19,7 +20,7 @@ function plate(product) {
   const details = [product.brand, price(product)].filter(Boolean);
   const caption = element("span", { class: "plate-caption" }, element("span", { class: "plate-name" }, name));
   caption.append(...details.map((detail) => element("span", { class: "plate-details" }, detail)));
-  const link = webAddress(product.item_url);
+  const link = webAddress(product.item_url) ?? ownPage(product.page_url);
   const frame = link ? linkTo(link, [name, ...details].join(", ")) : element("div", { class: "plate-frame" });
   frame.append(picture(product, name), caption);
   return element("li", { class: "plate", "data-id": product.id }, frame);
@@ -51,6 +52,9 @@ function picture(product, name) {
   pictureSource(product.image_url).then((source) => (image.src = source), miss);
   return box;
 }
+
+/** A link sends no headers: a key goes in the path. */
+const ownPage = (path) => path && keyFolder() + path.slice(1);
 
 /** The address, if a reader may be sent there: not to a feed's `javascript:`. */
 function webAddress(address) {

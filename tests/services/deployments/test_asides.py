@@ -14,7 +14,7 @@ from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Finished, Message, Sampling
 from services.deployments import asides
-from services.deployments.llm import ReplyWriter
+from services.deployments.writer import ReplyWriter
 from tests.fromage_model import tiny
 
 TEXTS = ["a red dress", "shoes", "something warm for the winter, please", "a hat"]

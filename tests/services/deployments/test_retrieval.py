@@ -20,6 +20,7 @@ from services.errors import NotFound
 from services.products import Narrowing
 
 COLOURS = ("red", "green", "blue")
+ATTRIBUTES = {"red": {"price": "1,290.00 USD"}, "green": {"price": "129000", "currency": "KRW"}, "blue": {"size": "M"}}
 LINKS = {"red": "https://shop.example/red", "green": "javascript:alert(1)", "blue": "http://[shop].example/blue"}
 
 
@@ -38,6 +39,8 @@ def row(colour: str) -> dict:
         "image_sha256": sha,
         "caption": f"a {colour} square",
         "item_url": LINKS[colour],
+        "brand": "Ada" if colour == "red" else None,
+        "attributes": list(ATTRIBUTES[colour].items()),
     }
 
 
@@ -61,6 +64,12 @@ def test_nearest_products_come_first_with_their_score(shelf: ProductShelf):
         ("red", "a red square", 0.6),
     ]
     assert products[1].image_url == "/v1/items/red/image"
+
+
+def test_products_tell_their_brand_and_price_as_the_catalogue_writes_them(shelf: ProductShelf):
+    products = shelf.search(np.array([0.8, 0.6, 0.0], dtype=np.float32), top_k=3)
+    told = [(product.id, product.brand, product.price) for product in products]
+    assert told == [("red", "Ada", "1,290.00 USD"), ("green", None, "129000 KRW"), ("blue", None, None)]
 
 
 def test_shelf_names_whom_its_licence_wants_named(shelf: ProductShelf):

@@ -27,7 +27,7 @@ from services.engine import ChatEngine
 from services.http.app import create_http_app
 from services.http.options import HttpOptions
 from services.products import Caption, Embedded
-from tests.services.peers import MODEL, PictureReader, ScriptedLlm
+from tests.services.peers import MODEL, PictureReader, ScriptedLlm, Standing
 
 ODD_ID = "shoes/été 50%/image"
 ITEMS = {
@@ -90,6 +90,9 @@ class OpenShelf:
     def __init__(self, shelf: ProductShelf):
         self._shelf = shelf
 
+    async def ping(self) -> None:
+        """Answers."""
+
     def __getattr__(self, name: str) -> Any:
         async def answer(*args: Any, **options: Any) -> Any:
             return getattr(self._shelf, name)(*args, **options)
@@ -114,7 +117,10 @@ class ColourLlm(ScriptedLlm):
         return [Caption(f"{prompt or 'A picture of'} {row.argmax()}", 5, 3) for row in features]
 
 
-def client_over(shelf: ProductShelf, llm: ColourLlm | None = None, **options: Any) -> TestClient:
+def client_over(
+    shelf: ProductShelf, llm: ColourLlm | None = None, *, swapping: Standing | None = None, **options: Any
+) -> TestClient:
     http = HttpOptions(**options)
     engine = ChatEngine(encoder=PictureReader(http.limits.image), llm=llm or ColourLlm(), retriever=OpenShelf(shelf))
-    return TestClient(create_http_app(engine, MODEL, http), raise_server_exceptions=False)
+    app = create_http_app(engine, MODEL, http, swapping=swapping)
+    return TestClient(app, raise_server_exceptions=False)

@@ -8,7 +8,7 @@ from fastapi.testclient import TestClient
 
 from fromage_model.prompts.messages import Finished, Retrieval, TextDelta
 from services.deployments.retrieval import ProductShelf
-from tests.services.http.chatting import data_url, picture
+from tests.services.http.chatting import data_url, events_of, picture
 from tests.services.http.colours import ODD_ID, ColourLlm, client_over, unit
 
 SHOWS = (TextDelta("Look: "), Retrieval(unit("red"), 6), Finished("stop", 3, 4))
@@ -91,6 +91,27 @@ def test_what_the_document_refuses_is_refused_as_it_says(
     answer = client.post(path, json=body)
     assert answer.status_code == 400, answer.text
     check(document, answer_schema(document, path, 400), answer.json())
+
+
+@pytest.mark.parametrize("stream", [False, True])
+def test_products_tell_their_brand_and_price_as_the_document_says(
+    client: TestClient, document: dict[str, Any], stream: bool
+):
+    chat = "/v1/chat/completions"
+    body = {"messages": [{"role": "user", "content": "Hi"}], "top_k": 1, "stream": stream}
+    answer = client.post(chat, json=body)
+    if stream:
+        told = operation(document, chat)["responses"]["200"]["content"]["text/event-stream"]["schema"]
+        (products,) = [found for one in events_of(answer.text)[:-1] if (found := shown_in(document, told, one))]
+    else:
+        check(document, answer_schema(document, chat, 200), answer.json())
+        products = answer.json()["choices"][0]["message"]["products"]
+    assert [(one["brand"], one["price"]) for one in products] == [("Ada", "19.90 EUR")]
+
+
+def shown_in(document: dict[str, Any], told: dict[str, Any], chunk: dict[str, Any]) -> list[Any]:
+    check(document, told, chunk)
+    return chunk["choices"][0]["delta"].get("products", [])
 
 
 @pytest.mark.parametrize(

@@ -21,8 +21,11 @@ def test_reply_has_text_and_products_at_their_offset(client: TestClient):
     assert message["products"][0] == {
         "id": "item-0",
         "caption": "A item-0",
+        "brand": None,
+        "price": None,
         "item_url": "https://shop.example/item-0",
         "image_url": "/v1/items/item-0/image",
+        "page_url": "/items/item-0",
         "score": 0.5,
         "offset": 11,
     }

@@ -12,7 +12,7 @@ from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanE
 from fromage_model.chat.engine import Engine
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Message, Sampling
-from services.deployments.llm import ReplyWriter
+from services.deployments.writer import ReplyWriter
 from services.telemetry import metrics
 from services.telemetry.spans import stage
 from tests.fromage_model import tiny

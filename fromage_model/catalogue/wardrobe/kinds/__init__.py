@@ -1,0 +1,1 @@
+"""How each kind of garment is cut and drawn; one module for a family."""
