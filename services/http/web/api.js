@@ -46,16 +46,15 @@ export async function pictureSource(address) {
   return URL.createObjectURL(await response.blob());
 }
 
-/** Yields `{type: "text", text}`, `{type: "products", products}` and `{type: "finish", reason}`. Throws ChatError. */
+/** Yields each piece of a reply, `{text, products, reason}`, where `reason` is why it ended. Throws ChatError. */
 export async function* streamReply(request, { signal }) {
   const response = await post(request, signal);
   let finished = false;
   for await (const data of serverSentData(response.body, signal)) {
     if (data === "[DONE]") return;
-    for (const event of chunkEvents(parseChunk(data))) {
-      finished ||= event.type === "finish";
-      yield event;
-    }
+    const { delta, finish_reason: reason } = parseChunk(data).choices?.[0] ?? {};
+    finished ||= Boolean(reason);
+    yield { text: delta?.content ?? "", products: delta?.products ?? [], reason };
   }
   if (!finished) throw new ChatError(["cutOff"]);
 }
@@ -91,7 +90,7 @@ async function refusal(response) {
     const { error } = await response.json();
     if (error?.message) return told(error, status === 503);
   } catch {
-    // A proxy answers in HTML.
+    // A proxy in HTML.
   }
   // Ray's proxy answers 404 where no app is deployed yet, a gateway 502 to 504.
   const away = status === 404 || (status >= 502 && status <= 504);
@@ -143,11 +142,4 @@ function parseChunk(data) {
 /** The server's own words, unless the reader's language has some for its code. */
 function told({ message, code }, away = false) {
   return new ChatError(message ? [`error.${code}`, message] : ["cutOff"], { code, away });
-}
-
-function* chunkEvents(chunk) {
-  const choice = chunk.choices?.[0];
-  if (choice?.delta?.content) yield { type: "text", text: choice.delta.content };
-  if (choice?.delta?.products?.length) yield { type: "products", products: choice.delta.products };
-  if (choice?.finish_reason) yield { type: "finish", reason: choice.finish_reason };
 }

@@ -34,8 +34,6 @@ function addView(turn) {
   view?.passOver();
   view = new TurnView(turn, { onAgain: askAgain, onCopy: copy });
   document.body.dataset.view = "story";
-  byId("cover").hidden = true;
-  byId("story").hidden = false;
   byId("story").append(view.element);
 }
 
@@ -74,7 +72,6 @@ async function answer(turn, turnView, drawn = {}) {
   if (turn.state !== "failed") announce(turn.state === "done" ? spoken(turn) : say("stopped"));
 }
 
-/** Pictures that were missed for want of a key are asked for again as well. */
 function useKey(turn) {
   showAll();
   askAgain(turn, view);
@@ -104,19 +101,15 @@ async function wait(turnView, signal) {
 }
 
 async function write(request, turn, reply, signal) {
-  let reason = "stop";
-  for await (const event of streamReply(request, { signal })) {
-    if (event.type === "text") {
-      turn.content += event.text;
-      reply.addText(event.text);
-    } else if (event.type === "products") {
-      turn.products.push(...event.products);
-      reply.addProducts(event.products);
-    } else {
-      reason = event.reason;
-    }
+  let ended = "stop";
+  for await (const { text, products, reason } of streamReply(request, { signal })) {
+    turn.content += text;
+    turn.products.push(...products);
+    if (text) reply.addText(text);
+    if (products.length) reply.addProducts(products);
+    ended = reason ?? ended;
   }
-  return reason;
+  return ended;
 }
 
 function noteOn(turn, reason) {
@@ -157,8 +150,6 @@ function startNewChat() {
   conversation = new Conversation();
   view = null;
   byId("story").replaceChildren();
-  byId("story").hidden = true;
-  byId("cover").hidden = false;
   document.body.dataset.view = "cover";
   composer.setBusy(false);
   composer.clear();

@@ -1,4 +1,4 @@
-/** The line for a question: text, pictures by button, paste and drop, and when to show pieces. */
+/** The line for a question: text, pictures, and when to show pieces. */
 
 import { element } from "./dom.js";
 import { preparePicture } from "./pictures.js";
@@ -83,14 +83,14 @@ export class Composer {
       picture.value = "";
       this.focus();
     });
-    document.addEventListener("paste", (event) => {
-      if (!event.clipboardData?.files.length) return;
+    const take = (event, files) => {
+      if (!files?.length) return;
       event.preventDefault();
-      this.#add(event.clipboardData.files);
-    });
-    const carriesFiles = (event) => event.dataTransfer?.types.includes("Files");
+      this.#add(files);
+    };
+    document.addEventListener("paste", (event) => take(event, event.clipboardData?.files));
     document.addEventListener("dragover", (event) => {
-      if (!carriesFiles(event)) return;
+      if (!event.dataTransfer?.types.includes("Files")) return;
       event.preventDefault();
       composer.classList.add("is-over");
     });
@@ -99,9 +99,7 @@ export class Composer {
     });
     document.addEventListener("drop", (event) => {
       composer.classList.remove("is-over");
-      if (!carriesFiles(event)) return;
-      event.preventDefault();
-      this.#add(event.dataTransfer.files);
+      take(event, event.dataTransfer?.files);
     });
   }
 

@@ -4,7 +4,7 @@
  * it ended (`[key of words.js, value]`, or null).
  */
 
-/** Small models forget, and the server bounds a request. */
+/** Small models forget. */
 const RECENT_TURNS = 12;
 const RECENT_PICTURES = 8;
 
@@ -14,14 +14,14 @@ export class Conversation {
   }
 
   open(text, pictures) {
-    const turn = { text, pictures, content: "", products: [], state: "open", note: null };
+    const turn = this.reopen({ text, pictures });
     this.turns.push(turn);
     return turn;
   }
 
   /** Forgets the reply of `turn`, so that it can be asked again. */
   reopen(turn) {
-    Object.assign(turn, { content: "", products: [], state: "open", note: null });
+    return Object.assign(turn, { content: "", products: [], state: "open", note: null });
   }
 
   /** Asks for a reply to the last turn, with at most `earlier` turns before it; those that got no reply are left out. */

@@ -1,9 +1,8 @@
-/** Makes an element; text goes in as text, never as HTML. A true attribute is set bare, a null or false one left out. */
+/** Makes an element; text goes in as text, never as HTML. A true attribute is set bare. */
 export function element(tag, attributes = {}, ...children) {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes)) {
-    if (value === true) node.setAttribute(name, "");
-    else if (value !== null && value !== undefined && value !== false) node.setAttribute(name, value);
+    node.setAttribute(name, value === true ? "" : value);
   }
   node.append(...children);
   return node;

@@ -1,7 +1,4 @@
-/**
- * The conversation across reloads. Each tab keeps its own; the browser keeps the latest, of which a new tab goes on with
- * a copy. So no tab writes over what another shows.
- */
+/** The conversation across reloads. Each tab keeps its own; a new tab goes on with a copy of the latest. */
 
 import { keep, recall } from "./store.js";
 

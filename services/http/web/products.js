@@ -8,16 +8,17 @@ import { locale, say, worded } from "./words.js";
 export class Plates {
   element = worded(element("ul", { class: "plates" }), { "aria-label": "pieces" });
 
-  add(products) {
-    this.element.append(...products.map(plate));
-    this.element.dataset.count = this.element.children.length;
-    this.element.classList.toggle("odd", this.element.children.length % 2 === 1);
+  add(product) {
+    this.element.append(plate(product));
+    const count = this.element.children.length;
+    this.element.dataset.count = count;
+    this.element.classList.toggle("odd", count % 2);
   }
 }
 
 function plate(product) {
   const name = product.caption || say("unnamed");
-  const details = [product.brand, price(product)].filter(Boolean);
+  const details = [product.brand, price(product.price)].filter(Boolean);
   const caption = element("span", { class: "plate-caption" }, element("span", { class: "plate-name" }, name));
   caption.append(...details.map((detail) => element("span", { class: "plate-details" }, detail)));
   const link = webAddress(product.item_url) ?? ownPage(product.page_url);
@@ -26,11 +27,8 @@ function plate(product) {
   return element("li", { class: "plate", "data-id": product.id }, frame);
 }
 
-/** A bare number as the reader writes numbers; else as the catalogue has it. */
-function price({ price, currency }) {
-  const number = Number(price);
-  return number ? [number.toLocaleString(locale()), currency].filter(Boolean).join(" ") : price;
-}
+/** As the catalogue has it, with a long number as the reader writes numbers. */
+const price = (told) => told?.replace(/\d{4,}/, (number) => Number(number).toLocaleString(locale()));
 
 function linkTo(href, name) {
   const link = element("a", { class: "plate-frame", href, target: "_blank", rel: "noopener noreferrer" });
@@ -49,7 +47,7 @@ function picture(product, name) {
     box.classList.add("is-shown");
     URL.revokeObjectURL(image.src);
   });
-  pictureSource(product.image_url).then((source) => (image.src = source), miss);
+  pictureSource(`${product.image_url}?width=512`).then((source) => (image.src = source), miss);
   return box;
 }
 

@@ -2,8 +2,7 @@
 
 import { element } from "./dom.js";
 
-const BULLET = /^\s*[-*•]\s+(.*)$/;
-const NUMBER = /^\s*(\d{1,3})[.)]\s+(.*)$/;
+const ITEM = /^\s*(?:[-*•]|(\d{1,3})[.)])\s+(.*)$/;
 
 export class Prose {
   element = element("div", { class: "prose" });
@@ -46,18 +45,15 @@ function addLine(blocks, line, afterBlank) {
 }
 
 function listItem(line) {
-  const bullet = BULLET.exec(line);
-  if (bullet) return { tag: "ul", entry: { text: bullet[1] } };
-  const number = NUMBER.exec(line);
-  if (number) return { tag: "ol", entry: { text: number[2], number: Number(number[1]) } };
-  return null;
+  const [item, number, text] = ITEM.exec(line) ?? [];
+  return item && { tag: number ? "ol" : "ul", entry: { text, number } };
 }
 
 function buildBlock(block) {
   if (block.tag === "p") return element("p", {}, ...inline(block.text));
   const items = block.items.map(({ text, number }) => {
     const item = element("li", {}, ...inline(text));
-    if (number !== undefined) item.value = number;
+    if (number) item.value = number;
     return item;
   });
   return element(block.tag, {}, ...items);

@@ -1,4 +1,4 @@
-/** The conversation as a story: each turn a pull quote (the question) and an article (the reply). */
+/** The conversation as a story: each turn a pull quote, the question, and an article, the reply. */
 
 import { codeUnitIndex } from "./conversation.js";
 import { element } from "./dom.js";
@@ -40,9 +40,7 @@ export class TurnView {
     if (state === "failed") return this.#fail(note ?? ["unexpected"]);
     if (note) this.#article.append(remark(...note));
     const copy = action("copy", () => this.onCopy(this.turn, copy));
-    const again = action("again", () => this.onAgain(this.turn, this));
-    again.classList.add("latest");
-    this.#article.append(element("div", { class: "actions" }, ...(content.trim() ? [copy] : []), again));
+    this.#article.append(element("div", { class: "actions" }, content.trim() ? copy : "", this.#again("again")));
   }
 
   ask(form) {
@@ -57,10 +55,14 @@ export class TurnView {
   }
 
   #fail(note) {
-    const retry = action("retry", () => this.onAgain(this.turn, this));
-    retry.classList.add("latest");
     const words = worded(element("p"), { text: note[0] }, note[1]);
-    this.#article.append(element("div", { class: "erratum", role: "alert" }, words, retry));
+    this.#article.append(element("div", { class: "erratum", role: "alert" }, words, this.#again("retry")));
+  }
+
+  #again(key) {
+    const button = action(key, () => this.onAgain(this.turn, this));
+    button.classList.add("latest");
+    return button;
   }
 
   #setState(state) {
@@ -99,7 +101,7 @@ class ReplyView {
   addProducts(products) {
     this.onFirst();
     for (const product of products) {
-      this.#platesAt(codeUnitIndex(this.#text, product.offset ?? Infinity)).add([product]);
+      this.#platesAt(codeUnitIndex(this.#text, product.offset ?? Infinity)).add(product);
     }
   }
 

@@ -1,5 +1,7 @@
 """What a reader can do with a reply: another one, its text; and what the page does without a server or a key."""
 
+import re
+
 from playwright.sync_api import Page, expect
 
 from tests.services.conftest import OpenPage
@@ -47,10 +49,11 @@ def test_the_text_of_a_reply_is_copied_and_said_to_be(chat, open_page: OpenPage)
 
 def test_products_tell_their_brand_and_price_where_they_have_them(chat, open_page: OpenPage):
     page = open_page(chat.url).page
-    dear = product("coat", offset=0, brand="Arket", price=129000, currency="KRW")
+    dear = product("coat", offset=0, brand="Arket", price="129000 KRW")
     chat.script = [[dear, product("hat", offset=0, price="from £5", brand=None), product("bag", offset=0)]]
     ask_and_wait(page, "A coat")
     assert page.locator(".plate-caption").all_inner_texts() == ["Coat\nArket\n129,000 KRW", "Hat\nfrom £5", "Bag"]
+    expect(page.locator(".plate img").first).to_have_attribute("src", re.compile(r"/v1/items/coat/image\?width=512$"))
     expect(page.get_by_role("link", name="coat, Arket, 129,000 KRW (opens in a new tab)")).to_be_visible()
 
 

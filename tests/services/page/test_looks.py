@@ -12,7 +12,7 @@ from tests.services.page.steps import SCREENS, five
 from tests.services.scripted_chat import WEB, picture_bytes, product
 
 EVERY_RULE = {"runOnly": ["wcag2a", "wcag2aa", "wcag21a", "wcag21aa", "wcag22aa", "best-practice"]}
-MOST_BYTES = 60 * 1024
+MOST_BYTES = 60_000
 HAT = {"name": "hat.png", "mimeType": "image/png", "buffer": picture_bytes()}
 # All that is read or told: text, and what screen readers and tooltips say.
 EVERY_WORD = """() => [document.title, ...[...document.querySelectorAll('body, body *:not(noscript)')].flatMap(node => [
