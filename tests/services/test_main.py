@@ -92,7 +92,8 @@ def end_beside_a_stream(url: str, process: subprocess.Popen[str]) -> None:
 def test_services_say_when_they_are_ready_and_what_they_do_and_end_all_that_they_started(collector: Collector):
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    with services("--port", str(port), "--no-dashboard", "--log-format", "json") as process:
+    patient = ("--drain-timeout-s", str(PATIENCE_S))
+    with services("--port", str(port), "--no-dashboard", "--log-format", "json", *patient) as process:
         logs = line_that_starts("what the deployments log", process).partition(": ")[2]
         assert line_that_starts("ready", process) == f"ready: {url}"
         assert httpx.get(f"{url}/healthz", timeout=10).json()["status"] == "ok"
