@@ -7,7 +7,7 @@ or taken. What is left stands in the response's headers, as OpenAI's clients rea
 import math
 import time
 from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing
+from contextlib import aclosing, asynccontextmanager
 from typing import TypeVar, cast
 
 from limits import RateLimitItem, parse_many
@@ -101,6 +101,15 @@ class Budget:
             raise
         if finished == replies:
             await self.settle(used)
+
+    @asynccontextmanager
+    async def unless_it_fails(self) -> AsyncGenerator[None, None]:
+        """What fails in the block costs no tokens."""
+        try:
+            yield
+        except Exception:
+            await self.settle(0)
+            raise
 
     async def settle(self, used: int) -> None:
         """Count the tokens that were used instead of those that were taken."""

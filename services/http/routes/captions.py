@@ -34,7 +34,8 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
         sampling = _sampling(asked, options.limits)
         budget: Budget = request.scope["budget"]
         await budget.take(tokens=len(pictures) * sampling.max_new_tokens, pictures=len(pictures))
-        written = await finder.captions(pictures, prompt=asked.prompt, sampling=sampling)
+        async with budget.unless_it_fails():
+            written = await finder.captions(pictures, prompt=asked.prompt, sampling=sampling)
         data = [{"object": "caption", "index": index, "caption": one.text} for index, one in enumerate(written)]
         read, wrote = sum(one.prompt_tokens for one in written), sum(one.completion_tokens for one in written)
         await budget.settle(read + wrote)

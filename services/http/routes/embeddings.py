@@ -34,7 +34,8 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
         inputs = await apart(request, _inputs, asked, options.limits)
         budget: Budget = request.scope["budget"]
         await budget.take(tokens=len(inputs), pictures=sum(isinstance(one, Picture) for one in inputs))
-        embedded = await finder.embed(inputs)
+        async with budget.unless_it_fails():
+            embedded = await finder.embed(inputs)
         width = len(embedded[0].embedding)
         if asked.dimensions not in (None, width):
             problem = f"vectors of this model have {width} dimensions and no other number, got {asked.dimensions}"

@@ -38,7 +38,8 @@ def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRoute
         query = await apart(request, _query, asked, options.limits)
         budget: Budget = request.scope["budget"]
         await budget.take(tokens=1, pictures=sum(isinstance(thing, Picture) for _, thing in query.wanted))
-        found = await finder.search(query)
+        async with budget.unless_it_fails():
+            found = await finder.search(query)
         await budget.settle(found.tokens)
         data = [{"id": one.item.id, "score": one.score, "item": asdict(one.item)} for one in found.items]
         usage = {"prompt_tokens": found.tokens, "total_tokens": found.tokens}

@@ -76,3 +76,11 @@ def test_the_original_s_app_reads_that_its_budget_is_spent(colours: ProductShelf
     client = client_with(colours, requests="1/minute")
     ask(client, "/")
     assert "budget" in client.post("/k/one", json={"text": "Hi"}).json()["response_text"]
+
+
+def test_captions_that_fail_cost_no_tokens(colours: ProductShelf):
+    client = client_with(colours, tokens="1000/minute")
+    before = left(ask(client, "/v1/captions"), "tokens")
+    broken = ask(client, "/v1/captions", {"images": [PICTURE, "data:image/png;base64,bm8gcGljdHVyZQ=="]})
+    assert (broken.status_code, broken.json()["error"]["code"]) == (400, "invalid_image")
+    assert before - left(ask(client, "/v1/captions"), "tokens") == USED["/v1/captions"]
