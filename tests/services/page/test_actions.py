@@ -71,7 +71,7 @@ def test_a_server_that_is_away_is_waited_for_and_asked_by_itself(open_page: Open
     with ScriptedChat(port=chat.port):
         expect(page.locator(".turn")).to_have_attribute("data-state", "done")
         assert order_of_article(page)[0] == "Good day."
-        forgive(watched, "ERR_CONNECTION_RE")
+        forgive(watched, "net::ERR_")
 
 
 def test_a_server_that_is_not_ready_is_said_to_be_starting(chat, open_page: OpenPage):
