@@ -41,7 +41,17 @@ class Range(Form):
         return self.model_dump(exclude_none=True)
 
 
+class Negation(Form):
+    """What a cell is not to hold: a value, or a list of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    not_: Value | Annotated[list[Value], Field(min_length=1, max_length=MOST_VALUES)] = Field(alias="not")
+
+
 def _kind(value: Any) -> str:
+    if isinstance(value, Negation) or (isinstance(value, dict) and "not" in value):
+        return "not"
     if isinstance(value, dict | Range):
         return "range"
     return "list" if isinstance(value, list) else "value"
@@ -50,14 +60,15 @@ def _kind(value: Any) -> str:
 Wanted = Annotated[
     Annotated[Value, Tag("value")]
     | Annotated[list[Value], Field(min_length=1, max_length=MOST_VALUES), Tag("list")]
-    | Annotated[Range, Tag("range")],
+    | Annotated[Range, Tag("range")]
+    | Annotated[Negation, Tag("not")],
     Discriminator(_kind),
 ]
 
 
 class Narrowed(Form):
     """What every request that searches may say. A column is one of the catalogue's, as `brand` or `attributes.price`;
-    it holds the value given, one of the list given, or a number in the range given.
+    it holds the value given, one of the list given, or a number in the range given, or none of what is given by `not`.
     """
 
     filters: dict[Text, Wanted] | None = Field(None, max_length=MOST_FILTERS)
@@ -75,4 +86,6 @@ class Narrowed(Form):
 
 
 def _condition(wanted: Any) -> Condition:
+    if isinstance(wanted, Negation):
+        return {"not": wanted.not_}
     return wanted.given if isinstance(wanted, Range) else wanted
