@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Self
+from urllib.parse import unquote
 
 import numpy as np
 import pyarrow as pa
@@ -62,11 +63,16 @@ def _matching(ids: pa.ChunkedArray, column: pa.ChunkedArray, wanted: Sequence[st
 
 
 def _ids_of(text: str) -> list[str]:
-    """What may be an id: what stands between blanks, and what stands between other signs and has a digit."""
+    """What may be an id: the whole text, what stands between blanks or ends a link, and what stands between other
+    signs and has a digit.
+    """
     apart = text.split(maxsplit=MOST_ASKED)[:MOST_ASKED]
     bare = [part.strip("\"'“”„.,;:!?()<>#") for part in apart]
     inner = [piece for part in apart for piece in re.split(r"[^\w-]+", part)[:MOST_ASKED] if re.search(r"\d", piece)]
-    return list(dict.fromkeys(one for one in (*bare, *inner) if LEAST_ID_CHARS <= len(one) <= 256))
+    linked = [unquote(part.rpartition("/")[2]) for part in bare if "/" in part]
+    return list(
+        dict.fromkeys(one for one in (text.strip(), *bare, *linked, *inner) if LEAST_ID_CHARS <= len(one) <= 256)
+    )
 
 
 def _names_of(text: str, words: Sequence[Word]) -> list[str]:

@@ -67,13 +67,15 @@ class Reader:
                 self._hear(words_of(turn.text), held)
         return held
 
+    def named_items(self, text: str) -> tuple[Filters, ...]:
+        """As `named`, without the brand."""
+        ids = self._names.ids_in(text, words_of(text))
+        return ({"id": ids},) if ids else ()
+
     def named(self, text: str) -> tuple[Filters, ...]:
         """Filters that the items pass that a text names: by id, by name, and by brand."""
-        words = words_of(text)
-        ids = self._names.ids_in(text, words)
-        brands = mentions(words, self.vocabulary)
-        named: list[Filters] = [{"id": ids}] if ids else []
-        return (*named, {BRAND: brands}) if brands else tuple(named)
+        brands = mentions(words_of(text), self.vocabulary)
+        return (*self.named_items(text), *([{BRAND: brands}] if brands else []))
 
     def _hear(self, words: Sequence[Word], held: dict[str, Condition]) -> None:
         for statement in statements_in(words, self.vocabulary):

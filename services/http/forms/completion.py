@@ -4,6 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.http.forms.retrieval import NarrowedBy
+
 
 class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
@@ -52,10 +54,16 @@ FinishReason = Literal["stop", "length"]
 
 
 class AssistantMessage(Answer):
+    """`filters`: by what the products were narrowed, in the form of `retrieval.filters`; `unmet_filters`: what was said
+    too, with which no item is left; both null where nothing was looked for.
+    """
+
     role: Literal["assistant"]
     content: str
     refusal: None
     products: list[ShownProduct]
+    filters: NarrowedBy | None
+    unmet_filters: NarrowedBy | None
 
 
 class Choice(Answer):
@@ -80,6 +88,8 @@ class Delta(Answer):
     role: Literal["assistant"] | None = None
     content: str | None = None
     products: list[ShownProduct] | None = None
+    filters: NarrowedBy | None = None
+    unmet_filters: NarrowedBy | None = None
 
 
 class ChunkChoice(Answer):

@@ -66,23 +66,32 @@ Wanted = Annotated[
 ]
 
 
+NarrowedBy = Annotated[dict[Text, Wanted], Field(max_length=MOST_FILTERS)]
+"""Columns, and what they are to hold."""
+
+
 class Narrowed(Form):
     """What every request that searches may say. A column is one of the catalogue's, as `brand` or `attributes.price`;
     it holds the value given, one of the list given, or a number in the range given, or none of what is given by `not`.
     """
 
-    filters: dict[Text, Wanted] | None = Field(None, max_length=MOST_FILTERS)
+    filters: NarrowedBy | None = None
     exclude_ids: list[Text] | None = Field(None, max_length=MOST_EXCLUDED)
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
 
     def narrowing(self, *, field: str) -> Narrowing:
         """The same for a search; `field` is the name that a refused filter has in messages."""
         return Narrowing(
-            filters={name: _condition(wanted) for name, wanted in (self.filters or {}).items()},
+            filters=conditions_of(self.filters),
             exclude=frozenset(self.exclude_ids or ()),
             min_score=self.min_score,
             field=field,
         )
+
+
+def conditions_of(filters: NarrowedBy | None) -> dict[str, Condition]:
+    """The same as the index takes it."""
+    return {name: _condition(wanted) for name, wanted in (filters or {}).items()}
 
 
 def _condition(wanted: Any) -> Condition:

@@ -61,6 +61,7 @@ class ItemAnswer(BaseModel):
     item_url: str | None
     image_url: str
     page_url: str
+    price: str | None
     attributes: dict[str, str]
     source: str
     group: str
