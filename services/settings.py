@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fromage_model.vision.images import ImageLimits
-from services.conversation import ChatDefaults, ChatLimits
+from services.answering.conversation import ChatDefaults, ChatLimits
 
 MIB = 1024 * 1024
 DEPLOYMENTS = ("encoder", "llm", "retrieval", "chat")

@@ -9,14 +9,14 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from services.board import Board
-from services.engine import ChatEngine
-from services.handles import EncoderHandle, LlmHandle, RetrievalHandle
+from services.answering.engine import ChatEngine
+from services.deployments.handles import EncoderHandle, LlmHandle, RetrievalHandle
 from services.http.app import create_http_app
 from services.http.options import HttpOptions, ServedModel
-from services.pairs import Pair, Wanted, pair_of, pinned
 from services.products import ShelfInfo
-from services.swapping import Swapping
+from services.swapping.board import Board
+from services.swapping.current import Swapping
+from services.swapping.pairs import Pair, Wanted, pair_of, pinned
 from services.telemetry.replica import begin_telemetry
 
 

@@ -12,9 +12,9 @@ import numpy as np
 
 from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
-from services.conversation import Conversation, Picture
+from services.answering.conversation import Conversation, Picture
+from services.answering.merging import merged
 from services.errors import TimedOut
-from services.merging import merged
 from services.products import (
     Caption,
     Embedded,

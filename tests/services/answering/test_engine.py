@@ -9,9 +9,9 @@ import pytest
 
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
-from services.conversation import Conversation, Turn
+from services.answering.conversation import Conversation, Turn
+from services.answering.engine import ChatEngine
 from services.deployments.writer import ReplyWriter
-from services.engine import ChatEngine
 from services.products import Narrowing, Products
 from tests.fromage_model import tiny
 from tests.services.peers import PictureReader, Shelf
