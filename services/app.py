@@ -74,6 +74,7 @@ def compose(settings: Settings, board: Board) -> Application:
             original_cookie=settings.original_cookie,
         ),
         reply_timeout_s=settings.reply_timeout_s,
+        log_messages=settings.log_messages,
     )
 
 

@@ -71,6 +71,7 @@ class ChatDeployment:
         board: Board,
         options: HttpOptions,
         reply_timeout_s: float,
+        log_messages: bool,
     ):
         begin_telemetry()
         self._options = options
@@ -79,6 +80,7 @@ class ChatDeployment:
             llm=LlmHandle(llm),
             retriever=RetrievalHandle(retrieval),
             reply_timeout_s=reply_timeout_s,
+            log_messages=log_messages,
         )
         replica = serve.get_replica_context().replica_id.unique_id
         parts = Parts(LlmHandle(llm), RetrievalHandle(retrieval))
