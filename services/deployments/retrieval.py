@@ -16,12 +16,9 @@ from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.understanding.vocabulary import Vocabulary
 from fromage_model.vision.images import decode_image, image_format
-from services.board import Board
 from services.deployments.selection import Selection, Selector
 from services.deployments.thumbnails import Thumbnails
 from services.errors import NotFound
-from services.held import Held
-from services.pairs import FoundIndex, Pair, Wanted, find_index
 from services.products import (
     Examples,
     FoundItem,
@@ -33,6 +30,9 @@ from services.products import (
     ShelfInfo,
     Variant,
 )
+from services.swapping.board import Board
+from services.swapping.held import Held
+from services.swapping.pairs import FoundIndex, Pair, Wanted, find_index
 from services.telemetry.metrics import RETRIEVAL_SECONDS
 from services.telemetry.replica import begin_telemetry
 

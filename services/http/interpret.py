@@ -9,12 +9,12 @@ from dataclasses import replace
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
 from fromage_model.understanding import Said
-from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
+from services.answering.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
+from services.answering.pictures import read_picture
 from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
 from services.http.forms.retrieval import conditions_of
 from services.http.markdown import read_products
 from services.http.unserved import refuse_unserved
-from services.pictures import read_picture
 
 DEFAULT_TOP_K = 5
 MARKDOWN_SHARE = 4

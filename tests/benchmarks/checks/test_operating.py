@@ -27,6 +27,7 @@ def test_a_replica_that_is_killed_under_load_harms_no_other_reply_and_is_replace
     args = chaos.Args(streams=2, tokens=40, deployments=(deployment,), url=served_url, pid=os.getpid(), app="chat")
     figures = chaos.main(args)
     assert (figures["kills"], figures["others_harmed"]) == (1, 0)
+    assert figures["cut"] == 0
     assert figures["normal_s"][deployment] > 0
 
 

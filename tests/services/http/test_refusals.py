@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from fromage_model.errors import PromptTooLong
 from fromage_model.prompts.messages import TextDelta
 from fromage_model.vision.images import ImageLimits
-from services.conversation import ChatLimits
+from services.answering.conversation import ChatLimits
 from services.errors import Overloaded, Unavailable
 from services.http.bodies import BodyLimits
 from tests.services.http.chatting import CHAT, HELLO, client_of, data_url, events_of, picture, picture_as, showed
