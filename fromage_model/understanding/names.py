@@ -26,6 +26,7 @@ MOST_ASKED = 48
 LEAST_NAME = 2
 LEAST_ID_CHARS = 4
 NAMES = ("title", "name")
+ARTICLES = ("a", "an", "the")
 
 
 @dataclass(frozen=True)
@@ -63,16 +64,15 @@ def _matching(ids: pa.ChunkedArray, column: pa.ChunkedArray, wanted: Sequence[st
 
 
 def _ids_of(text: str) -> list[str]:
-    """What may be an id: the whole text, what stands between blanks or ends a link, and what stands between other
-    signs and has a digit.
+    """What may be an id: the whole text; of what has a digit, what stands between blanks, ends a link, or stands
+    between other signs.
     """
     apart = text.split(maxsplit=MOST_ASKED)[:MOST_ASKED]
     bare = [part.strip("\"'“”„.,;:!?()<>#") for part in apart]
-    inner = [piece for part in apart for piece in re.split(r"[^\w-]+", part)[:MOST_ASKED] if re.search(r"\d", piece)]
+    inner = [piece for part in apart for piece in re.split(r"[^\w-]+", part)[:MOST_ASKED]]
     linked = [unquote(part.rpartition("/")[2]) for part in bare if "/" in part]
-    return list(
-        dict.fromkeys(one for one in (text.strip(), *bare, *linked, *inner) if LEAST_ID_CHARS <= len(one) <= 256)
-    )
+    told = [one for one in (*bare, *linked, *inner) if re.search(r"\d", one)]
+    return list(dict.fromkeys(one for one in (text.strip(" .!?\n"), *told) if LEAST_ID_CHARS <= len(one) <= 256))
 
 
 def _names_of(text: str, words: Sequence[Word]) -> list[str]:
@@ -86,11 +86,13 @@ def _names_of(text: str, words: Sequence[Word]) -> list[str]:
     if start == end:
         return []
     lower = text.lower() if len(text.lower()) == len(text) else text
-    names = {lower[words[start].start : words[end - 1].end]}
+    whole = (start, start - 1) if start and words[start - 1].said in ARTICLES else (start,)
+    names = {lower[words[first].start : words[end - 1].end] for first in whole}
     owned = owned_places(words)
-    for first in range(start, end):
-        for last in range(first + LEAST_NAME, min(end, first + LONGEST_NAME) + 1):
+    for first in range(len(words)):
+        for last in range(first + LEAST_NAME, min(len(words), first + LONGEST_NAME) + 1):
             if owned[first]:
                 break
-            names.add(lower[words[first].start : words[last - 1].end])
+            if first + LEAST_NAME < last or words[first].said not in ARTICLES:
+                names.add(lower[words[first].start : words[last - 1].end])
     return sorted(names)

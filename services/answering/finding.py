@@ -78,8 +78,8 @@ class Finder:
             embedded = await self._embedded([thing for _, thing in query.wanted])
             vector = _sum(embedded, [weight for weight, _ in query.wanted])
             narrowing = query.narrowing.without([thing.id for _, thing in query.wanted if isinstance(thing, ItemId)])
-            asked = " ".join(thing.text for _, thing in query.wanted if isinstance(thing, Words))
-            narrowing = replace(narrowing, asked=asked)
+            if len(query.wanted) == 1 and isinstance(words := query.wanted[0][1], Words):
+                narrowing = replace(narrowing, asked=words.text)
             items = await self._engine.retriever.search_items(vector, top_k=query.top_k, narrowing=narrowing)
             return Found(items, sum(each.tokens for each in embedded))
 
