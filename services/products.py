@@ -25,8 +25,9 @@ def page_url(id: str) -> str:
 
 @dataclass(frozen=True)
 class Product:
-    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's; `price`: as the
-    catalogue has it, with its currency where that is told; `item_url`: an http(s) address; `page_url`: of its own page,
+    """An item shown in a reply. `title`: a short name, where the catalogue has one beside the caption; `score`: cosine
+    of the reply's retrieval embedding and the item's; `price`: as the catalogue has it, with its currency where that is
+    told; `item_url`: an http(s) address; `page_url`: of its own page,
     a path on this server.
     """
 
@@ -35,6 +36,7 @@ class Product:
     item_url: str | None
     image_url: str
     score: float
+    title: str | None = None
     brand: str | None = None
     price: str | None = None
     page_url: str = dataclasses.field(init=False)
@@ -83,10 +85,11 @@ class Caption:
 
 @dataclass(frozen=True)
 class ItemCard:
-    """All that the catalogue says of an item; `price` as a product's, `updated_at` and `caption_at` in ISO 8601."""
+    """All that the catalogue says of an item; `title` and `price` as a product's, `updated_at` and `caption_at` in ISO 8601."""
 
     id: str
     caption: str | None
+    title: str | None
     brand: str | None
     item_url: str | None
     image_url: str

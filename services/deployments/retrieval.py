@@ -203,6 +203,7 @@ def _product(hit: Hit) -> Product:
         item_url=_web_link(hit.item.item_url),
         image_url=_image_url(hit.id),
         score=round(hit.score, 4),
+        title=_title(hit.item.attributes),
         brand=hit.item.brand,
         price=_price(hit.item.attributes),
     )
@@ -213,6 +214,10 @@ def _price(attributes: Mapping[str, str]) -> str | None:
     price, currency = (attributes.get(name, "").strip() for name in ("price", "currency"))
     bare = price.replace(".", "").replace(",", "").isdecimal()
     return f"{price} {currency}".strip() if bare else price or None
+
+
+def _title(attributes: Mapping[str, str]) -> str | None:
+    return attributes.get("title", "").strip() or None
 
 
 def _examples(vocabulary: Vocabulary) -> Examples:
@@ -232,6 +237,7 @@ def _card(item: Item) -> ItemCard:
     return ItemCard(
         id=item.id,
         caption=item.caption,
+        title=_title(item.attributes),
         brand=item.brand,
         item_url=_web_link(item.item_url),
         image_url=_image_url(item.id),

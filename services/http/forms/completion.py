@@ -12,12 +12,14 @@ class Answer(BaseModel):
 
 
 class ShownProduct(Answer):
-    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `price` is as the catalogue writes
-    it; `score` a cosine; `offset` the character of the message's text at which it belongs.
+    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `title` is a short name, where
+    there is one; `price` is as the catalogue writes it; `score` a cosine; `offset` the character of the message's text
+    at which it belongs.
     """
 
     id: str
     caption: str
+    title: str | None
     brand: str | None
     price: str | None
     item_url: str | None

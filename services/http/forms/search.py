@@ -57,6 +57,7 @@ class ItemAnswer(BaseModel):
 
     id: str
     caption: str | None
+    title: str | None
     brand: str | None
     item_url: str | None
     image_url: str

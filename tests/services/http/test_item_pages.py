@@ -18,7 +18,7 @@ KEY = "fk-shop"
 KEYS = AccessOptions(keys=StoredKey("shop", digest_of(KEY), frozenset({"chat"})).line())
 ODD_PATHS = (f"/items/{quote(ODD_ID, safe='')}", f"/items/{quote(ODD_ID)}")
 CARD = ItemCard(
-    "x", "a coat", "Norden", None, "/v1/items/x/image", None, {}, "test", "x", "train", None, None, "2026-01-01"
+    "x", "a coat", None, "Norden", None, "/v1/items/x/image", None, {}, "test", "x", "train", None, None, "2026-01-01"
 )
 
 
