@@ -85,7 +85,9 @@ class Caption:
 
 @dataclass(frozen=True)
 class ItemCard:
-    """All that the catalogue says of an item; `title` and `price` as a product's, `updated_at` and `caption_at` in ISO 8601."""
+    """All that the catalogue says of an item. `title` and `price` as a product's; `updated_at` and `caption_at` in ISO
+    8601.
+    """
 
     id: str
     caption: str | None
