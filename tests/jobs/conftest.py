@@ -1,6 +1,8 @@
 """The small world of `tiny.py`, written once for all tests of jobs that need a bundle, and what indexes it."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -35,6 +37,22 @@ def tiny_world(tmp_path_factory) -> World:
         catalogue=folder / "squares",
         features=tiny.write_random_features(folder / "features", catalogue),
     )
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """No Ray is there to be joined, whatever other tests have started: small work is done where it is asked for."""
+    with without_ray():
+        yield
+
+
+@contextmanager
+def without_ray() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delenv("RAY_ADDRESS", raising=False)
+        if "ray" in sys.modules:
+            patch.setattr(sys.modules["ray"], "is_initialized", lambda: False)
+        yield
 
 
 @pytest.fixture
