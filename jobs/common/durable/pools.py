@@ -1,6 +1,6 @@
 """Shards that go through pools of Ray Data actors, one pool for each stage. Knows nothing of where shards end."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Generator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -24,7 +24,9 @@ class Stage:
     workers: tuple[int, int] = (1, 1)
 
 
-def stream(shards: list[int], stages: Sequence[Stage], guards: Sequence[dict[str, Any]]) -> Iterator[pa.Table]:
+def stream(
+    shards: list[int], stages: Sequence[Stage], guards: Sequence[dict[str, Any]]
+) -> Generator[pa.Table, None, None]:
     """The blocks that the last stage gives, by Ray Data."""
     import ray
     from ray.data import DataContext

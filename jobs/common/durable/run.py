@@ -7,7 +7,8 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import AbstractContextManager, nullcontext
+from contextlib import AbstractContextManager, closing, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -165,10 +166,9 @@ class DurableRun:
             for start in range(0, len(missing), SHARDS_AT_ONCE):
                 shards = missing[start : start + SHARDS_AT_ONCE]
                 guards = self._guards(stages)
-                for block in [do_here(self.files, shards[0], guards)] if here else stream(shards, stages, guards):
-                    raise_stopped(block)
-                    for told in block[DONE].to_pylist():
-                        done = ShardDone(**json.loads(told))
+                doing = do_here(self.files, shards, guards) if here else stream(shards, stages, guards)
+                with closing(doing) as blocks:
+                    for done in chain.from_iterable(map(_told, blocks)):
                         self.done[done.shard] = done
                         on_shard(done)
         if len(self.done) != self.shards:
@@ -233,6 +233,12 @@ class DurableRun:
             self.files.remove(manifest_file(shard))
             raise WriteError(f"{self.files.root}/{shard_file(shard)} is damaged; the same command makes it again")
         return pq.read_table(io.BytesIO(data))
+
+
+def _told(block: pa.Table) -> list[ShardDone]:
+    """What a block says, or raises."""
+    raise_stopped(block)
+    return [ShardDone(**json.loads(done)) for done in block[DONE].to_pylist()]
 
 
 def work_folder(target: str | Path) -> str:

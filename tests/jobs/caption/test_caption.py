@@ -26,6 +26,9 @@ from jobs.common.reporting.report import Report
 from tests.jobs import tiny
 from tests.pictures import write_png
 
+# Ray's workers write the captions of the module's catalogue; the tests do their work by themselves.
+pytestmark = pytest.mark.usefixtures("alone")
+
 WITHOUT = ("green", "white", "navy")
 DAMAGED = "white"
 PROMPT = "A picture of"
@@ -134,7 +137,7 @@ def test_what_failed_is_tried_again_when_told_to(captions, tmp_path):
     assert pq.read_table(tmp_path / "squares" / "captions" / "failures.parquet").num_rows == 0
 
 
-def test_captions_outlive_a_catalogue_that_changes_before_they_are_in_it(tiny_world, tmp_path, ray_session):
+def test_captions_outlive_a_catalogue_that_changes_before_they_are_in_it(tiny_world, tmp_path):
     """The job was killed after its first shard; then an ingest put other rows first, and another picture in one."""
     colours = tiny.COLOURS[:6]
     folder = tmp_path / "squares"

@@ -15,10 +15,12 @@ import pytest
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, SettingsDiffer
 from fromage_model.index import RetrievalIndex
-from jobs.common.durable import work_folder
+from jobs.common.durable import ShardDone, here, work_folder
+from jobs.common.reporting.progress import Progress
 from jobs.index.job import main
 from tests.jobs import tiny
 from tests.jobs.common.durable.stages import RefusingTexts
+from tests.jobs.conftest import without_ray
 
 MANY = [f"#{number:06x}" for number in range(240)]
 SHARD_ROWS = 4
@@ -64,6 +66,27 @@ def kill_after_two_shards(args) -> int:
     return len(list(work.glob("shard-*.json")))
 
 
+@pytest.fixture
+def stopped_after_two_shards(monkeypatch):
+    """Has the job stopped, as by Ctrl-C, when two shards are done, however many shards this process does by itself."""
+
+    def stop(args) -> None:
+        shards = []
+
+        def told(progress: Progress, done: ShardDone) -> None:
+            shards.append(done)
+            if len(shards) == 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as stopping:
+            stopping.setattr(here, "SHARDS_HERE", sys.maxsize)
+            stopping.setattr(Progress, "shard", told)
+            with pytest.raises(KeyboardInterrupt):
+                main(args)
+
+    return stop
+
+
 def test_a_killed_driver_goes_on_and_ends_with_the_index_of_an_undisturbed_run(
     ray_session, captioned, tmp_path, caplog
 ):
@@ -76,17 +99,16 @@ def test_a_killed_driver_goes_on_and_ends_with_the_index_of_an_undisturbed_run(
     assert f"going on, {finished * SHARD_ROWS} of {len(MANY)} rows are done" in caplog.text
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (len(MANY), len(MANY), 0)
     assert not Path(work_folder(args.out)).exists()
-    undisturbed = captioned(MANY, out=str(tmp_path / "undisturbed"))
-    main(undisturbed)
+    undisturbed = captioned(MANY, out=str(tmp_path / "undisturbed"), shard_rows=len(MANY))
+    with without_ray():
+        main(undisturbed)
     found, expected = RetrievalIndex.load(args.out), RetrievalIndex.load(undisturbed.out)
     assert found.ids == expected.ids
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
 
 
-def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(
-    ray_session, captioned, unreadable, tmp_path
-):
-    args = captioned(captions={"green": unreadable})
+def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(alone, captioned, unreadable, tmp_path):
+    args = captioned(captions={"green": unreadable}, shard_rows=len(tiny.COLOURS))
     catalogue = Catalogue.open(args.catalogue)
     report = main(args).as_dict()
     assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (12, 11, 1)
@@ -100,27 +122,27 @@ def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(
 
 
 def test_what_can_not_be_read_is_read_again_when_that_is_asked_for_or_it_changed(
-    ray_session, captioned, unreadable, tmp_path
+    alone, captioned, unreadable, tmp_path
 ):
-    args = captioned(captions={"green": unreadable})
+    args = captioned(captions={"green": unreadable}, shard_rows=len(tiny.COLOURS))
     main(args)
     again = main(args).as_dict()
     assert (again["skipped"], again["rows_failed"]) == (True, 1)
-    asked = main(captioned(captions={"green": unreadable}, retry_failed=True)).as_dict()
+    asked = main(captioned(captions={"green": unreadable}, shard_rows=len(tiny.COLOURS), retry_failed=True)).as_dict()
     assert (asked["skipped"], asked["rows_failed"]) == (True, 1)
-    changed = main(captioned(captions={"green": "green square"})).as_dict()
+    changed = main(captioned(captions={"green": "green square"}, shard_rows=len(tiny.COLOURS))).as_dict()
     assert (changed["skipped"], changed["added"], changed["rows_out"], changed["rows_failed"]) == (False, 1, 12, 0)
     assert pq.read_table(tmp_path / "index" / "failures.parquet").num_rows == 0
 
 
-def test_work_begun_with_other_settings_is_refused_by_name(ray_session, captioned):
-    kill_after_two_shards(captioned(MANY))
+def test_work_begun_with_other_settings_is_refused_by_name(alone, captioned, stopped_after_two_shards):
+    stopped_after_two_shards(captioned())
     with pytest.raises(SettingsDiffer, match=r"words: 4 then, 0 now.*--force"):
-        main(captioned(MANY, words=0))
-    assert main(captioned(MANY[:8], words=0, force=True)).as_dict()["rows_out"] == 8
+        main(captioned(words=0))
+    assert main(captioned(tiny.COLOURS[:3], words=0, force=True)).as_dict()["rows_out"] == 3
 
 
-def test_texts_none_of_which_can_be_read_make_no_index(ray_session, captioned, unreadable, tmp_path):
+def test_texts_none_of_which_can_be_read_make_no_index(alone, captioned, unreadable, tmp_path):
     args = captioned(tiny.COLOURS[:2], {"red": unreadable, "green": unreadable})
     with pytest.raises(CatalogueError, match=r"no text of the 2 items of captioned could be read.*nobody can read"):
         main(args)
