@@ -12,6 +12,7 @@ from fromage_model.bundle import load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.index import RetrievalIndex
+from jobs.common.durable.here import SHARDS_HERE
 from jobs.index.job import IndexArgs
 from tests.jobs import tiny
 
@@ -47,8 +48,10 @@ def alone() -> Iterator[None]:
 
 
 @contextmanager
-def without_ray() -> Iterator[None]:
+def without_ray(*, shards: int = SHARDS_HERE) -> Iterator[None]:
+    """And so are up to so many shards."""
     with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jobs.common.durable.here.SHARDS_HERE", shards)
         patch.delenv("RAY_ADDRESS", raising=False)
         if "ray" in sys.modules:
             patch.setattr(sys.modules["ray"], "is_initialized", lambda: False)

@@ -24,9 +24,9 @@ from jobs.common.durable import DurableRun, work_folder
 from jobs.common.durable.guard import SHARD, WORKERS, Guard, Plan
 from jobs.common.reporting.report import Report
 from tests.jobs import tiny
+from tests.jobs.conftest import without_ray
 from tests.pictures import write_png
 
-# Ray's workers write the captions of the module's catalogue; the tests do their work by themselves.
 pytestmark = pytest.mark.usefixtures("alone")
 
 WITHOUT = ("green", "white", "navy")
@@ -54,12 +54,14 @@ def caption(catalogue: Path, bundle: Path, **changes) -> Report:
 
 
 @pytest.fixture(scope="module")
-def captions(tmp_path_factory, tiny_world, ray_session) -> Captions:
+def captions(tmp_path_factory, tiny_world) -> Captions:
     folder = tmp_path_factory.mktemp("captions") / "squares"
     colours = tiny.COLOURS[:6]
     before = tiny.write_squares(folder, colours=colours, captions=dict.fromkeys(WITHOUT, None))
     (folder / "images" / f"{DAMAGED}.png").write_bytes(b"damaged")
-    report = caption(folder, tiny_world.bundle, prompt=PROMPT, gate_bundle=str(tiny_world.bundle), gate_threshold=2.0)
+    gate = {"gate_bundle": str(tiny_world.bundle), "gate_threshold": 2.0}
+    with without_ray():
+        report = caption(folder, tiny_world.bundle, prompt=PROMPT, **gate)
     return Captions(before, Catalogue.open(folder), tiny_world.bundle, report)
 
 

@@ -74,20 +74,21 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory, tiny_clip, ray_session) -> Iterator[Shop]:
+def shop(tmp_path_factory, tiny_clip) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
     for number, colour in enumerate(COLOURS):
         write_png(folder / "shop" / f"{number}.png", colour, side_px=40)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FROMAGE_HOME", str(folder / "home"))
-        with without_ray():
+        with without_ray(shards=len(COLOURS)):
             ingest(IngestArgs(source=str(folder / "shop"), workers=1, threads=1))
-        catalogue = Catalogue.open("shop")
-        damaged = min(catalogue.items(), key=lambda item: item.id)
-        catalogue.image_path(damaged.id).write_bytes(b"damaged")
-        shop = Shop(catalogue, damaged, tiny_clip, report=None)
-        # Shards of one, by Ray's workers: the damaged picture is a shard of its own. The tests embed alone.
-        yield dataclasses.replace(shop, report=shop.embed(batch_size=1, shard_rows=1))
+            catalogue = Catalogue.open("shop")
+            damaged = min(catalogue.items(), key=lambda item: item.id)
+            catalogue.image_path(damaged.id).write_bytes(b"damaged")
+            shop = Shop(catalogue, damaged, tiny_clip, report=None)
+            # Shards of one: the damaged picture is a shard of its own.
+            shop = dataclasses.replace(shop, report=shop.embed(batch_size=1, shard_rows=1))
+        yield shop
 
 
 def test_features_are_those_of_the_encoder_sorted_by_id(shop):

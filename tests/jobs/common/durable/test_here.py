@@ -20,7 +20,7 @@ from jobs.common.reporting.report import ray_session
 from tests.jobs.common.durable.stages import Die
 from tests.jobs.common.durable.test_here import begin, rows_of
 run = begin(sys.argv[1])
-run.process([Stage(Die, {"at": 2, "times": 1, "diary": sys.argv[2]}, num_cpus=0.5)], session=ray_session)
+run.process([Stage(Die, {"times": {2: 1}, "diary": sys.argv[2]}, num_cpus=0.5)], session=ray_session)
 print("ray" in sys.modules, rows_of(run))
 """
 
@@ -67,7 +67,7 @@ def test_ray_is_begun_for_more(alone, tmp_path, monkeypatch, wanted):
 
 
 def test_where_the_process_died_the_same_command_goes_on_with_workers(ray_session, tmp_path):
-    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run"), str(tmp_path / "diary")]
+    command = [sys.executable, "-c", PROGRAM, str(tmp_path / "run"), str(tmp_path)]
     by_itself = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
     died = subprocess.run(command, env=by_itself, capture_output=True, text=True, timeout=120)
     assert died.returncode == -signal.SIGKILL
