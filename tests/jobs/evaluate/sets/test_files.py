@@ -10,6 +10,7 @@ from fromage_model.errors import InvalidInput, MissingArtefact
 from jobs.evaluate.sets.files import read_quality_set, shipped_sets
 from jobs.evaluate.sets.quality_set import Wish
 from jobs.finetune.examples import wording
+from tests.documents import blocks
 from tests.jobs.evaluate.shelf import items
 
 SMALL = {
@@ -98,6 +99,12 @@ def test_a_wrong_field_is_named(tmp_path, content, field):
 def test_what_is_no_json_object_is_refused(tmp_path, content):
     with pytest.raises(InvalidInput):
         read_quality_set(written(tmp_path, content))
+
+
+def test_the_set_that_the_docs_show_can_be_read(tmp_path):
+    (shown,) = blocks(Path(__file__).parents[4] / "docs" / "jobs.md", "json")
+    read = read_quality_set(written(tmp_path, shown))
+    assert (len(read.wishes), len(read.conversations[0]), len(read.pictures)) == (1, 4, 1)
 
 
 @pytest.mark.parametrize("name", shipped_sets())
