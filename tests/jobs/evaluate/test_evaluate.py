@@ -11,8 +11,6 @@ from fromage_model.bundle import bundle_metrics, load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
-from fromage_model.index import RetrievalIndex
-from fromage_model.prompts.messages import Message
 from jobs.evaluate.job import EvaluateArgs, main
 from jobs.index import job as index_job
 from services.settings import Settings
@@ -186,29 +184,6 @@ def test_conversations_pictures_and_baselines_are_measured_in_one_call(args, tmp
     assert baselines["last_turn_only"]["n"] == figures["turns"]["later_n"]
     assert baselines["raw_text"]["n"] == figures["wishes"]
     assert "darker" in capsys.readouterr().out
-
-
-def test_what_is_said_in_the_second_turn_is_answered_as_the_chat_itself_would(
-    args, tiny_world, squares_index, tmp_path
-):
-    """The same two messages, written out one after the other as a client would send them."""
-    said = [("squares?", {"tags": "square"}), ("darker", {"subgroup": "dark"})]
-    file = tmp_path / "two.json"
-    turns = [{"text": text, "must": must} for text, must in said]
-    file.write_text(json.dumps({**QUERIES, "conversations": [turns]}))
-    details = tmp_path / "details.json"
-    asked = args(queries=str(file), max_new_tokens=6, details=str(details), picture_messages=0, baselines=False)
-    main(asked)
-    came = [row["products"] for row in json.loads(details.read_text()) if row["kind"] == "turn"]
-    model = load_bundle(str(tiny_world.bundle), vision=False)
-    model.index = RetrievalIndex.load(squares_index)
-    messages, shown = [], []
-    for text, products in zip([text for text, _ in said], came, strict=True):
-        messages.append(Message("user", [text]))
-        reply = model.chat(messages, exclude=shown, max_new_tokens=6, repetition_penalty=1.2)
-        assert [hit.item.caption for found in reply.products for hit in found.hits] == products
-        shown += [hit.id for found in reply.products for hit in found.hits]
-        messages.append(Message("assistant", [reply.text], tuple(found.offset for found in reply.products)))
 
 
 def test_a_set_of_another_catalogue_is_refused(args, tmp_path):
