@@ -30,7 +30,7 @@ from services.telemetry.spans import tracing_config
 if TYPE_CHECKING:
     from ray.serve import Application
 
-    from services.board import Board
+    from services.swapping.board import Board
 
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
@@ -141,7 +141,7 @@ def serve_until_stopped(settings: Settings, signals: StopSignals) -> NoReturn:
     from ray import serve
 
     from services.app import compose
-    from services.board import Board
+    from services.swapping.board import Board
 
     board = Board(uuid.uuid4().hex)
     app = compose(settings, board)

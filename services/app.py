@@ -10,8 +10,8 @@ from ray.serve import Application
 
 from fromage_model.bundle import Header, read_header
 from fromage_model.storage.artefacts import locate
-from services import capacity
-from services.board import Board
+from services.answering.pictures import RemoteAccess
+from services.deployments import capacity
 from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
@@ -19,9 +19,9 @@ from services.deployments.retrieval import RetrievalDeployment
 from services.http.access.given import access_of
 from services.http.bodies import BodyLimits
 from services.http.options import HttpOptions
-from services.pairs import Pair, Wanted, find_index, pair_of
-from services.pictures import RemoteAccess
 from services.settings import MIB, Settings
+from services.swapping.board import Board
+from services.swapping.pairs import Pair, Wanted, find_index, pair_of
 from services.telemetry.logs import logging_config
 
 CHAT_ONGOING_REQUESTS = 1000
@@ -74,6 +74,7 @@ def compose(settings: Settings, board: Board) -> Application:
             original_cookie=settings.original_cookie,
         ),
         reply_timeout_s=settings.reply_timeout_s,
+        log_messages=settings.log_messages,
     )
 
 

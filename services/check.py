@@ -15,8 +15,8 @@ from pydantic import BaseModel, ValidationError
 from ray.serve.schema import ServeDeploySchema
 
 from fromage_model.logs import dated_lines
-from services.pairs import Wanted
 from services.settings import DEPLOYMENTS, Settings
+from services.swapping.pairs import Wanted
 
 log = logging.getLogger(__name__)
 OURS = "services.app:build_app"

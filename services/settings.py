@@ -12,7 +12,7 @@ from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
 from fromage_model.vision.images import ImageLimits
-from services.conversation import ChatDefaults, ChatLimits
+from services.answering.conversation import ChatDefaults, ChatLimits
 
 MIB = 1024 * 1024
 DEPLOYMENTS = ("encoder", "llm", "retrieval", "chat")
@@ -61,6 +61,9 @@ class Settings(BaseSettings):
     )
 
     log_format: Literal["text", "json"] = Field("text", description="Form of a line of the log.")
+    log_messages: bool = Field(
+        False, description="Whether the log holds what users write and what they are answered, up to 2,000 characters."
+    )
 
     device: str | None = Field(None, description="Device of the models, as in cpu or cuda:1; without it, cuda if any.")
 

@@ -11,9 +11,9 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.packing import pack
 from fromage_model.storage.artefacts import locate
-from services.capacity import give_back_memory, measure_capacity
-from services.held import Turns
-from services.pairs import Pair
+from services.deployments.capacity import give_back_memory, measure_capacity
+from services.swapping.held import Turns
+from services.swapping.pairs import Pair
 
 replica_log = logging.getLogger("ray.serve")
 """Goes to the replica's file among what the deployments log, news too."""

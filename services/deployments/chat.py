@@ -9,14 +9,14 @@ from fastapi import FastAPI
 from ray import serve
 from ray.serve.handle import DeploymentHandle
 
-from services.board import Board
-from services.engine import ChatEngine
-from services.handles import EncoderHandle, LlmHandle, RetrievalHandle
+from services.answering.engine import ChatEngine
+from services.deployments.handles import EncoderHandle, LlmHandle, RetrievalHandle
 from services.http.app import create_http_app
 from services.http.options import HttpOptions, ServedModel
-from services.pairs import Pair, Wanted, pair_of, pinned
 from services.products import ShelfInfo
-from services.swapping import Swapping
+from services.swapping.board import Board
+from services.swapping.current import Swapping
+from services.swapping.pairs import Pair, Wanted, pair_of, pinned
 from services.telemetry.replica import begin_telemetry
 
 
@@ -71,6 +71,7 @@ class ChatDeployment:
         board: Board,
         options: HttpOptions,
         reply_timeout_s: float,
+        log_messages: bool,
     ):
         begin_telemetry()
         self._options = options
@@ -79,6 +80,7 @@ class ChatDeployment:
             llm=LlmHandle(llm),
             retriever=RetrievalHandle(retrieval),
             reply_timeout_s=reply_timeout_s,
+            log_messages=log_messages,
         )
         replica = serve.get_replica_context().replica_id.unique_id
         parts = Parts(LlmHandle(llm), RetrievalHandle(retrieval))

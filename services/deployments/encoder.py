@@ -14,7 +14,7 @@ from fromage_model.errors import FingerprintMismatch
 from fromage_model.language.precision import default_device
 from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
-from services.pictures import RemoteAccess, RemotePictures
+from services.answering.pictures import RemoteAccess, RemotePictures
 from services.telemetry import metrics
 from services.telemetry.replica import begin_telemetry
 

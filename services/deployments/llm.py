@@ -11,14 +11,14 @@ from ray import serve
 
 from fromage_model.language.lean.products import Quantize
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
-from services.board import Board
-from services.capacity import give_back_memory
 from services.deployments import asides
 from services.deployments.bundles import BundleOpener, find_bundle
+from services.deployments.capacity import give_back_memory
 from services.deployments.writer import ReplyWriter
-from services.held import Held, Turns
-from services.pairs import Pair, Wanted
 from services.products import Caption, Embedded
+from services.swapping.board import Board
+from services.swapping.held import Held, Turns
+from services.swapping.pairs import Pair, Wanted
 from services.telemetry.replica import begin_telemetry
 
 

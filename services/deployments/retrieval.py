@@ -14,12 +14,12 @@ from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
 from fromage_model.vision.images import decode_image, image_format
-from services.board import Board
 from services.deployments.thumbnails import Thumbnails
 from services.errors import NotFound
-from services.held import Held
-from services.pairs import FoundIndex, Pair, Wanted, find_index
 from services.products import FoundItem, ImageFile, ItemCard, Narrowing, Product, ShelfInfo, Variant
+from services.swapping.board import Board
+from services.swapping.held import Held
+from services.swapping.pairs import FoundIndex, Pair, Wanted, find_index
 from services.telemetry.metrics import RETRIEVAL_SECONDS
 from services.telemetry.replica import begin_telemetry
 

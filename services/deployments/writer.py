@@ -11,9 +11,9 @@ from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
 from fromage_model.prompts.segments import Prompt
+from services.deployments.outbox import Outbox
 from services.errors import Overloaded
-from services.held import Turns
-from services.outbox import Outbox
+from services.swapping.held import Turns
 from services.telemetry.decoding import Stages, StepWatch
 
 log = logging.getLogger(__name__)

@@ -11,9 +11,9 @@ from starlette.responses import Response
 from starlette.routing import Match, Mount
 
 from fromage_model.errors import InvalidInput
-from services.engine import ChatEngine
+from services.answering.engine import ChatEngine
+from services.answering.finding import Finder
 from services.errors import NotFound
-from services.finding import Finder
 from services.http.access.budgets import KINDS
 from services.http.access.callers import Access, check_admin
 from services.http.bodies import Bodies

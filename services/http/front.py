@@ -1,4 +1,5 @@
-"""What stands before Ray Serve's proxy, in its process: headers that it would fall over, and clients that never end.
+"""What stands before Ray Serve's proxy, in its process: headers that it would fall over, clients that never end, and
+answers that would break off without a word.
 
 Serve asks for it by RAY_SERVE_HTTP_PROXY_CALLBACK_IMPORT_PATH=services.http.front.before_the_proxy, which
 `python -m services` sets, and which must stand before `ray start` on a cluster. Knows nothing of chats.
@@ -15,6 +16,7 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
 
 from services.http.boundary import REQUEST_ID, safe_id
+from services.http.cut_off import Completed
 
 FOR_SERVE_ALONE = (
     b"x-request-timeout-seconds",
@@ -32,9 +34,12 @@ MOST_HEAD_BYTES = 64 * 1024
 
 
 def before_the_proxy() -> list[Middleware]:
-    """Called in the proxy's process, before it listens. Its server speaks by our protocol from then on."""
+    """Called in the proxy's process, before it listens. Its server speaks by our protocol from then on.
+
+    The last is the outermost.
+    """
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:BoundedProtocol"
-    return [Middleware(Front)]
+    return [Middleware(Completed), Middleware(Front)]
 
 
 class Front:

@@ -5,14 +5,14 @@ from typing import Protocol
 from starlette.types import ASGIApp, Receive, Scope, Send
 
 from services.errors import Unavailable
-from services.pairs import Pair, Wanted, pin
 from services.products import ShelfInfo
+from services.swapping.pairs import Pair, Wanted, pin
 
 ALWAYS_ANSWERED = ("/healthz", "/readyz", "/metrics")
 
 
 class Swapping(Protocol):
-    """Which pair is in use; `services.swapping` says more."""
+    """Which pair is in use; `services.swapping.current` says more."""
 
     pair: Pair
     shelf: ShelfInfo | None

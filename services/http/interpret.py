@@ -7,11 +7,11 @@ from collections.abc import Sequence
 
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
-from services.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
+from services.answering.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
+from services.answering.pictures import read_picture
 from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
 from services.http.markdown import read_products
 from services.http.unserved import refuse_unserved
-from services.pictures import read_picture
 
 DEFAULT_TOP_K = 5
 MARKDOWN_SHARE = 4
@@ -74,7 +74,7 @@ def _sampling(request: ChatRequest, limits: ChatLimits, defaults: ChatDefaults) 
         max_new_tokens=max_new_tokens,
         temperature=defaults.temperature if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,
-        repetition_penalty=defaults.repetition_penalty,
+        repetition_penalty=request.repetition_penalty or defaults.repetition_penalty,
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
         stop=request.stop or (),

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from services.conversation import ChatDefaults, ChatLimits
+from services.answering.conversation import ChatDefaults, ChatLimits
 from services.http.access.options import AccessOptions
 from services.http.bodies import BodyLimits
 from services.http.errors import UnknownModel

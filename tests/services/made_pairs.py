@@ -14,7 +14,7 @@ from fromage_model.catalogue.table import write_catalogue
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
 from services.deployments.bundles import find_bundle
-from services.pairs import Pair, Wanted, find_index, pair_of
+from services.swapping.pairs import Pair, Wanted, find_index, pair_of
 from tests.fromage_model import tiny
 
 ENCODER = "the encoder"

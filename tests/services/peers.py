@@ -9,12 +9,12 @@ import numpy as np
 
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.vision.images import ImageLimits, decode_image
-from services.engine import ChatEngine
+from services.answering.engine import ChatEngine
+from services.answering.pictures import RemotePictures
 from services.errors import NotFound, PairRefused
 from services.http.options import ServedModel
-from services.pairs import Pair, Wanted
-from services.pictures import RemotePictures
 from services.products import ImageFile, Narrowing, Product, ShelfInfo, Variant
+from services.swapping.pairs import Pair, Wanted
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
 PAIR = Pair("p1", "default", "openmoji", catalogue="openmoji", fingerprint="abc123", encoder="e1")

@@ -10,7 +10,7 @@ from ray.serve import Application, Deployment
 from fromage_model.bundle import bundle_fingerprint
 from fromage_model.errors import FingerprintMismatch, MissingArtefact
 from services.app import build_app
-from services.capacity import MOST
+from services.deployments.capacity import MOST
 from services.settings import Settings
 
 

@@ -4,27 +4,34 @@ Tokens are known when a reply has ended. Until then what it may come to is reser
 or taken. What is left stands in the response's headers, as OpenAI's clients read them.
 """
 
+import logging
 import math
 import time
-from collections.abc import AsyncGenerator, Iterable, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TypeVar, cast
 
 from limits import RateLimitItem, parse_many
 from limits.aio.storage import Storage
 from limits.aio.strategies import FixedWindowRateLimiter
+from limits.errors import StorageError
 from limits.storage import storage_from_string
 from starlette.datastructures import MutableHeaders
 from starlette.types import Message, Send
 
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Finished
+from services.errors import Unavailable
 from services.http.access.options import AccessOptions
 from services.http.errors import BudgetSpent
 
 TOKENS = "tokens"
 KINDS = ("requests", TOKENS, "pictures")
 EventT = TypeVar("EventT")
+REDIS: dict[str, float | str] = {"implementation": "redispy", "socket_timeout": 2.0, "socket_connect_timeout": 2.0}
+"""By which client, and for how many seconds it waits."""
+
+log = logging.getLogger("ray.serve")
 
 
 def check_options(options: AccessOptions) -> None:
@@ -61,10 +68,15 @@ class Budget:
         self._reserved: list[tuple[RateLimitItem, int]] = []
 
     async def take(self, **costs: int) -> None:
-        """Take so much of each kind, or nothing at all. Raises BudgetSpent with the seconds after which to ask again.
+        """Take so much of each kind, or nothing at all. Raises BudgetSpent with the seconds after which to ask again,
+        Unavailable where it can't be counted.
 
         What costs more than the whole budget takes all of it, so that it is not refused for ever.
         """
+        with _reached():
+            await self._take(costs)
+
+    async def _take(self, costs: dict[str, int]) -> None:
         taken: list[tuple[str, RateLimitItem, int]] = []
         for kind, limit, cost in self._each(costs):
             cost = min(cost, limit.amount)
@@ -112,10 +124,13 @@ class Budget:
             raise
 
     async def settle(self, used: int) -> None:
-        """Count the tokens that were used instead of those that were taken."""
+        """Count the tokens that were used instead of those that were taken. A reply does not fail by it."""
         reserved_of, self._reserved = self._reserved, []
-        for limit, reserved in reserved_of:
-            await self._add(TOKENS, limit, used - reserved)
+        try:
+            for limit, reserved in reserved_of:
+                await self._add(TOKENS, limit, used - reserved)
+        except StorageError as error:
+            log.warning("%d tokens of %s were not settled: %s", used, self._caller, error)
 
     def told_by(self, send: Send) -> Send:
         """`send`, that adds what is left to the response's headers."""
@@ -163,7 +178,17 @@ def _limits_in(text: str) -> Sequence[RateLimitItem]:
     return parse_many(text) if text.strip() else []
 
 
+@contextmanager
+def _reached() -> Iterator[None]:
+    """Raises Unavailable where the storage does not answer."""
+    try:
+        yield
+    except StorageError as error:
+        raise Unavailable(f"budgets can't be counted: {type(error.storage_error).__name__}") from error
+
+
 def _storage(uri: str) -> Storage:
     if not uri.startswith("async+"):
         raise ValueError("expected an address that begins with async+, such as async+redis://10.0.0.5:6379")
-    return cast(Storage, storage_from_string(uri))
+    options = REDIS if uri.startswith("async+redis") else {}
+    return cast(Storage, storage_from_string(uri, wrap_exceptions=True, **options))

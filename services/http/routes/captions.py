@@ -5,14 +5,14 @@ from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Sampling
-from services.conversation import ChatLimits, Picture
-from services.finding import Finder
+from services.answering.conversation import ChatLimits, Picture
+from services.answering.finding import Finder
+from services.answering.pictures import read_picture
 from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.captions import CaptionsAnswer, CaptionsRequest
 from services.http.options import HttpOptions, ServedModel
 from services.http.reading import apart, read_form
-from services.pictures import read_picture
 
 CAPTION_TOKENS = 26
 """As in a caption job."""

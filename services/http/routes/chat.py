@@ -8,7 +8,7 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
-from services.engine import ChatEngine
+from services.answering.engine import ChatEngine
 from services.http.access.budgets import Budget
 from services.http.address import base_url
 from services.http.documented import REFUSED, body_of, schema_of

@@ -8,15 +8,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import InvalidInput
-from services.conversation import ChatLimits, Picture
-from services.finding import Finder, Words
+from services.answering.conversation import ChatLimits, Picture
+from services.answering.finding import Finder, Words
+from services.answering.pictures import read_picture
 from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.embeddings import EmbeddingsAnswer, EmbeddingsRequest, TextPart
 from services.http.forms.pictures import PicturePart
 from services.http.options import HttpOptions, ServedModel
 from services.http.reading import apart, read_form
-from services.pictures import read_picture
 
 
 def routes(finder: Finder, model: ServedModel, options: HttpOptions) -> APIRouter:

@@ -8,7 +8,7 @@ from fastapi import APIRouter
 from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import FromageError
-from services.engine import ChatEngine
+from services.answering.engine import ChatEngine
 from services.errors import Overloaded
 from services.http.documented import LATER
 from services.http.forms.health import HealthAnswer, NotReadyAnswer, ReadyAnswer

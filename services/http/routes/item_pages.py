@@ -9,9 +9,9 @@ from typing import Any
 from fastapi import APIRouter, Request
 from starlette.responses import HTMLResponse, Response
 
-from services.engine import ChatEngine
+from services.answering.engine import ChatEngine
+from services.answering.finding import Finder, ItemId, Query
 from services.errors import NotFound
-from services.finding import Finder, ItemId, Query
 from services.http.address import base_url
 from services.http.documented import REFUSED
 from services.http.item_page import item_page, language_of, missing_page

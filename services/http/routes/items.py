@@ -12,7 +12,7 @@ from pydantic.json_schema import SkipJsonSchema
 from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import InvalidInput
-from services.engine import ChatEngine
+from services.answering.engine import ChatEngine
 from services.http.documented import READING, refused
 from services.http.forms.completion import ErrorAnswer
 from services.http.forms.search import ItemAnswer

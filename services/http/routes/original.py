@@ -15,8 +15,8 @@ from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import TextDelta
-from services.conversation import Conversation
-from services.engine import ChatEngine
+from services.answering.conversation import Conversation
+from services.answering.engine import ChatEngine
 from services.errors import NotFound
 from services.http.access.budgets import Budget
 from services.http.documented import BODY, READING, body_of, refused

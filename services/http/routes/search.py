@@ -6,15 +6,15 @@ from fastapi import APIRouter, Request
 from starlette.responses import JSONResponse, Response
 
 from fromage_model.errors import InvalidInput
-from services.conversation import ChatLimits, Picture
-from services.finding import Finder, ItemId, Query, Words
+from services.answering.conversation import ChatLimits, Picture
+from services.answering.finding import Finder, ItemId, Query, Words
+from services.answering.pictures import read_picture
 from services.http.access.budgets import Budget
 from services.http.documented import REFUSED, body_of
 from services.http.forms.search import SearchAnswer, SearchRequest, Weights
 from services.http.options import HttpOptions, ServedModel
 from services.http.reading import apart, read_form
 from services.http.routes.embeddings import checked_words
-from services.pictures import read_picture
 
 TOP_K = 10
 

@@ -9,12 +9,12 @@ from fastapi.testclient import TestClient
 from httpx import Response
 
 from fromage_model.vision.encoders import load_vision_encoder
-from services.conversation import ChatLimits
+from services.answering.conversation import ChatLimits
+from services.answering.engine import ChatEngine
+from services.answering.pictures import RemotePictures
 from services.deployments.encoder import ImageEncoder
-from services.engine import ChatEngine
 from services.http.app import create_http_app
 from services.http.options import HttpOptions
-from services.pictures import RemotePictures
 from tests.services.peers import MODEL, ScriptedLlm, Shelf, Standing
 
 JSON = {"content-type": "application/json"}

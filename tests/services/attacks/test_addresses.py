@@ -11,7 +11,7 @@ import aiohappyeyeballs
 import pytest
 from fastapi.testclient import TestClient
 
-from services.pictures import RemoteAccess, RemotePictures
+from services.answering.pictures import RemoteAccess, RemotePictures
 from tests.pictures import png
 from tests.raw_server import RawServer, answer, open_raw_server
 from tests.services.attacks.asking import app_client, check_refused

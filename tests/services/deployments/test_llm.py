@@ -9,7 +9,7 @@ from fromage_model.language.lean.decoder import LeanDecoder
 from services.deployments.bundles import find_bundle
 from services.deployments.llm import LlmDeployment
 from services.deployments.writer import HOPELESS_STEPS
-from services.pairs import Pair
+from services.swapping.pairs import Pair
 from tests.fromage_model import tiny
 from tests.services.deployments.test_writer import read
 

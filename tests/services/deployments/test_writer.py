@@ -11,9 +11,9 @@ from fromage_model.chat.engine import Engine
 from fromage_model.errors import InvalidInput, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, Retrieval, Sampling, TextDelta
+from services.deployments.outbox import joined
 from services.deployments.writer import ReplyWriter
 from services.errors import Overloaded
-from services.outbox import joined
 
 TOKENS = 12
 LONG = 200

@@ -21,9 +21,9 @@ from fromage_model.errors import InvalidInput
 from fromage_model.index import RetrievalIndex
 from fromage_model.prompts.messages import Sampling
 from fromage_model.storage.artefacts import writing
+from services.answering.engine import ChatEngine
 from services.deployments.retrieval import ProductShelf
 from services.deployments.thumbnails import Thumbnails
-from services.engine import ChatEngine
 from services.http.app import create_http_app
 from services.http.options import HttpOptions
 from services.products import Caption, Embedded

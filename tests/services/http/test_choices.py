@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
-from services.conversation import Conversation, Turn
+from services.answering.conversation import Conversation, Turn
 from services.errors import Overloaded
 from services.http.app import create_http_app
 from services.products import Narrowing

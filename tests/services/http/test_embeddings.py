@@ -8,7 +8,7 @@ import pytest
 from fastapi.testclient import TestClient
 from openai import OpenAI
 
-from services.conversation import ChatLimits
+from services.answering.conversation import ChatLimits
 from services.deployments.retrieval import ProductShelf
 from tests.services.http.chatting import data_url, picture
 from tests.services.http.colours import ColourLlm, client_over, unit

@@ -9,7 +9,7 @@ from fastapi.testclient import TestClient
 from services.errors import Overloaded, Unavailable
 from services.http.app import create_http_app
 from services.http.routes import health
-from services.pairs import pinned
+from services.swapping.pairs import pinned
 from tests.services.http.chatting import CHAT, HELLO, client_of
 from tests.services.peers import MODEL, PAIR, ScriptedLlm, Standing, engine
 

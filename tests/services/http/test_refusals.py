@@ -10,7 +10,7 @@ from fastapi.testclient import TestClient
 from fromage_model.errors import PromptTooLong
 from fromage_model.prompts.messages import TextDelta
 from fromage_model.vision.images import ImageLimits
-from services.conversation import ChatLimits
+from services.answering.conversation import ChatLimits
 from services.errors import Overloaded, Unavailable
 from services.http.bodies import BodyLimits
 from tests.services.http.chatting import CHAT, HELLO, client_of, data_url, events_of, picture, picture_as, showed
@@ -76,6 +76,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("response_format", {"messages": HELLO, "response_format": {"type": "json_object"}}),
     ("modalities", {"messages": HELLO, "modalities": ["text", "audio"]}),
     ("frequency_penalty", {"messages": HELLO, "frequency_penalty": 2.5}),
+    ("repetition_penalty", {"messages": HELLO, "repetition_penalty": 0}),
     ("presence_penalty", {"messages": HELLO, "presence_penalty": -2.5}),
 ]
 

@@ -6,7 +6,7 @@ from contextlib import aclosing
 import pytest
 
 from fromage_model.prompts.messages import Sampling, TextDelta
-from services.conversation import Conversation, Turn
+from services.answering.conversation import Conversation, Turn
 from services.errors import TimedOut
 from services.products import Narrowing
 from services.telemetry import metrics

@@ -13,7 +13,7 @@ from PIL import Image
 
 from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Sampling
-from services.conversation import Conversation, Picture, Turn
+from services.answering.conversation import Conversation, Picture, Turn
 from services.products import Narrowing
 from services.telemetry import spans
 from services.telemetry.decoding import Stages

@@ -11,8 +11,8 @@ from pydantic import ValidationError
 
 from fromage_model.errors import FingerprintMismatch, FromageError
 from services.errors import Overloaded, PairRefused, Unavailable
-from services.pairs import Notice, Pair, Wanted, digest
 from services.products import ShelfInfo
+from services.swapping.pairs import Notice, Pair, Wanted, digest
 
 log = logging.getLogger("ray.serve")
 FOLLOW_S = 0.5
@@ -30,7 +30,7 @@ class Parts(Protocol):
 
 
 class Board(Protocol):
-    """Its methods may take a while; see `services.board`."""
+    """Its methods may take a while; see `services.swapping.board`."""
 
     def read(self) -> Notice | None: ...
 

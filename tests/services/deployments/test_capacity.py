@@ -7,8 +7,16 @@ import torch
 from transformers import DynamicCache
 
 from fromage_model.chat.engine import Engine
-from services import capacity
-from services.capacity import FEWEST, MOST, chat_bytes, free_bytes, give_back_memory, measure_capacity, step_s
+from services.deployments import capacity
+from services.deployments.capacity import (
+    FEWEST,
+    MOST,
+    chat_bytes,
+    free_bytes,
+    give_back_memory,
+    measure_capacity,
+    step_s,
+)
 from tests.benchmarks.common.memory import status_bytes
 from tests.fromage_model import tiny
 

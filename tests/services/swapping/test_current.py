@@ -11,9 +11,9 @@ from services.deployments.chat import Parts
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
 from services.errors import PairRefused
-from services.pairs import Notice, Pair, digest
 from services.products import Narrowing
-from services.swapping import Swapping
+from services.swapping.current import Swapping
+from services.swapping.pairs import Notice, Pair, digest
 from tests.fromage_model import tiny
 from tests.services.made_pairs import Made, make_pairs
 

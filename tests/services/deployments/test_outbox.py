@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from fromage_model.prompts.messages import Finished, Retrieval, TextDelta
-from services.outbox import Outbox, joined
+from services.deployments.outbox import Outbox, joined
 
 PATIENCE_S = 30.0
 NEVER_S = 3600.0

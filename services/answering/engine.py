@@ -12,9 +12,9 @@ import numpy as np
 
 from fromage_model.errors import ImageError
 from fromage_model.prompts.messages import Event, Message, Retrieval, RetrievalMode, Sampling
-from services.conversation import Conversation, Picture
+from services.answering.conversation import Conversation, Picture
+from services.answering.merging import merged
 from services.errors import TimedOut
-from services.merging import merged
 from services.products import (
     Caption,
     Embedded,
@@ -29,6 +29,7 @@ from services.products import (
     Variant,
 )
 from services.telemetry.replies import watched
+from services.telemetry.said import logged
 from services.telemetry.spans import stage
 
 
@@ -86,11 +87,21 @@ class Retriever(Protocol):
 class ChatEngine:
     """Wires the three parts; holds no state between replies."""
 
-    def __init__(self, *, encoder: Encoder, llm: Llm, retriever: Retriever, reply_timeout_s: float = 120.0):
+    def __init__(
+        self,
+        *,
+        encoder: Encoder,
+        llm: Llm,
+        retriever: Retriever,
+        reply_timeout_s: float = 120.0,
+        log_messages: bool = False,
+    ):
+        """`log_messages`: whether the log tells what was asked and answered."""
         self.encoder = encoder
         self.llm = llm
         self.retriever = retriever
         self.reply_timeout_s = reply_timeout_s
+        self.log_messages = log_messages
 
     async def replies(self, conversation: Conversation) -> AsyncGenerator[tuple[int, ReplyEvent], None]:
         """The events of all replies that are asked for, each with the place of its reply, as they come. Raises as
@@ -110,7 +121,10 @@ class ChatEngine:
     async def reply(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """The events of one reply. Raises ImageError with its field, TimedOut, and what the parts raise."""
         deadline = asyncio.get_running_loop().time() + self.reply_timeout_s
-        async with aclosing(self._write(conversation)) as events:
+        written = self._write(conversation)
+        if self.log_messages:
+            written = logged(written, asked=conversation.last_text)
+        async with aclosing(written) as events:
             while True:
                 try:
                     with self._in_time():

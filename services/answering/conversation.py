@@ -79,6 +79,11 @@ class Conversation:
         return [part for turn in self.turns for part in turn.parts if isinstance(part, Picture)]
 
     @property
+    def last_text(self) -> str:
+        """What was said last, without its pictures."""
+        return "".join(part for part in self.turns[-1].parts if isinstance(part, str)) if self.turns else ""
+
+    @property
     def most_tokens(self) -> int:
         """About what it may come to, read and written, before the LM has counted."""
         chars = sum(len(part) for turn in self.turns for part in turn.parts if isinstance(part, str))

@@ -7,7 +7,7 @@ from itertools import pairwise
 
 import pytest
 
-from services.held import Held, Turns
+from services.swapping.held import Held, Turns
 
 
 class Library:

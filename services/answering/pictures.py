@@ -18,7 +18,7 @@ from fromage_model.catalogue.pictures.hosts import Patience
 from fromage_model.errors import ImageError
 from fromage_model.vision.data_urls import data_url_bytes
 from fromage_model.vision.images import ImageLimits
-from services.conversation import ChatLimits, Picture
+from services.answering.conversation import ChatLimits, Picture
 from services.errors import Overloaded
 
 REMOTE = ("http://", "https://")

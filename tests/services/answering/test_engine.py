@@ -1,6 +1,7 @@
 """The chat engine over a real LM, tiny and in float32: several replies to one request are each what they are alone."""
 
 import asyncio
+import logging
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import replace
@@ -9,9 +10,9 @@ import pytest
 
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
-from services.conversation import Conversation, Turn
+from services.answering.conversation import Conversation, Turn
+from services.answering.engine import ChatEngine
 from services.deployments.writer import ReplyWriter
-from services.engine import ChatEngine
 from services.products import Narrowing, Products
 from tests.fromage_model import tiny
 from tests.services.peers import PictureReader, Shelf
@@ -84,3 +85,14 @@ def test_each_of_several_replies_is_its_own_comes_again_by_the_seed_and_is_what_
 def test_without_a_seed_each_is_drawn_by_chance(engine):
     texts = {text for text, *_ in replies_to(engine, replace(ASKED, sampling=replace(ASKED.sampling, seed=None)))}
     assert len(texts) == 4
+
+
+@pytest.mark.parametrize("asked_for", [True, False])
+def test_what_was_asked_and_answered_is_logged_where_that_is_asked_for_alone(engine, caplog, asked_for):
+    logging_engine = ChatEngine(
+        encoder=engine.encoder, llm=engine.llm, retriever=engine.retriever, log_messages=asked_for
+    )
+    with caplog.at_level(logging.INFO):
+        ((text, *_),) = replies_to(logging_engine, replace(ASKED, count=1))
+    told = f"asked 'Have you got a red dress for the winter?', answered {text!r}, products ['item-0', 'item-1']"
+    assert [record.getMessage() for record in caplog.records] == ([told] if asked_for else [])

@@ -9,7 +9,7 @@ from typing import Any
 
 from ray.experimental import internal_kv
 
-from services.pairs import Notice, Pair
+from services.swapping.pairs import Notice, Pair
 
 NAMESPACE = "fromage"
 

@@ -13,7 +13,6 @@ from ray.serve.handle import DeploymentHandle, DeploymentResponse
 from fromage_model.errors import FromageError
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
 from services.errors import Overloaded, Unavailable
-from services.pairs import FoundIndex, Pair, Wanted, pinned
 from services.products import (
     Caption,
     Embedded,
@@ -25,6 +24,7 @@ from services.products import (
     ShelfInfo,
     Variant,
 )
+from services.swapping.pairs import FoundIndex, Pair, Wanted, pinned
 
 
 class EncoderHandle:

@@ -13,12 +13,12 @@ from ray.serve.exceptions import BackPressureError
 
 from fromage_model.errors import ImageError, InvalidInput
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling, TextDelta
-from services.board import Board
 from services.deployments.chat import ChatDeployment
+from services.deployments.handles import translated
 from services.errors import Overloaded, Unavailable
-from services.handles import translated
 from services.http.options import HttpOptions
-from services.pairs import Pair
+from services.swapping.board import Board
+from services.swapping.pairs import Pair
 from tests.services.peers import PAIR, PictureReader, ScriptedLlm, Shelf
 
 TOKENS = 1000

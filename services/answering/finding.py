@@ -14,8 +14,8 @@ import numpy as np
 
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Sampling
-from services.conversation import Picture
-from services.engine import ChatEngine
+from services.answering.conversation import Picture
+from services.answering.engine import ChatEngine
 from services.errors import NotFound, TimedOut
 from services.products import Caption, Embedded, FoundItem, Narrowing
 

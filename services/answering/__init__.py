@@ -1,0 +1,1 @@
+"""From a message to an answer: what is asked, the engine that has it answered, and what is found beside chats."""
