@@ -88,7 +88,7 @@ def _sampling(request: ChatRequest, limits: ChatLimits, defaults: ChatDefaults) 
         max_new_tokens=max_new_tokens,
         temperature=defaults.temperature if request.temperature is None else request.temperature,
         top_p=1.0 if request.top_p is None else request.top_p,
-        repetition_penalty=defaults.repetition_penalty,
+        repetition_penalty=request.repetition_penalty or defaults.repetition_penalty,
         presence_penalty=request.presence_penalty or 0.0,
         frequency_penalty=request.frequency_penalty or 0.0,
         stop=request.stop or (),

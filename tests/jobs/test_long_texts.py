@@ -54,7 +54,7 @@ def told_of_cuts(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "jobs.common.embeddings.cut_texts"]
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_an_item_with_a_long_caption_is_found_by_its_picture_and_it_is_told_what_was_cut(
     index_args, tiny_world, long_world, tmp_path, caplog
 ):
