@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from fromage_model.understanding.values import owned_places
-from fromage_model.understanding.words import Word, lexicon
+from fromage_model.understanding.words import QUOTES, Word, lexicon
 
 MOST_ITEMS = 1_000_000
 """That are looked for by name; an id is found among any number."""
@@ -24,6 +24,9 @@ LONGEST_NAME = 12
 MOST_ASKED = 48
 """Words of a text in which names are looked for."""
 LEAST_NAME = 2
+LONG_NAME = 4
+"""Words of a name that is meant wherever it stands; of a shorter one others make something else, as of `red dress`."""
+MOST_BESIDE = 2
 LEAST_ID_CHARS = 4
 NAMES = ("title", "name")
 ARTICLES = ("a", "an", "the")
@@ -88,11 +91,19 @@ def _names_of(text: str, words: Sequence[Word]) -> list[str]:
     lower = text.lower() if len(text.lower()) == len(text) else text
     whole = (start, start - 1) if start and words[start - 1].said in ARTICLES else (start,)
     names = {lower[words[first].start : words[end - 1].end] for first in whole}
+    told = [not (word.parts or word.said in around) for word in words]
     owned = owned_places(words)
     for first in range(len(words)):
         for last in range(first + LEAST_NAME, min(len(words), first + LONGEST_NAME) + 1):
             if owned[first]:
                 break
-            if first + LEAST_NAME < last or words[first].said not in ARTICLES:
+            beside = sum(told) - sum(told[first:last])
+            if words[first].said in ARTICLES and last - first == LEAST_NAME:
+                continue
+            if beside <= MOST_BESIDE or last - first >= LONG_NAME or _quoted(words, first, last):
                 names.add(lower[words[first].start : words[last - 1].end])
     return sorted(names)
+
+
+def _quoted(words: Sequence[Word], first: int, last: int) -> bool:
+    return first > 0 and last < len(words) and words[first - 1].said in QUOTES and words[last].said in QUOTES

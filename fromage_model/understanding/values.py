@@ -87,6 +87,8 @@ def _of_value(words: Sequence[Word], place: int, vocabulary: Vocabulary) -> Foun
     said = words[place].said
     roles: tuple[Role, ...] = ("colour", "pattern", "material") if said == "in" else ("material",)
     start = place + (made or 1)
+    if said in lexicon("values", "true") and place and not words[place - 1].parts:
+        return None
     if (not made and said not in lexicon("values", "value") | lexicon("values", "true")) or (
         place and words[place - 1].said in lexicon("owned", "states")
     ):
@@ -128,6 +130,10 @@ def _negation(words: Sequence[Word], place: int, vocabulary: Vocabulary) -> Foun
         start += 1
     listed = _list(words, start, vocabulary, ("colour", "material", "pattern", "brand"))
     if not listed or any(_unsure(words, start, meaning) for meaning in listed.meanings):
+        return None
+    columns = {meaning.column for meaning in listed.meanings}
+    if len(columns) > 1 and not any(word.said in AND for word in words[start : listed.end]):
+        # `not plain black` lets plain things through, and black ones.
         return None
     return _statements(listed.meanings, "not"), listed.end
 
@@ -186,8 +192,9 @@ def _list(words: Sequence[Word], place: int, vocabulary: Vocabulary, roles: tupl
             break
         before = found[-1] if found else None
         joined = end == place or words[end - 1].said in AND
-        # `navy blue` is navy, and `black wool` black and of wool.
-        found += [meaning for meaning in listed.meanings if joined or not before or meaning.column != before.column]
+        # `navy blue` is navy, and `black wool` black and of wool; a word of two columns is of the first.
+        meaning = listed.meanings[0]
+        found += [meaning] if joined or not before or meaning.column != before.column else []
         end = listed.end
         ahead = end
         while ahead < len(words) and words[ahead].said in AND and ahead < end + 2:

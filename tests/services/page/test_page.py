@@ -122,6 +122,9 @@ def test_everything_can_be_done_by_keyboard(served_url: str, open_page: OpenPage
     expect(page.get_by_role("button", name="Another answer")).to_be_focused()
     if page.get_by_role("button", name="Copy").count():
         page.keyboard.press("Shift+Tab")
+    for act in ("hide", "like"):
+        page.keyboard.press("Shift+Tab")
+        expect(page.locator(f".plate [data-act={act}]").last).to_be_focused()
     page.keyboard.press("Shift+Tab")
     link = page.locator(".plate a").last
     expect(link).to_be_focused()
