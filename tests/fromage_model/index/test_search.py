@@ -59,6 +59,14 @@ def test_fewer_items_than_asked_for_come_without_the_excluded():
     assert index.search(unit_vectors(1), top_k=3, exclude=index.ids) == [[]]
 
 
+def test_what_may_be_found_is_counted():
+    index = small_index(count=4)
+    index.delete(["id0"])
+    assert (index.count(), index.count(exclude=["id1", "unknown"])) == (3, 2)
+    odd = {"attributes.parity": "odd"}
+    assert (index.count(filter=odd), index.count(filter=odd, exclude=["id1"])) == (2, 1)
+
+
 def test_more_queries_than_a_chunk_are_answered_one_by_one(monkeypatch):
     index, queries = small_index(), unit_vectors(7, seed=9)
     whole = [[hit.id for hit in hits] for hits in index.search(queries, top_k=3)]
