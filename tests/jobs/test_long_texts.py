@@ -90,7 +90,7 @@ def test_a_long_text_is_embedded_as_its_beginning_and_others_as_ever(tiny_world,
     np.testing.assert_allclose(np.stack(found["told"].to_pylist()), np.stack(alone["told"].to_pylist()), atol=1e-3)
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_a_query_of_a_long_name_is_measured_and_told(tiny_world, caplog):
     with caplog.at_level(logging.WARNING, logger="jobs.common.embeddings.texts"):
         found = text_embeddings([LONG, "a square"], bundle=str(tiny_world.bundle), workers=1, threads=1)
