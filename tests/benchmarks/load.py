@@ -1,11 +1,9 @@
 """Many clients at once for minutes: text, pictures, clients that leave, bad requests. Nothing may be wrong or leak.
 
-A greedy reply is right when it equals the one that the same request got alone, before the load. On the default bundle
-few rows are multiplied by weights of 4 bits and more rows by those of 16 (docs/benchmarks.md), so that two tokens that
-are nearly as likely may change places with the company that a reply has. So only those replies are compared whose every
-token was likelier than the next by `MARGIN` when it was written alone, without a penalty for repetition; of the others
-it is asked that they come whole. `compared` says how many were. Growth of memory is between the first and the last
-tenth of the time after the warm-up, of the process that grew most.
+A greedy reply is right when it is the one that the same request got alone, before the load; `same_reply` says how near
+ties are told from errors. `compared` counts the replies and `compared_tokens` their tokens, `parted` the replies that
+went apart at a near tie. Growth of memory is between the first and the last tenth of the time after the warm-up, of the
+process that grew most.
 
     python -m tests.benchmarks.load
 """
@@ -26,6 +24,7 @@ import tyro
 
 from tests.benchmarks.common.asking import CHAT, Answer, ask, chat, client_of, picture, until_asked_in
 from tests.benchmarks.common.replicas import resident_bytes
+from tests.benchmarks.common.same_reply import LOGPROBS, compare, compare_products
 from tests.benchmarks.serving.http import services
 
 WISHES = (
@@ -41,10 +40,7 @@ WISHES = (
 SHARES = {"text": 45, "products": 20, "picture": 15, "leaves": 10, "bad": 10}
 """Of a hundred requests."""
 SAMPLE_S = 2.0
-WITH_MARGINS = {"logprobs": True, "top_logprobs": 2}
-MARGIN = 0.3
-"""Of log-probability."""
-OPTIONS = ("--no-dashboard", "--repetition-penalty=1")
+GREEDY = {"temperature": 0, "repetition_penalty": 1, **LOGPROBS}
 
 
 @dataclass(frozen=True)
@@ -77,6 +73,8 @@ class Seen:
 
     requests: int = 0
     compared: int = 0
+    compared_tokens: int = 0
+    parted: int = 0
     wrong: list[str] = field(default_factory=list)
     refused: Counter[str] = field(default_factory=Counter)
     first_s: list[float] = field(default_factory=list)
@@ -89,7 +87,7 @@ def main(args: Args) -> dict:
     with ExitStack() as stack:
         if args.url is None:
             options = [f"--{setting.replace('_', '-')}" for setting in args.settings]
-            served = stack.enter_context(services(*OPTIONS, *options))
+            served = stack.enter_context(services("--no-dashboard", *options))
             figures = asyncio.run(_run(args, served.url, served.pid or 0))
         else:
             figures = asyncio.run(_run(args, args.url, args.pid or os.getpid()))
@@ -100,21 +98,14 @@ async def _run(args: Args, url: str, pid: int) -> dict:
     bodies = _bodies(args)
     seen = Seen()
     async with client_of(url) as client:
-        alone = [await until_asked_in(client, body | WITH_MARGINS) for body in bodies]
-        expected = {number: answer for number, answer in enumerate(alone) if is_sure(answer)}
-        print(f"{len(expected)} of {len(bodies)} prompts have replies that are sure enough to be compared")
+        alone = [await until_asked_in(client, body) for body in bodies]
         begun_s = time.monotonic()
         sampling = asyncio.create_task(_sample(pid, seen, begun_s))
         draws = [random.Random(args.seed * 1000 + number) for number in range(args.clients)]
-        clients = (_client(client, args, bodies, expected, draw, seen, begun_s + args.seconds) for draw in draws)
+        clients = (_client(client, args, bodies, alone, draw, seen, begun_s + args.seconds) for draw in draws)
         await asyncio.gather(*clients)
         sampling.cancel()
     return _figures(args, seen)
-
-
-def is_sure(answer: Answer) -> bool:
-    """Whether no other reply was nearly as likely. Of a token that ends a reply nothing is told: the limit ended it."""
-    return answer.margin >= MARGIN and answer.reason == "length"
 
 
 def _bodies(args: Args) -> list[dict[str, Any]]:
@@ -123,7 +114,7 @@ def _bodies(args: Args) -> list[dict[str, Any]]:
     for number in range(args.prompts):
         wish = f"{WISHES[number % len(WISHES)]} It is day {number}."
         kind = _kind_of(number, args.prompts)
-        options: dict[str, Any] = {"retrieval": "never" if kind == "text" else "always", "top_k": 3}
+        options: dict[str, Any] = {"retrieval": "never" if kind == "text" else "always", "top_k": 3, **GREEDY}
         bodies.append(chat(wish, tokens=args.tokens, picture=picture(number) if kind == "picture" else None, **options))
     return bodies
 
@@ -143,7 +134,7 @@ async def _client(
     client: httpx.AsyncClient,
     args: Args,
     bodies: list[dict[str, Any]],
-    expected: dict[int, Answer],
+    alone: list[Answer],
     draw: random.Random,
     seen: Seen,
     until_s: float,
@@ -161,12 +152,12 @@ async def _client(
             seen.left += 1
             continue
         answer = await ask(client, bodies[number])
-        _judge(answer, expected.get(number), seen)
+        _judge(answer, alone[number], seen)
         if answer.end == "refused":
             await asyncio.sleep(answer.retry_after_s or 0.5)
 
 
-def _judge(answer: Answer, expected: Answer | None, seen: Seen) -> None:
+def _judge(answer: Answer, alone: Answer, seen: Seen) -> None:
     if answer.end == "refused":
         seen.refused[str(answer.status)] += 1
         if answer.status not in (429, 503) or not answer.retry_after_s:
@@ -175,10 +166,17 @@ def _judge(answer: Answer, expected: Answer | None, seen: Seen) -> None:
         seen.wrong.append(f"{answer.end}: {answer.error[:200]}")
     else:
         seen.first_s.append(answer.first_s or answer.ended_s - answer.asked_s)
-        if expected is not None:
-            seen.compared += 1
-            if answer.said != expected.said:
-                seen.wrong.append(f"{answer.said} instead of {expected.said}")
+        _compare(answer, alone, seen)
+
+
+def _compare(answer: Answer, alone: Answer, seen: Seen) -> None:
+    compared = compare(answer.tokens, alone.tokens)
+    seen.compared += 1
+    seen.compared_tokens += compared.tokens
+    seen.parted += compared.parted
+    for wrong in (compared.wrong, compare_products(answer.products, alone.products)):
+        if wrong:
+            seen.wrong.append(f"{wrong}; {answer.text!r} instead of {alone.text!r}")
 
 
 BAD: tuple[tuple[bytes, int], ...] = (
@@ -217,6 +215,8 @@ def _figures(args: Args, seen: Seen) -> dict:
         "requests": seen.requests,
         "wrong": len(seen.wrong),
         "compared": seen.compared,
+        "compared_tokens": seen.compared_tokens,
+        "parted": seen.parted,
         "left": seen.left,
         "refused": dict(seen.refused),
         "rss_growth": round(max(growth.values(), default=0.0), 3),

@@ -72,6 +72,7 @@ def read_texts(texts: Sequence[Sequence[str]], *, bundle: str, workers: int, thr
     Else it needs a Ray that runs.
     """
     tables = list(_tables(texts))
+    batches: Iterator[pa.Table]
     if len(tables) <= 1 and not os.environ.get("RAY_ADDRESS"):
         batches = map(ReadTexts(bundle=bundle, threads=threads), tables)
     else:

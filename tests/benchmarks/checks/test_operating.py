@@ -6,12 +6,14 @@ import pytest
 
 from tests.benchmarks import chaos, load, swap
 from tests.benchmarks.common.asking import Answer
+from tests.benchmarks.common.same_reply import Comparison, Token, compare, compare_products
 
 
 def test_a_small_load_brings_nothing_wrong_and_says_what_it_promises(served_url: str):
     figures = load.main(load.Args(clients=6, seconds=6, prompts=6, tokens=6, url=served_url, pid=os.getpid()))
     assert figures["wrong"] == 0
     assert figures["requests"] > 6
+    assert figures["compared_tokens"] > 6
     assert set(figures["refused"]) <= {"429", "503"}
     assert {"rss_growth", "p50_first_token_s", "p99_first_token_s"} < figures.keys()
 
@@ -50,7 +52,23 @@ def test_a_reply_is_mixed_when_its_products_are_not_all_of_its_bundle_s_index():
     assert swap.is_mixed(answer("default", new))
 
 
-def test_only_a_reply_without_a_near_tie_is_compared():
-    assert load.is_sure(Answer(0.0, margin=0.5, reason="length"))
-    assert not load.is_sure(Answer(0.0, margin=0.1, reason="length"))
-    assert not load.is_sure(Answer(0.0, margin=0.5, reason="stop"))
+def test_a_reply_may_part_from_what_it_was_alone_at_a_near_tie_alone():
+    def token(data: bytes, *near: bytes) -> Token:
+        return Token(data, frozenset((data, *near)))
+
+    alone = [token(b"A"), token(b" red", b" blue"), token(b" hat")]
+    assert compare(alone, alone) == Comparison(3)
+    assert compare([token(b"A"), token(b" blue"), token(b" cap")], alone) == Comparison(1, parted=True)
+    wrong = compare([token(b"A"), token(b" red"), token(b" cap")], alone)
+    assert (wrong.tokens, bool(wrong.wrong)) == (2, True)
+    assert compare(alone[:2], alone) == Comparison(2)
+
+
+def test_products_may_change_places_where_they_are_nearly_as_near_alone():
+    def products(*scores: tuple[str, float]) -> list[dict]:
+        return [{"id": id, "score": score} for id, score in scores]
+
+    alone = products(("a", 0.9), ("b", 0.7), ("c", 0.695))
+    assert not compare_products(products(("a", 0.9), ("c", 0.7), ("b", 0.695)), alone)
+    assert compare_products(products(("b", 0.7), ("a", 0.9), ("c", 0.695)), alone)
+    assert compare_products(alone[:2], alone)

@@ -4,7 +4,6 @@ import asyncio
 import base64
 import io
 import json
-import math
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -12,6 +11,8 @@ from typing import Any, Literal
 
 import httpx
 from PIL import Image
+
+from tests.benchmarks.common.same_reply import Token, tokens_of
 
 CHAT = "/v1/chat/completions"
 TIMEOUT_S = 300
@@ -23,7 +24,7 @@ class Answer:
     """`end`: whole; refused, with a status before the first event; told by an error event in mid-stream; or cut off.
 
     `progress_s`: when something came last; `first_s`: seconds to the first text or products; `reason`: why the reply
-    ended; `margin`: the least by which a token was likelier than the next, in log-probability, where that was asked.
+    ended; `tokens`: where log-probabilities were asked for.
     """
 
     asked_s: float
@@ -33,17 +34,12 @@ class Answer:
     retry_after_s: float = 0.0
     model: str = ""
     reason: str = ""
-    margin: float = math.inf
+    tokens: list[Token] = field(default_factory=list)
     first_s: float | None = None
     progress_s: float = 0.0
     ended_s: float = 0.0
     text: str = ""
     products: list[dict[str, Any]] = field(default_factory=list)
-
-    @property
-    def said(self) -> tuple[str, tuple[str, ...]]:
-        """What must be the same whenever the same is asked greedily."""
-        return self.text, tuple(product["id"] for product in self.products)
 
     def hear(self, event: dict[str, Any]) -> None:
         if "error" in event:
@@ -56,10 +52,7 @@ class Answer:
             self.products += delta.get("products") or []
             if self.first_s is None and (self.text or self.products):
                 self.first_s = time.monotonic() - self.asked_s
-            for token in (choice.get("logprobs") or {}).get("content") or ():
-                likeliest, next_one = (one["logprob"] for one in token["top_logprobs"])
-                # A token that is not the likeliest, by a penalty or a rule, is as unsure as can be.
-                self.margin = min(self.margin, likeliest - next_one if token["logprob"] == likeliest else 0.0)
+            self.tokens += tokens_of(choice)
             if choice["finish_reason"] and self.end == "open":
                 self.end, self.reason = "whole", choice["finish_reason"]
 

@@ -30,6 +30,7 @@ def asked_of(**body: Any) -> ScriptedLlm:
         ({"stop": "."}, {"stop": (".",)}),
         ({"stop": ["a", "\n\n"]}, {"stop": ("a", "\n\n")}),
         ({"stop": []}, {"stop": ()}),
+        ({"repetition_penalty": 1.5}, {"repetition_penalty": 1.5}),
         ({"presence_penalty": 1, "frequency_penalty": -0.5}, {"presence_penalty": 1, "frequency_penalty": -0.5}),
         ({"logprobs": True}, {"top_logprobs": 0}),
         ({"logprobs": True, "top_logprobs": 20}, {"top_logprobs": 20}),

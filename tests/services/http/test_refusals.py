@@ -76,6 +76,7 @@ REFUSED: list[tuple[str, dict[str, Any]]] = [
     ("response_format", {"messages": HELLO, "response_format": {"type": "json_object"}}),
     ("modalities", {"messages": HELLO, "modalities": ["text", "audio"]}),
     ("frequency_penalty", {"messages": HELLO, "frequency_penalty": 2.5}),
+    ("repetition_penalty", {"messages": HELLO, "repetition_penalty": 0}),
     ("presence_penalty", {"messages": HELLO, "presence_penalty": -2.5}),
 ]
 
