@@ -43,8 +43,7 @@ def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
 def ray_started() -> Iterator[dict[str, str]]:
     """The session's Ray: its addresses, and the folder of its logs and of what it tells Prometheus.
 
-    It has more CPUs than the machine, so that what waits for another deployment does not keep it from starting, and a
-    GPU that need not be there: who gets how much of it can be told without one.
+    It has more CPUs than the machine, so that what waits for another deployment does not keep it from starting.
     """
     import ray
 
@@ -56,7 +55,6 @@ def ray_started() -> Iterator[dict[str, str]]:
     context = ray.init(
         address="local",
         num_cpus=TEST_CPUS,
-        num_gpus=1,
         object_store_memory=OBJECT_STORE_BYTES,
         # As `python -m services` has it; it is what tells Prometheus where to look.
         include_dashboard=True,

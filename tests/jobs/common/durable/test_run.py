@@ -21,7 +21,7 @@ from jobs.common.durable.work import Work, write_work
 from jobs.common.stages.rows import failed
 from tests.jobs.common.durable import job as durable_job
 from tests.jobs.common.durable.job import numbers
-from tests.jobs.common.durable.stages import Die, Double, InTheWay, Misconfigured, Stumble, WhoDidIt
+from tests.jobs.common.durable.stages import Die, Double, InTheWay, Misconfigured, Stumble
 from tests.jobs.conftest import without_ray
 
 CPUS = 0.5
@@ -143,12 +143,12 @@ def test_a_killed_driver_loses_the_shards_in_flight_and_no_more(ray_session, tmp
     assert {name: (folder / name).stat().st_mtime_ns for name in finished} == finished
 
 
-def test_a_pool_grows_while_rows_wait_and_its_workers_share_a_gpu_that_decoding_leaves_alone(ray_session, tmp_path):
-    run = begin(tmp_path / "run", count=40, shard_rows=1)
-    decode = Stage(WhoDidIt, {"name": "decoded"}, num_cpus=0.5)
-    compute = Stage(WhoDidIt, {"name": "computed", "slow_s": 0.25}, num_cpus=0.5, num_gpus=0.5, workers=(1, 2))
-    run.process([decode, compute])
-    rows = [row for table in run.tables() for row in table.to_pylist()]
+def test_a_pool_grows_while_rows_wait_and_its_workers_share_a_gpu_that_decoding_leaves_alone(tmp_path):
+    command = [sys.executable, "-m", "tests.jobs.common.durable.pools", str(tmp_path / "run")]
+    environment = {name: value for name, value in os.environ.items() if name != "RAY_ADDRESS"}
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, timeout=240, check=False)
+    assert done.returncode == 0, done.stderr[-2000:]
+    rows = json.loads(done.stdout.splitlines()[-1])
     assert [row["row"] for row in rows] == list(range(1, 41))
     decoded, computed = ({row[name] for row in rows} for name in ("decoded", "computed"))
     assert (len(decoded), len(computed)) == (1, 2)
