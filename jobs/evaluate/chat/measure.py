@@ -45,6 +45,7 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
             metrics["baselines"] = _baselines(measured, catalogue, index, args)
     if args.verbose:
         print(telling.table_of(measured))
+    print("\n".join(telling.summary_of(metrics)))
     if args.details:
         write_json(args.details, telling.details_of(measured))
     decoding = {"max_new_tokens": args.max_new_tokens, "repetition_penalty": args.repetition_penalty}
