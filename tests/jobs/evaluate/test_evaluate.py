@@ -15,6 +15,7 @@ from jobs.evaluate.job import EvaluateArgs, main
 from jobs.index import job as index_job
 from services.settings import Settings
 from tests.jobs import tiny
+from tests.jobs.conftest import without_ray
 from tests.lines import said, wrong
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -50,16 +51,17 @@ SHOP = {
 
 
 @pytest.fixture(scope="module")
-def squares_index(tiny_world, tmp_path_factory, ray_session):
+def squares_index(tiny_world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("squares") / "index"
-    index_job.main(
-        index_job.IndexArgs(
-            catalogue=str(tiny_world.catalogue),
-            bundle=str(tiny_world.bundle),
-            features=str(tiny_world.features),
-            out=str(folder),
+    with without_ray():
+        index_job.main(
+            index_job.IndexArgs(
+                catalogue=str(tiny_world.catalogue),
+                bundle=str(tiny_world.bundle),
+                features=str(tiny_world.features),
+                out=str(folder),
+            )
         )
-    )
     return folder
 
 
@@ -77,6 +79,12 @@ def args(tiny_world, squares_index, tmp_path):
         return EvaluateArgs(**(settings | changes))
 
     return of
+
+
+@pytest.fixture
+def read_here(monkeypatch) -> None:
+    """No cluster is named: few texts are read in this process."""
+    monkeypatch.delenv("RAY_ADDRESS")
 
 
 @pytest.fixture
@@ -103,6 +111,7 @@ def slow_recall(world, *, among_all):
     return {f"r_at_{k}": 100 * sum(rank < k for rank in ranks) / len(ranks) for k in (1, 5, 10)}
 
 
+@pytest.mark.usefixtures("read_here")
 def test_recall_equals_a_slow_computation_and_is_recorded_in_the_bundle(args, tiny_world, tmp_path, capsys):
     bundle = tiny.write_bundle(tmp_path / "recorded", lm=tiny_world.lm)
     figures = main(args(bundle=str(bundle), name_and_tags=True, record=True)).as_dict()
@@ -118,6 +127,7 @@ def test_recall_equals_a_slow_computation_and_is_recorded_in_the_bundle(args, ti
     assert (recorded["catalogue"], recorded["text_to_image"]) == ("squares", figures["text_to_image"])
 
 
+@pytest.mark.usefixtures("read_here")
 def test_the_three_kinds_of_vectors_are_compared_in_one_call(args, tiny_world, capsys):
     """Every square has the same tags, so one query is asked of all items, and each item's rank is known from it."""
     compared = main(args(compare_vectors=True)).as_dict()["vectors"]
