@@ -50,6 +50,9 @@ class EvaluateArgs:
     """With --queries: tokens that a reply may have; products that would come after them do not count."""
     repetition_penalty: float = 1.2
     """With --queries: divides the score of words already written, as the served chat does; 1 for none."""
+    said_filters: bool = False
+    """With --queries: narrow the search by what is said of colour, price and the like, as the served chat does; without
+    it the model alone is measured."""
     details: str | None = None
     """With --queries: file or URI for each message, what came and what the chat said, as JSON."""
     verbose: bool = False

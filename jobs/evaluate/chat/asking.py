@@ -10,8 +10,9 @@ from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.reply import next_turn
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.index import RetrievalIndex
+from fromage_model.index import Condition, RetrievalIndex
 from fromage_model.prompts.messages import Event, Finished, Message, Part, Retrieval, Sampling, TextDelta
+from fromage_model.understanding import Reader, Said
 from fromage_model.vision.images import decode_image
 from jobs.common.reporting.report import Progress
 from jobs.common.stages.rows import require_columns
@@ -39,7 +40,9 @@ ANSWERS = pa.schema([("row", pa.int64()), ("came", pa.list_(CAME))])
 
 @dataclass(frozen=True)
 class Asking:
-    """What an actor loads, and how its replies are decoded, greedily."""
+    """What an actor loads, and how its replies are decoded, greedily. `said_filters`: whether what is said of colour,
+    price and the like narrows the search, as far as items meet it.
+    """
 
     bundle: str
     index: str
@@ -48,6 +51,7 @@ class Asking:
     max_new_tokens: int
     repetition_penalty: float
     threads: int
+    said_filters: bool = False
 
 
 @dataclass(eq=False)
@@ -70,14 +74,24 @@ class _Talk:
         """Whether what the reply still has to say matters to nobody: its products are there, and no turn follows."""
         return bool(self.offsets) and not self.whole and not self.to_say
 
-    def take(self, event: Event, index: RetrievalIndex) -> None:
+    def take(self, event: Event, index: RetrievalIndex, reader: Reader | None) -> None:
         if isinstance(event, TextDelta):
             self.reply += event.text
         elif isinstance(event, Retrieval):
-            (hits,) = index.search(event.embedding, top_k=TOP_K, exclude=self.shown)
+            filters = self._said(index, reader) if reader else {}
+            (hits,) = index.search(event.embedding, top_k=TOP_K, exclude=self.shown, filter=filters or None)
             self.ids += [hit.id for hit in hits]
             self.shown += [hit.id for hit in hits]
             self.offsets.append(event.offset)
+
+    def _said(self, index: RetrievalIndex, reader: Reader) -> dict[str, Condition]:
+        """The filters that were said, the latest before earlier ones, as long as an item is left."""
+        said = reader.filters([Said(message.text) for message in self.messages if message.role == "user"])
+        held: dict[str, Condition] = {}
+        for column in reversed(said):
+            if index.count(exclude=self.shown, filter={**held, column: said[column]}):
+                held[column] = said[column]
+        return held
 
     def end_turn(self) -> None:
         self.messages.append(Message("assistant", [self.reply], tuple(self.offsets)))
@@ -100,6 +114,7 @@ class AskChat:
         self.catalogue = Catalogue.open(asking.catalogue)
         self.model: Fromage = load_bundle(asking.bundle, vision=asking.sees_pictures)
         self.index = RetrievalIndex.load(asking.index, fingerprint=self.model.fingerprint)
+        self.reader = Reader.of(self.index.items) if asking.said_filters else None
         self.engine = Engine(self.model, slots=SLOTS, prefix_bytes=PREFIX_BYTES)
         self.sampling = Sampling(
             max_new_tokens=asking.max_new_tokens, repetition_penalty=asking.repetition_penalty, ret_in_context=False
@@ -121,7 +136,7 @@ class AskChat:
                 talk = going.get(request)
                 if talk is None:
                     continue
-                talk.take(event, self.index)
+                talk.take(event, self.index, self.reader)
                 if isinstance(event, Finished) or talk.enough:
                     self.engine.cancel(request)
                     del going[request]

@@ -45,9 +45,14 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
             metrics["baselines"] = _baselines(measured, catalogue, index, args)
     if args.verbose:
         print(telling.table_of(measured))
+    print("\n".join(telling.summary_of(metrics)))
     if args.details:
         write_json(args.details, telling.details_of(measured))
-    decoding = {"max_new_tokens": args.max_new_tokens, "repetition_penalty": args.repetition_penalty}
+    decoding: dict[str, Any] = {
+        "max_new_tokens": args.max_new_tokens,
+        "repetition_penalty": args.repetition_penalty,
+        "said_filters": args.said_filters,
+    }
     told = {"left_out": left_out} if left_out else {}
     return len(questions), {**metrics, **told, **decoding, "fingerprint": fingerprint}
 
@@ -87,6 +92,7 @@ def _ask(questions: Sequence[Question], args: EvaluateArgs, *, index: str) -> li
         sees_pictures=any(question.item_id for question in questions),
         max_new_tokens=args.max_new_tokens,
         repetition_penalty=args.repetition_penalty,
+        said_filters=args.said_filters,
         threads=threads_each(args.workers, threads=args.threads),
     )
     return ask(questions, asking=asking, workers=args.workers)

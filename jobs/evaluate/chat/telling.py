@@ -88,3 +88,16 @@ def _pictures(measured: Measured) -> Iterator[dict[str, Any]]:
 
 def _captions(measured: Measured, ids: tuple[str, ...]) -> list[str]:
     return [measured.items[id].caption or "" for id in ids[:TOP_K]]
+
+
+def summary_of(metrics: Mapping[str, Any], *, of: str = "") -> list[str]:
+    """A line for each share among the metrics, however deep it lies, with its 95 % interval."""
+    intervals = metrics.get("intervals", {})
+    lines = [
+        f"{f'{of} {name}'.strip():<52}{metrics[name]:>6.2f}  [{low:.2f}, {high:.2f}]"
+        for name, (low, high) in intervals.items()
+    ]
+    for name, value in metrics.items():
+        if isinstance(value, Mapping) and name != "intervals":
+            lines += summary_of(value, of=f"{of} {name}".strip())
+    return lines

@@ -1,5 +1,7 @@
 """What the actor asks: every message as a client would send it, many side by side, without Ray."""
 
+from dataclasses import replace
+
 import pyarrow as pa
 import pytest
 
@@ -82,6 +84,25 @@ def test_a_picture_stands_before_the_first_message_and_its_item_does_not_come(as
     assert [first, second] == written_out(model, question.texts, retrieval="always", picture=picture, shown=[id])
     assert id not in first[0] + second[0]
     assert len({*first[0], *second[0]}) == 10
+
+
+def test_what_is_said_narrows_as_in_the_served_chat_where_that_is_asked_for(asking, tmp_path):
+    index = RetrievalIndex.load(tmp_path / "index")
+    table, ids = index.items, index.ids
+    field = table.schema.field("attributes")
+    told = pa.array([[("colour", "red" if row % 2 else "blue")] for row in range(len(ids))], field.type)
+    table = table.set_column(table.schema.get_field_index("attributes"), field, told)
+    coloured = RetrievalIndex.build(index.vectors, table, fingerprint=index.fingerprint, catalogue="squares")
+    coloured.save(tmp_path / "coloured")
+    question = Question("conversation", 0, ("squares please", "in red"), "always")
+    read = replace(asking, index=str(tmp_path / "coloured"))
+    ((first, second),) = asked(replace(read, said_filters=True), question)
+    left = set(ids[1::2]) - set(first[0])
+    assert len(first[0]) == 5
+    assert set(second[0]) <= left
+    assert len(second[0]) == min(5, len(left)) > 0
+    ((before, alone),) = asked(read, question)
+    assert (before[0], len(alone[0])) == (first[0], 5)
 
 
 def test_a_last_reply_is_waited_for_only_as_far_as_it_matters(asking):

@@ -156,3 +156,12 @@ def test_details_hold_what_was_asked_and_what_came():
     assert (wish["hit"], wish["products"], wish["accept"]) == (True, ["coat"], ("Umbrella", "coat"))
     assert (other["kind"], other["reply"]) == ("other", "reply")
     assert (picture["picture_of"], picture["related"]) == ("caption of cap", True)
+
+
+def test_the_summary_has_a_line_for_each_share_however_deep_it_lies():
+    look = {"n": 2, "hit_at_5_auto": 0.5, "intervals": {"hit_at_5_auto": [0.0, 1.0]}}
+    metrics = {"wishes": 2, "hit_at_5_auto": 1.0, "intervals": {"hit_at_5_auto": [1.0, 1.0]}, "by_look": look}
+    assert [line.split() for line in telling.summary_of(metrics)] == [
+        ["hit_at_5_auto", "1.00", "[1.00,", "1.00]"],
+        ["by_look", "hit_at_5_auto", "0.50", "[0.00,", "1.00]"],
+    ]
