@@ -43,12 +43,18 @@ class Recall:
 
 
 def estimate_share(
-    outcomes: Sequence[bool] | np.ndarray, *, confidence: float = 0.95, resamples: int = 2000, seed: int = 0
+    outcomes: Sequence[bool] | np.ndarray,
+    *,
+    groups: Sequence[int] | None = None,
+    confidence: float = 0.95,
+    resamples: int = 2000,
+    seed: int = 0,
 ) -> Estimate:
     """The mean of 0/1 outcomes with its percentile bootstrap interval over the outcomes.
 
-    Outcomes that are all alike give an interval of no width: the bootstrap can't imagine what it never saw.
-    Raises ValueError without outcomes.
+    Outcomes that are all alike give an interval of no width: the bootstrap can't imagine what it never saw. `groups`
+    are the lengths of runs of outcomes that depend on each other: then whole runs are drawn. Raises ValueError without
+    outcomes.
     """
     values = np.asarray(outcomes, dtype=np.float64)
     if values.ndim != 1 or not len(values):
@@ -56,6 +62,8 @@ def estimate_share(
     mean = float(values.mean())
     if (values == values[0]).all():
         return Estimate(mean, mean, mean)
+    if groups is not None:
+        return _estimate_by_groups(values, np.asarray(groups), confidence=confidence, resamples=resamples, seed=seed)
     interval = stats.bootstrap(
         (values,),
         np.mean,
@@ -66,6 +74,18 @@ def estimate_share(
         rng=np.random.default_rng(seed),
     ).confidence_interval
     return Estimate(mean, float(interval.low), float(interval.high))
+
+
+def _estimate_by_groups(
+    values: np.ndarray, groups: np.ndarray, *, confidence: float, resamples: int, seed: int
+) -> Estimate:
+    if groups.sum() != len(values) or (groups < 1).any():
+        raise ValueError(f"expected groups of {len(values)} outcomes, got {groups.tolist()}")
+    sums = np.add.reduceat(values, np.cumsum(groups) - groups)
+    drawn = np.random.default_rng(seed).integers(len(groups), size=(resamples, len(groups)))
+    means = sums[drawn].sum(axis=1) / groups[drawn].sum(axis=1)
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Estimate(float(values.mean()), float(low), float(high))
 
 
 def target_ranks(scores: np.ndarray, targets: np.ndarray) -> np.ndarray:
@@ -87,32 +107,66 @@ def recall_at_k(scores: np.ndarray, targets: np.ndarray, *, ks: Sequence[int] = 
     return _recall(target_ranks(scores, targets), candidates=np.shape(scores)[1], ks=ks, seed=seed)
 
 
+def answer_ranks(scores: np.ndarray, answers: np.ndarray) -> np.ndarray:
+    """(Q, C) scores and which columns answer each query (Q, C) -> (Q,) how many others score at least as high as the
+    best answer.
+
+    Raises ValueError for scores that are not finite, and for a query that nothing answers.
+    """
+    if not np.isfinite(scores).all():
+        raise ValueError("expected finite scores, got NaN or infinity")
+    if answers.shape != scores.shape or not answers.any(axis=1).all():
+        raise ValueError(f"expected an answer to each of {scores.shape} queries, got answers {answers.shape}")
+    best = np.where(answers, scores, -np.inf).max(axis=1, keepdims=True)
+    return ((scores >= best) & ~answers).sum(axis=1)
+
+
 def text_to_image(
-    texts: np.ndarray, images: np.ndarray, *, targets: np.ndarray | None = None, ks: Sequence[int] = KS, seed: int = 0
+    texts: np.ndarray,
+    images: np.ndarray,
+    *,
+    targets: np.ndarray | None = None,
+    answers: np.ndarray | None = None,
+    ks: Sequence[int] = KS,
+    seed: int = 0,
 ) -> Recall:
     """How often the text (Q, S) of an item finds its picture among all pictures (C, S).
 
-    `targets` (Q,) gives the row of each query's own picture; without it, row i belongs to query i.
+    `targets` (Q,) gives the row of each query's own picture; without it, row i belongs to query i. `answers` (Q, C)
+    says instead which pictures answer each query, at least one: the best of them is found.
     """
-    return _matched_recall(texts, images, targets=targets, ks=ks, seed=seed)
+    return _matched_recall(texts, images, targets=targets, answers=answers, ks=ks, seed=seed)
 
 
 def image_to_text(
-    images: np.ndarray, texts: np.ndarray, *, targets: np.ndarray | None = None, ks: Sequence[int] = KS, seed: int = 0
+    images: np.ndarray,
+    texts: np.ndarray,
+    *,
+    targets: np.ndarray | None = None,
+    answers: np.ndarray | None = None,
+    ks: Sequence[int] = KS,
+    seed: int = 0,
 ) -> Recall:
-    """How often the picture (Q, S) of an item finds its text among all texts (C, S); `targets` as above."""
-    return _matched_recall(images, texts, targets=targets, ks=ks, seed=seed)
+    """How often the picture (Q, S) of an item finds its text among all texts (C, S); `targets`, `answers` as above."""
+    return _matched_recall(images, texts, targets=targets, answers=answers, ks=ks, seed=seed)
 
 
 def _matched_recall(
-    queries: np.ndarray, candidates: np.ndarray, *, targets: np.ndarray | None, ks: Sequence[int], seed: int
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    *,
+    targets: np.ndarray | None,
+    answers: np.ndarray | None,
+    ks: Sequence[int],
+    seed: int,
 ) -> Recall:
     """Recall from embeddings, with the scores of a few queries in memory at a time."""
     targets = np.arange(len(queries)) if targets is None else np.asarray(targets)
-    ranks = [
-        target_ranks(queries[start : start + CHUNK_QUERIES] @ candidates.T, targets[start : start + CHUNK_QUERIES])
-        for start in range(0, len(queries), CHUNK_QUERIES)
-    ]
+    ranks = []
+    for start in range(0, len(queries), CHUNK_QUERIES):
+        some = slice(start, start + CHUNK_QUERIES)
+        scores = queries[some] @ candidates.T
+        ranks.append(target_ranks(scores, targets[some]) if answers is None else answer_ranks(scores, answers[some]))
     return _recall(np.concatenate(ranks or [np.empty(0)]), candidates=len(candidates), ks=ks, seed=seed)
 
 

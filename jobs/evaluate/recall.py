@@ -1,7 +1,8 @@
 """Recall of a bundle on a split of a catalogue: item names against pictures, in both directions.
 
 A query is exactly `A picture of NAME.`; candidates are all items of the split and, beside that, all items of the
-catalogue. Knows nothing of chats.
+catalogue. Where the feed says why an item is held out (`held_out_by`), each reason is also measured by itself. What
+answers a query says `answers`: the item, and where they are known its equals. Knows nothing of chats.
 
 Shapes: N items of the split, M items of the catalogue, S shared width.
 """
@@ -15,8 +16,10 @@ import numpy as np
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError
 from jobs.common.metrics import Recall, image_to_text, text_to_image
+from jobs.evaluate.answers import answered_by
 
 TAGS_IN_QUERY = 3
+REASON = "held_out_by"
 
 
 @dataclass(frozen=True)
@@ -74,14 +77,34 @@ def split_rows(catalogue: Catalogue, split: str, *, embedded: Sequence[str]) -> 
     return rows
 
 
-def recall_on(texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int]) -> SplitRecall:
-    """Texts (N, S) against the catalogue's pictures (M, S); `rows` say where among those the texts' own stand."""
+def recall_on(
+    texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int], *, items: Sequence[Item] | None = None
+) -> SplitRecall:
+    """Texts (N, S) against the catalogue's pictures (M, S); `rows` say where among those the texts' own stand.
+
+    `items`, (M), are the pictures' own: without them nothing but a text's own picture answers it.
+    """
     own = pictures[list(rows)]
+    answers = None if items is None else answered_by([items[row] for row in rows], items)
+    among_own = None if answers is None else answers[:, list(rows)]
     return SplitRecall(
-        text_to_image=text_to_image(texts, own),
-        image_to_text=image_to_text(own, texts),
-        text_to_image_among_all=text_to_image(texts, pictures, targets=np.asarray(rows)),
+        text_to_image=text_to_image(texts, own, answers=among_own),
+        image_to_text=image_to_text(own, texts, answers=None if among_own is None else among_own.T),
+        text_to_image_among_all=text_to_image(texts, pictures, targets=np.asarray(rows), answers=answers),
     )
+
+
+def recall_apart(
+    texts: np.ndarray, pictures: np.ndarray, rows: Sequence[int], *, items: Sequence[Item]
+) -> dict[str, tuple[int, SplitRecall]]:
+    """By the reason for which an item of `rows` is held out: how many these are, and recall among them alone."""
+    reasons = [(items[row].attributes or {}).get(REASON, "") for row in rows]
+    places = {reason: [place for place, own in enumerate(reasons) if own == reason] for reason in sorted(set(reasons))}
+    return {
+        reason: (len(own), recall_on(texts[own], pictures, [rows[place] for place in own], items=items))
+        for reason, own in places.items()
+        if reason
+    }
 
 
 def table_of(recalls: Mapping[str, SplitRecall], *, items: int, all_items: int, heading: str = "queries") -> str:

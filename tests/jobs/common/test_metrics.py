@@ -100,3 +100,24 @@ def test_json_is_in_percent_with_an_interval_for_each_k():
     assert recall.to_json() == {"r_at_1": 50.0, "r_at_2": 100.0}
     assert recall.intervals_to_json()["r_at_2"] == [100.0, 100.0]
     assert recall.intervals_to_json()["r_at_1"] == [0.0, 100.0]
+
+
+def test_outcomes_that_depend_on_each_other_are_drawn_together():
+    outcomes = [True] * 10 + [False] * 10
+    apart, together = metrics.estimate_share(outcomes), metrics.estimate_share(outcomes, groups=[10, 10])
+    assert apart.value == together.value == 0.5
+    assert (together.low, together.high) == (0.0, 1.0)
+    assert apart.high - apart.low < 0.6
+    with pytest.raises(ValueError, match="groups"):
+        metrics.estimate_share(outcomes, groups=[10, 9])
+
+
+def test_the_best_of_several_answers_is_ranked_among_what_answers_nothing():
+    scores = np.array([[0.9, 0.8, 0.7, 0.6], [0.1, 0.2, 0.3, 0.3]])
+    answers = np.array([[False, True, True, False], [True, False, False, True]])
+    assert metrics.answer_ranks(scores, answers).tolist() == [1, 1]
+    identity = np.eye(4, dtype=bool)
+    square = np.random.default_rng(0).integers(3, size=(4, 4)).astype(float)
+    assert metrics.answer_ranks(square, identity).tolist() == metrics.target_ranks(square, np.arange(4)).tolist()
+    with pytest.raises(ValueError, match="an answer to each"):
+        metrics.answer_ranks(scores, np.zeros_like(answers))

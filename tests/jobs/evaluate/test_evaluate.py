@@ -11,6 +11,8 @@ from fromage_model.bundle import bundle_metrics, load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
+from fromage_model.index import RetrievalIndex
+from fromage_model.prompts.messages import Message
 from jobs.evaluate.job import EvaluateArgs, main
 from jobs.index import job as index_job
 from services.settings import Settings
@@ -25,6 +27,27 @@ QUERIES = {
     ],
     "others": ["Thanks!", "What is 2 + 2?", "Hello"],
     "picture_messages": ["Similar?"],
+}
+SHOP = {
+    "wishes": [
+        {"text": "A dark one?", "by": "look", "must": {"subgroup": "dark"}},
+        {"text": "A round one?", "by": "look", "must": {"tags": "circle"}},
+    ],
+    "others": ["Thanks!"],
+    "conversations": [
+        [
+            {"text": "squares?", "must": {"tags": "square"}},
+            {"text": "other ones", "must": {}},
+            {"text": "darker", "must": {"subgroup": "dark"}},
+            {"text": "bye", "must": None},
+        ]
+    ],
+    "pictures": [
+        {"text": "more?", "of": {"subgroup": "dark"}, "must": {"subgroup": {"than": "same"}}, "times": 2},
+        {"text": "what?", "of": {"subgroup": "bright"}, "names": ["subgroup"]},
+    ],
+    "pictured": {"split": "held-out"},
+    "names": {"subgroup": {"bright": ["bright"]}},
 }
 
 
@@ -139,6 +162,61 @@ def test_the_chat_is_asked_and_its_shares_add_up(args, queries_file, tmp_path, c
     assert {split: score["items"] for split, score in figures["pictures"].items()} == {"held-out": 3, "train": 3}
     assert all(row["picture_of"] not in row["products"] and len(row["products"]) == 5 for row in pictures)
     assert "Do you have a dark one?" in capsys.readouterr().out
+
+
+def test_conversations_pictures_and_baselines_are_measured_in_one_call(args, tmp_path, capsys):
+    file = tmp_path / "shop.json"
+    file.write_text(json.dumps(SHOP))
+    details = tmp_path / "details.json"
+    asked = args(queries=str(file), max_new_tokens=6, verbose=True, details=str(details))
+    figures = main(asked).as_dict()
+    assert (figures["rows_in"], figures["wishes"], figures["left_out"]) == (2 + 1 + 1 + 5, 1, 1)
+    assert figures["by_look"]["hit_at_5_always"] == figures["hit_at_5_always"]
+    turns = [row for row in json.loads(details.read_text()) if row["kind"] == "turn"]
+    assert [row["text"] for row in turns] == ["squares?", "other ones", "darker", "bye"]
+    came = [caption for row in turns for caption in row["products"]]
+    assert len(set(came)) == len(came)
+    counted = [row["hit"] for row in turns if row["hit"] is not None]
+    assert figures["turns"]["n"] == len(counted)
+    assert figures["turns"]["held"] == pytest.approx(sum(counted) / len(counted), abs=1e-4)
+    assert (figures["pictures"]["n"], figures["pictures"]["similar"]["n"]) == (2, 2)
+    assert figures["what_is_this"]["subgroup_n"] == 1
+    baselines = figures["baselines"]
+    assert {"last_turn_only", "raw_text", "picture_features"} <= set(baselines)
+    assert baselines["last_turn_only"]["n"] == figures["turns"]["later_n"]
+    assert baselines["raw_text"]["n"] == figures["wishes"]
+    assert "darker" in capsys.readouterr().out
+
+
+def test_what_is_said_in_the_second_turn_is_answered_as_the_chat_itself_would(
+    args, tiny_world, squares_index, tmp_path
+):
+    """The same two messages, written out one after the other as a client would send them."""
+    said = [("squares?", {"tags": "square"}), ("darker", {"subgroup": "dark"})]
+    file = tmp_path / "two.json"
+    turns = [{"text": text, "must": must} for text, must in said]
+    file.write_text(json.dumps({**QUERIES, "conversations": [turns]}))
+    details = tmp_path / "details.json"
+    asked = args(queries=str(file), max_new_tokens=6, details=str(details), picture_messages=0, baselines=False)
+    main(asked)
+    came = [row["products"] for row in json.loads(details.read_text()) if row["kind"] == "turn"]
+    model = load_bundle(str(tiny_world.bundle), vision=False)
+    model.index = RetrievalIndex.load(squares_index)
+    messages, shown = [], []
+    for text, products in zip([text for text, _ in said], came, strict=True):
+        messages.append(Message("user", [text]))
+        reply = model.chat(messages, exclude=shown, max_new_tokens=6, repetition_penalty=1.2)
+        assert [hit.item.caption for found in reply.products for hit in found.hits] == products
+        shown += [hit.id for found in reply.products for hit in found.hits]
+        messages.append(Message("assistant", [reply.text], tuple(found.offset for found in reply.products)))
+
+
+def test_a_set_of_another_catalogue_is_refused(args, tmp_path):
+    file = tmp_path / "hats.json"
+    hats = [{"text": "a hat?", "must": {"kind": "hat"}}]
+    file.write_text(json.dumps({"name": "hats", "catalogue": "hattery", "wishes": hats, "others": ["Hi"]}))
+    with pytest.raises(InvalidInput, match=r"no item.*would answer any wish.*hats.*hattery"):
+        main(args(queries=str(file)))
 
 
 def test_a_set_that_names_an_unknown_item_is_refused_before_anything_is_asked(args, tmp_path):

@@ -10,6 +10,7 @@ import pytest
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.errors import CatalogueError
 from jobs.evaluate import recall
+from tests.jobs.evaluate.shelf import items
 
 
 def catalogue(count=12, held_out=4):
@@ -59,6 +60,44 @@ def test_among_all_items_the_others_compete_too():
     assert found.text_to_image_among_all.at[1].value == 0.5
     assert (found.text_to_image.candidates, found.text_to_image_among_all.candidates) == (2, 6)
     assert found.image_to_text.at[1].value == 1.0
+
+
+def test_an_equal_of_the_item_is_found_for_its_text_and_its_picture_finds_either_text():
+    garments = wardrobe(("a red cap", "red", "kind"), ("a red cap", "red", ""), ("cap", "blue", ""))
+    pictures = np.eye(3, dtype=np.float32)
+    swapped = pictures[[1, 0, 2]]
+    rows = range(3)
+    assert recall.recall_on(swapped, pictures, rows).text_to_image.at[1].value == pytest.approx(1 / 3)
+    found = recall.recall_on(swapped, pictures, rows, items=garments)
+    assert found.text_to_image.at[1].value == found.image_to_text.at[1].value == 1.0
+    assert found.text_to_image_among_all.at[1].value == 1.0
+
+
+def test_items_are_measured_apart_by_why_they_are_held_out():
+    garments = wardrobe(("a", "red", "kind"), ("b", "blue", "combination"), ("c", "green", ""), ("d", "pink", "kind"))
+    found = recall.recall_apart(np.eye(4)[[0, 1, 3]], np.eye(4), [0, 1, 3], items=garments)
+    assert {reason: count for reason, (count, _) in found.items()} == {"combination": 1, "kind": 2}
+    assert found["kind"][1].text_to_image.candidates == 2
+    assert found["kind"][1].text_to_image_among_all.candidates == 4
+    plain = catalogue().items()
+    assert recall.recall_apart(np.eye(12), np.eye(12), range(12), items=plain) == {}
+
+
+def wardrobe(*garments):
+    """Each is (caption, colour, why it is held out)."""
+    return list(
+        items(
+            *(
+                {
+                    "id": f"id{row}",
+                    "source": "wardrobe",
+                    "caption": caption,
+                    "attributes": {"kind": "cap", "colour": colour, "pattern": "plain", "held_out_by": reason},
+                }
+                for row, (caption, colour, reason) in enumerate(garments)
+            )
+        ).values()
+    )
 
 
 def test_the_json_has_percentages_and_their_intervals_under_the_same_names():

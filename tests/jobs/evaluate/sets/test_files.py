@@ -7,8 +7,11 @@ from pathlib import Path
 import pytest
 
 from fromage_model.errors import InvalidInput, MissingArtefact
-from jobs.evaluate.quality_set import Wish, read_quality_set
+from jobs.evaluate.sets.files import read_quality_set, shipped_sets
+from jobs.evaluate.sets.quality_set import Wish
 from jobs.finetune.examples import wording
+from tests.documents import blocks
+from tests.jobs.evaluate.shelf import items
 
 SMALL = {
     "wishes": [{"text": "It's pouring!", "accept": ["Umbrella", "raincoat"]}],
@@ -38,8 +41,8 @@ def test_few_shipped_wishes_name_the_item_itself():
 
 def test_captions_are_compared_without_case():
     wish = Wish("", ("Woman's hat",))
-    assert wish.accepts("WOMAN'S HAT")
-    assert not wish.accepts("hat")
+    shelf = items({"id": "a", "caption": "WOMAN'S HAT"}, {"id": "b", "caption": "hat"})
+    assert [id for id, item in shelf.items() if wish.accepts(item)] == ["a"]
 
 
 def test_a_file_takes_its_name_from_the_file_and_has_a_picture_message(tmp_path):
@@ -72,6 +75,18 @@ def test_a_missing_set_names_the_shipped_ones():
         ({**SMALL, "wishes": [*SMALL["wishes"], {"text": "", "accept": ["a"]}]}, "wishes.1.text"),
         ({**SMALL, "wishes": [{"text": "a", "accept": []}]}, "wishes.0.accept"),
         ({**SMALL, "wihses": []}, "wihses"),
+        ({**SMALL, "wishes": [{"text": "a", "accept": ["a"], "must": {}}]}, "wishes.0"),
+        ({**SMALL, "wishes": [{"text": "a", "must": {"colour": 3}}]}, "wishes.0.must.colour"),
+        ({**SMALL, "conversations": {}}, "conversations"),
+        ({**SMALL, "conversations": [[]]}, "conversations.0"),
+        ({**SMALL, "conversations": [[{"text": "a"}]]}, "conversations.0.0"),
+        ({**SMALL, "conversations": [[{"text": "a", "must": {"kind": []}}]]}, "conversations.0.0.must.kind"),
+        ({**SMALL, "pictures": [{"text": "a", "must": {}}]}, "pictures.0"),
+        ({**SMALL, "pictures": [{"text": "a", "of": {}, "must": {}, "names": ["kind"]}]}, "pictures.0"),
+        ({**SMALL, "pictures": [{"text": "a", "of": {}, "must": {}, "times": 0}]}, "pictures.0"),
+        ({**SMALL, "pictures": [{"text": "a", "of": {}, "names": ["kind"]}]}, "pictures.0.names"),
+        ({**SMALL, "names": {"kind": {"skirt": []}}}, "names.kind.skirt"),
+        ({**SMALL, "orders": {"length": "short"}}, "orders.length"),
     ],
 )
 def test_a_wrong_field_is_named(tmp_path, content, field):
@@ -86,14 +101,22 @@ def test_what_is_no_json_object_is_refused(tmp_path, content):
         read_quality_set(written(tmp_path, content))
 
 
-def test_training_wording_repeats_no_message_of_the_shipped_set():
-    shipped = read_quality_set("openmoji")
-    asked = [wish.text for wish in shipped.wishes] + [*shipped.others, *shipped.picture_messages]
-    trained_on = Path(wording.__file__).read_text() + "\n".join(["", *wording.small_talk(), ""])
+def test_the_set_that_the_docs_show_can_be_read(tmp_path):
+    (shown,) = blocks(Path(__file__).parents[4] / "docs" / "jobs.md", "json")
+    read = read_quality_set(written(tmp_path, shown))
+    assert (len(read.wishes), len(read.conversations[0]), len(read.pictures)) == (1, 4, 1)
+
+
+@pytest.mark.parametrize("name", shipped_sets())
+def test_training_wording_repeats_no_message_of_a_shipped_set(name):
+    examples = Path(wording.__file__).parent
+    trained_on = "\n".join(path.read_text() for path in sorted(examples.rglob("*")) if path.suffix in (".py", ".txt"))
     lines = {plain(line) for line in trained_on.splitlines()} | {
         plain(text) for text in re.findall(r'"([^"\n]*)"', trained_on)
     }
     assert len(lines) > 100
+    # Of one or two words ("skirts", "only white"), everybody says the same.
+    asked = [text for text in messages_of(read_quality_set(name)) if name == "openmoji" or len(text.split()) > 2]
     assert not [text for text in asked if plain(text) in lines]
 
 
@@ -102,6 +125,13 @@ def test_the_examples_before_every_chat_name_nothing_that_a_wish_is_scored_by():
     accepted = {name for wish in read_quality_set("openmoji").wishes for name in wish.accept}
     assert len(accepted) > 40
     assert [name for name in accepted if re.search(rf"\b{re.escape(name)}s?\b", shown, re.IGNORECASE)] == []
+
+
+def messages_of(shipped):
+    """Everything that a user says in a set."""
+    turns = [turn.text for turns in shipped.conversations for turn in turns]
+    singles = [one.text for one in (*shipped.wishes, *shipped.pictures)]
+    return [*singles, *shipped.others, *turns, *(shipped.picture_messages if not shipped.pictures else ())]
 
 
 def plain(text):

@@ -1,55 +1,32 @@
-"""The chat's own quality: what comes when people wish, talk, or show a picture. Scores answers; knows nothing of Ray.
+"""The chat's own quality on single messages: what comes when people wish, talk, or show a picture of each split.
 
-Every question goes through the chat engine as a user's first message. Wishes are asked in `auto` (the LM decides
-whether products come) and in `always`, others in `auto`, pictures in `always` with the pictured item itself excluded.
+Scores answers; knows nothing of Ray. Every question goes through the chat engine as a user's first message. Wishes are
+asked in `auto` (the LM decides whether products come) and in `always`, others in `auto`, pictures in `always` with the
+pictured item itself excluded. `turns` measures conversations, `likeness` what else is asked under pictures.
 """
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from math import comb
-from typing import Any, Literal
+from typing import Any
 
 from fromage_model.catalogue import Catalogue, Item
-from fromage_model.prompts.messages import RetrievalMode
 from jobs.common.metrics import estimate_share
-from jobs.evaluate.quality_set import QualitySet
-
-TOP_K = 5
-
-
-@dataclass(frozen=True)
-class Question:
-    """One message to ask. `about` is its position among the wishes or others; a picture's is that of its item."""
-
-    kind: Literal["wish", "other", "picture"]
-    about: int
-    text: str
-    retrieval: RetrievalMode
-    item_id: str = ""
+from jobs.evaluate.chat.questions import TOP_K, Answer, Question, of_kind
+from jobs.evaluate.sets.quality_set import QualitySet, Wish
 
 
-@dataclass(frozen=True)
-class Answer:
-    """What came: the ids and captions of the products, best first, and the reply's text until then."""
-
-    question: Question
-    ids: tuple[str, ...]
-    captions: tuple[str, ...]
-    reply: str
-
-
-def questions_of(queries: QualitySet, pictured: Sequence[Item]) -> list[Question]:
+def questions_of(queries: QualitySet, pictured: Sequence[Item] = ()) -> list[Question]:
     """Everything to ask, in the order in which it is asked."""
     wishes = [
-        Question("wish", position, wish.text, retrieval)
+        Question("wish", position, (wish.text,), retrieval)
         for position, wish in enumerate(queries.wishes)
         for retrieval in ("auto", "always")
     ]
-    others = [Question("other", position, text, "auto") for position, text in enumerate(queries.others)]
+    others = [Question("other", position, (text,), "auto") for position, text in enumerate(queries.others)]
     texts = queries.picture_messages
     pictures = [
-        Question("picture", position, texts[position % len(texts)], "always", item.id)
+        Question("picture", position, (texts[position % len(texts)],), "always", item.id, (item.id,))
         for position, item in enumerate(pictured)
     ]
     return wishes + others + pictures
@@ -63,65 +40,56 @@ def pictured_items(catalogue: Catalogue, *, limit: int) -> list[Item]:
     return [item for split in sorted(by_split) for item in by_split[split][:limit]]
 
 
-def is_hit(answer: Answer, queries: QualitySet) -> bool:
-    """Whether one of the first five products is acceptable for the wish."""
+def is_hit(answer: Answer, queries: QualitySet, items: Mapping[str, Item], *, first: int = TOP_K) -> bool:
+    """Whether one of the first products is acceptable for the wish."""
     wish = queries.wishes[answer.question.about]
-    return any(wish.accepts(caption) for caption in answer.captions[:TOP_K])
+    return any(wish.accepts(items[id]) for id in answer.ids[:first])
 
 
-def score_messages(answers: Sequence[Answer], queries: QualitySet) -> dict[str, Any]:
-    """Shares over wishes and others, and their 95 % intervals under the same names."""
-    auto, always, others = (
-        [answer for answer in answers if (answer.question.kind, answer.question.retrieval) == wanted]
-        for wanted in (("wish", "auto"), ("wish", "always"), ("other", "auto"))
-    )
+def score_messages(answers: Sequence[Answer], queries: QualitySet, items: Mapping[str, Item]) -> dict[str, Any]:
+    """Shares over wishes and others, and their 95 % intervals under the same names; by group, where wishes have one."""
+    auto, always = of_kind(answers, "wish", "auto"), of_kind(answers, "wish", "always")
+    others = of_kind(answers, "other")
     outcomes = {
-        "hit_at_5_auto": [is_hit(answer, queries) for answer in auto],
-        "hit_at_5_always": [is_hit(answer, queries) for answer in always],
+        "hit_at_5_auto": [is_hit(answer, queries, items) for answer in auto],
+        "hit_at_5_always": [is_hit(answer, queries, items) for answer in always],
         "products_on_wishes": [bool(answer.ids) for answer in auto],
         "products_on_others": [bool(answer.ids) for answer in others],
     }
-    return {"wishes": len(auto), "others": len(others), **shares_of(outcomes)}
+    groups = dict.fromkeys(wish.by for wish in queries.wishes if wish.by)
+    return {
+        "wishes": len(auto),
+        "others": len(others),
+        **shares_of(outcomes),
+        **{f"by_{group}": _score_group(group, auto, always, queries, items) for group in groups},
+    }
 
 
-def score_pictures(answers: Sequence[Answer], catalogue: Catalogue) -> dict[str, dict[str, Any]]:
+def _score_group(
+    group: str, auto: Sequence[Answer], always: Sequence[Answer], queries: QualitySet, items: Mapping[str, Item]
+) -> dict[str, Any]:
+    """`hit_at_5_by_chance` is the share that five random items would reach."""
+    wishes = [wish for wish in queries.wishes if wish.by == group]
+    chances = [chance_for(wish, items) for wish in wishes]
+    outcomes: dict[str, list[bool]] = {}
+    for retrieval, answers in (("auto", auto), ("always", always)):
+        own = [answer for answer in answers if queries.wishes[answer.question.about].by == group]
+        outcomes[f"hit_at_5_{retrieval}"] = [is_hit(answer, queries, items) for answer in own]
+        outcomes[f"hit_at_1_{retrieval}"] = [is_hit(answer, queries, items, first=1) for answer in own]
+    return {"n": len(wishes), "hit_at_5_by_chance": round(sum(chances) / len(chances), 4), **shares_of(outcomes)}
+
+
+def chance_for(wish: Wish, items: Mapping[str, Item]) -> float:
+    """How often five random items hold one that is acceptable for the wish."""
+    return chance_of_one(sum(wish.accepts(item) for item in items.values()), len(items))
+
+
+def score_pictures(answers: Sequence[Answer], items: Mapping[str, Item]) -> dict[str, dict[str, Any]]:
     """For each split, how often a sibling or an item of the same subgroup came for an item's picture."""
-    items = {item.id: item for item in catalogue.items()}
     by_split: dict[str, list[Answer]] = {}
-    for answer in answers:
-        if answer.question.kind == "picture":
-            by_split.setdefault(items[answer.question.item_id].split, []).append(answer)
+    for answer in of_kind(answers, "picture"):
+        by_split.setdefault(items[answer.question.item_id].split, []).append(answer)
     return {split: _score_split(came, items) for split, came in by_split.items()}
-
-
-def table_of(answers: Sequence[Answer], queries: QualitySet) -> str:
-    """A line for each answer to a wish or another message: what was asked, whether it hit, what came."""
-    lines = []
-    for answer in answers:
-        question = answer.question
-        if question.kind == "picture":
-            continue
-        verdict = "products" if answer.ids else "-"
-        if question.kind == "wish":
-            verdict = "hit" if is_hit(answer, queries) else "miss" if answer.ids else "nothing"
-        lines.append(f"{question.kind:<6}{question.retrieval:<8}{verdict:<10}{question.text}")
-        lines.append(f"{'':<24}{' | '.join(answer.captions[:TOP_K]) or answer.reply}")
-    return "\n".join(lines)
-
-
-def details_of(answers: Sequence[Answer], queries: QualitySet, catalogue: Catalogue) -> list[dict[str, Any]]:
-    """Every answer as JSON."""
-    items = {item.id: item for item in catalogue.items()}
-    rows = []
-    for answer in answers:
-        question = answer.question
-        row: dict[str, Any] = {"kind": question.kind, "retrieval": question.retrieval, "text": question.text}
-        if question.kind == "wish":
-            row |= {"accept": queries.wishes[question.about].accept, "hit": is_hit(answer, queries)}
-        if question.kind == "picture":
-            row |= {"picture_of": items[question.item_id].caption, "related": is_related(answer, items)}
-        rows.append({**row, "products": answer.captions[:TOP_K], "reply": answer.reply})
-    return rows
 
 
 def is_sibling(one: Item, other: Item) -> bool:
