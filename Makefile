@@ -23,7 +23,7 @@ export CATALOGUE PYTHON
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     prepare a catalogue and serve the chat (PORT=8000, CATALOGUE=openmoji or my.tsv, BUNDLE=default)"
+	@echo "make demo     prepare a catalogue and serve the chat (PORT=8000, CATALOGUE=openmoji, wardrobe or my.tsv, BUNDLE=default)"
 	@echo "make test     run every test, browser included (PYTEST_ARGS='tests/jobs -x')"
 	@echo "make bench    run the benchmarks (BENCHMARKS=decoding for one)"
 	@echo "make lint     ruff, mypy and the rules of import"

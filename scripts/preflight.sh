@@ -34,4 +34,8 @@ if [ "$target" = test ] && ! command -v prometheus >/dev/null; then
     lacks "prometheus, which scrapes the running app in a test. Debian, Ubuntu: apt-get install prometheus"
 fi
 
+if [ "$target" = test ] && ! command -v redis-server >/dev/null; then
+    lacks "redis-server, in which replicas count budgets together in a test. Debian, Ubuntu: apt-get install redis-server"
+fi
+
 exit $((missing * 2))

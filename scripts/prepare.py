@@ -18,13 +18,16 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
+from fromage_model.errors import MissingArtefact
 from fromage_model.logs import dated_lines
-from fromage_model.storage.artefacts import home, is_uri, place
+from fromage_model.storage.artefacts import home, is_uri, locate, place
+from fromage_model.storage.file_kinds import read_json
 from scripts.supervise import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
-EMBEDDED = "openmoji"
+OURS = ("openmoji", "wardrobe")
+"""Catalogues that are sources by their name: nothing has to be brought for them."""
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 
@@ -56,13 +59,13 @@ class Step:
 
 
 def choose(catalogue: str) -> Choice:
-    """What `CATALOGUE=` names: the embedded one, a feed or folder (named after its stem), or one made before."""
-    if catalogue == EMBEDDED:
-        return Choice(EMBEDDED, EMBEDDED)
+    """What `CATALOGUE=` names: one of ours, a feed or folder (named after its stem), or one made before."""
+    if catalogue in OURS:
+        return Choice(catalogue, catalogue)
     path = Path(catalogue).expanduser()
     if path.exists():
         name = re.sub(r"[^A-Za-z0-9_-]+", "-", path.resolve().stem).strip("-").lower()
-        if name in ("", EMBEDDED):
+        if name in ("", *OURS):
             raise Unprepared(f"CATALOGUE={catalogue}: the name {name!r} is taken or empty; rename the file or folder")
         return Choice(name, str(path.resolve()))
     if is_uri(catalogue):
@@ -78,7 +81,7 @@ def choose(catalogue: str) -> Choice:
 
 
 def steps(choice: Choice, *, bundle: str) -> list[Step]:
-    """The jobs in the order in which they build on one another."""
+    """The jobs in the order in which they build on one another. Raises Unprepared where there is no such bundle."""
     job = (sys.executable, "-m")
     ingest = Step(
         "catalogue", (*job, "jobs.ingest", "--source", str(choice.source), "--out", choice.name, "--max-failed", "1")
@@ -86,7 +89,7 @@ def steps(choice: Choice, *, bundle: str) -> list[Step]:
     return [
         Step("weights", (*job, "fromage_model.storage.pretrained")),
         *([ingest] if choice.source else []),
-        Step("features", (*job, "jobs.embed", "--catalogue", choice.name)),
+        Step("features", (*job, "jobs.embed", "--catalogue", choice.name, "--encoder", _encoder_of(bundle))),
         Step("index", (*job, "jobs.index", "--catalogue", choice.name, "--bundle", bundle)),
     ]
 
@@ -117,9 +120,20 @@ def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
     return choice.name
 
 
+def _encoder_of(bundle: str) -> str:
+    """The vision encoder that the bundle wants features of."""
+    try:
+        header = read_json(locate("bundle", bundle) / "bundle.json")
+        return str(header["config"]["vision_encoder"])
+    except MissingArtefact as error:
+        raise Unprepared(f"BUNDLE={bundle}: {error}") from error
+    except (OSError, ValueError, LookupError, TypeError) as error:
+        raise Unprepared(f"BUNDLE={bundle}: its bundle.json can't be read: {error}") from error
+
+
 def _state(choice: Choice, *, bundle: str) -> str:
     """A hash over path, size and time of all that goes into the jobs and of the artefacts that they wrote."""
-    sources = [] if choice.source in (None, EMBEDDED) else [Path(str(choice.source))]
+    sources = [] if choice.source in (None, *OURS) else [Path(str(choice.source))]
     outputs = [place("catalogue", choice.name), place("features", choice.name), place("index", choice.name)]
     bundles = [] if is_uri(bundle) else [place("bundle", bundle)]
     inputs = [*(ROOT / name for name in CODE), *bundles, home() / "weights", *sources]
@@ -141,7 +155,7 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that preparing and the demo share."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--catalogue", default=EMBEDDED, help="openmoji, a TSV file, a folder, or a known name.")
+    options.add_argument("--catalogue", default=OURS[0], help="openmoji, wardrobe, a feed, a folder, or a known name.")
     options.add_argument("--bundle", default="default", help="Model bundle that the index is made with.")
     return options
 

@@ -13,6 +13,7 @@ import numpy as np
 
 from fromage_model.index import Condition
 from fromage_model.prompts.messages import Finished, TextDelta
+from fromage_model.understanding import Said
 
 PAGE_PATH = "/items/{id}"
 
@@ -24,8 +25,9 @@ def page_url(id: str) -> str:
 
 @dataclass(frozen=True)
 class Product:
-    """An item shown in a reply. `score`: cosine of the reply's retrieval embedding and the item's; `price`: as the
-    catalogue has it, with its currency where that is told; `item_url`: an http(s) address; `page_url`: of its own page,
+    """An item shown in a reply. `title`: a short name, where the catalogue has one beside the caption; `score`: cosine
+    of the reply's retrieval embedding and the item's; `price`: as the catalogue has it, with its currency where that is
+    told; `item_url`: an http(s) address; `page_url`: of its own page,
     a path on this server.
     """
 
@@ -34,6 +36,7 @@ class Product:
     item_url: str | None
     image_url: str
     score: float
+    title: str | None = None
     brand: str | None = None
     price: str | None = None
     page_url: str = dataclasses.field(init=False)
@@ -47,13 +50,16 @@ class Narrowing:
     """Which items a search may find: those that pass `filters` (by column), are not in `exclude` (ids) and have a
     cosine of at least `min_score`.
 
-    `field` is where a client gave the filters: a refused one is named by it.
+    `field` is where a client gave the filters: a refused one is named by it. `said` is the conversation, of which
+    further filters are read, or nothing where none are to be; `asked` its last question: what it names comes first.
     """
 
     filters: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
     min_score: float | None = None
     field: str = "filters"
+    said: tuple[Said, ...] = ()
+    asked: str = ""
 
     def without(self, ids: Collection[str]) -> Self:
         """The same, and these items left out too."""
@@ -79,13 +85,17 @@ class Caption:
 
 @dataclass(frozen=True)
 class ItemCard:
-    """All that the catalogue says of an item; `updated_at` and `caption_at` in ISO 8601."""
+    """All that the catalogue says of an item. `title` and `price` as a product's; `updated_at` and `caption_at` in ISO
+    8601.
+    """
 
     id: str
     caption: str | None
+    title: str | None
     brand: str | None
     item_url: str | None
     image_url: str
+    price: str | None
     attributes: Mapping[str, str]
     source: str
     group: str
@@ -125,19 +135,38 @@ class ImageFile:
 
 
 @dataclass(frozen=True)
-class ShelfInfo:
-    """How many items can be found, and whom the catalogue's licence wants named beside its pictures."""
+class Examples:
+    """What a question may name: a price that many items are below, with its currency, and a brand; None without."""
 
-    items: int
-    attribution: str | None
+    price: str | None = None
+    brand: str | None = None
 
 
 @dataclass(frozen=True)
-class Products:
-    """Products shown at a position of the reply's text, in characters."""
+class ShelfInfo:
+    """How many items can be found, whom the catalogue's licence wants named beside its pictures, and what to ask."""
+
+    items: int
+    attribution: str | None
+    examples: Examples = Examples()
+
+
+@dataclass(frozen=True)
+class Selected:
+    """What a search brought for a reply. `filters`: by which it was narrowed, those that were said among them;
+    `unmet`: what was said too and left out, because no item is left with it.
+    """
 
     products: Sequence[Product]
-    offset: int
+    filters: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
+    unmet: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Products(Selected):
+    """Products shown at a position of the reply's text, in characters."""
+
+    offset: int = 0
 
 
 ReplyEvent = TextDelta | Products | Finished

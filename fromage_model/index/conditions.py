@@ -1,9 +1,9 @@
 """Conditions: what a filter asks of one column, checked, and which cells meet it. Knows no tables.
 
 A cell holds text, or a moment. A text in a condition is met by the same text, a number by a cell that says that number,
-`True` by "true" in any case, None by an empty cell. A range, `{"gte": 20, "lt": 50}`, is met by the numbers in it. A
-price may have its currency beside it and commas between its thousands: "1,290.00 USD" says 1290. A moment is a number
-too: of seconds since 1970.
+`True` by "true" in any case, None by an empty cell. A range, `{"gte": 20, "lt": 50}`, is met by the numbers in it, and
+`{"not": ["A", "B"]}` by every cell but those that "A" and "B" are met by. A price may have its currency beside it and
+commas between its thousands: "1,290.00 USD" says 1290. A moment is a number too: of seconds since 1970.
 """
 
 import math
@@ -18,7 +18,11 @@ from fromage_model.errors import InvalidInput
 
 Value = str | bool | int | float | None
 Range: TypeAlias = Mapping[str, float]
-Condition: TypeAlias = Value | Sequence[Value] | Range
+Negation: TypeAlias = Mapping[str, Value | Sequence[Value]]
+Condition: TypeAlias = Value | Sequence[Value] | Range | Negation
+Checked: TypeAlias = list[Value] | dict[str, Any]
+
+NOT = "not"
 
 COMPARED = {"gte": np.greater_equal, "gt": np.greater, "lte": np.less_equal, "lt": np.less}
 CURRENCY = r"(?:\p{Sc}|[A-Z]{3}|원)"
@@ -27,10 +31,12 @@ NUMBER = (
 )
 
 
-def checked_condition(name: str, given: Any) -> list[Value] | dict[str, float]:
-    """The values of which a cell is to hold one, or the bounds of its number. Raises InvalidInput (`filter.NAME`)."""
+def checked_condition(name: str, given: Any) -> Checked:
+    """The values of which a cell is to hold one, the bounds of its number, or what it is not to hold, as
+    `{"not": [...]}`. Raises InvalidInput (`filter.NAME`).
+    """
     if isinstance(given, Mapping):
-        return _checked_range(name, given)
+        return _checked_negation(name, given) if NOT in given else _checked_range(name, given)
     listed = given if isinstance(given, Sequence) and not isinstance(given, str | bytes) else [given]
     if not listed:
         raise _refused(name, "must give a value, a list of values, or a range; got an empty list")
@@ -42,11 +48,17 @@ def checked_condition(name: str, given: Any) -> list[Value] | dict[str, float]:
     return [_finite(name, value) if _is_number(value) else value for value in listed]
 
 
+def _checked_negation(name: str, given: Mapping) -> dict[str, Any]:
+    if len(given) > 1 or isinstance(given[NOT], Mapping):
+        raise _refused(name, f"must give by not a value or a list, and nothing else, got {given!r:.80}")
+    return {NOT: checked_condition(name, given[NOT])}
+
+
 def _checked_range(name: str, given: Mapping) -> dict[str, float]:
     unknown = [bound for bound in given if bound not in COMPARED]
     if unknown or not given:
         found = f"got {unknown[0]!r:.80}" if unknown else "got none of them"
-        raise _refused(name, f"must give a range by gte, gt, lte or lt, {found}")
+        raise _refused(name, f"must give a range by gte, gt, lte or lt, or values by not, {found}")
     for value in given.values():
         if not _is_number(value):
             raise _refused(name, f"must give a range of numbers, got {type(value).__name__} {value!r:.80}")
@@ -58,15 +70,15 @@ def _checked_range(name: str, given: Mapping) -> dict[str, float]:
     return bounds
 
 
-def meets(
-    name: str, column: pa.ChunkedArray, numbers: np.ndarray, wanted: list[Value] | dict[str, float]
-) -> np.ndarray:
+def meets(name: str, column: pa.ChunkedArray, numbers: np.ndarray, wanted: Checked) -> np.ndarray:
     """(N,) bool, for the cells of a column and the (N,) float64 that they say, NaN where one says none.
 
     Raises InvalidInput (`filter.NAME`) for a range over cells of which none is a number, and for a text that is to be
     found among moments.
     """
     if isinstance(wanted, dict):
+        if NOT in wanted:
+            return ~meets(name, column, numbers, wanted[NOT])
         if len(numbers) and np.isnan(numbers).all():
             raise _refused(name, "is a range of numbers, and no item has a number there")
         return np.logical_and.reduce([COMPARED[bound](numbers, limit) for bound, limit in wanted.items()])

@@ -250,6 +250,11 @@ class RetrievalIndex:
             for found in self._ranked(queries, top_k=top_k, allowed=allowed)
         ]
 
+    def count(self, *, exclude: Collection[str] = (), filter: Filter | None = None) -> int:
+        """How many items a search may find. Raises InvalidInput as `search`."""
+        allowed = self._allowed(exclude, filter)
+        return len(self) if allowed is None else int(np.count_nonzero(allowed))
+
     def _ranked(self, queries: np.ndarray, *, top_k: int, allowed: np.ndarray | None) -> list[Ranked]:
         """By faiss where that is worth it; a query for which it finds too few is asked exactly."""
         possible = len(self) if allowed is None else int(np.count_nonzero(allowed))

@@ -121,8 +121,8 @@ def main(args: CaptionArgs) -> Report:
     held = kept.of(keys.values())
     progress = Progress("caption", total=len(todo), done=len(held) + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
-        with progress, ray_session():
-            work.process(_stages(args, catalogue), on_shard=progress.shard)
+        with progress:
+            work.process(_stages(args, catalogue), session=ray_session, on_shard=progress.shard)
     captioned = Captioned(held | captions_in(work.tables()), args.gate_threshold)
     failures = failures.and_those_of(work.failures())
     report = _report(args, catalogue, progress, captioned, failures, skipped=False)

@@ -45,6 +45,9 @@ class ShowPictures:
         shown = [{name: row[name] for name, _ in ITEM} | self._one(row["place"]) for row in rows.to_pylist()]
         return pa.Table.from_pylist(shown, schema=pa.schema([*ITEM, *SEEN, *WRONG]))
 
+    def close(self) -> None:
+        self._reader.close()
+
     def _one(self, place: str) -> dict[str, Any]:
         picture, fields = self._reader.read(place)
         if picture is None:

@@ -43,14 +43,14 @@ class Recall:
 
 
 def estimate_share(
-    outcomes: Sequence[bool] | np.ndarray,
+    outcomes: Sequence[float] | np.ndarray,
     *,
     groups: Sequence[int] | None = None,
     confidence: float = 0.95,
     resamples: int = 2000,
     seed: int = 0,
 ) -> Estimate:
-    """The mean of 0/1 outcomes with its percentile bootstrap interval over the outcomes.
+    """The mean of outcomes, 0 to 1, with its percentile bootstrap interval over the outcomes.
 
     Outcomes that are all alike give an interval of no width: the bootstrap can't imagine what it never saw. `groups`
     are the lengths of runs of outcomes that depend on each other: then whole runs are drawn. Raises ValueError without

@@ -134,8 +134,8 @@ def embed(
     )
     progress = Progress("embed", total=len(catalogue), done=len(keep) + work.rows_done, failed=work.rows_failed)
     if work.rows_done < work.rows:
-        with progress, ray_session():
-            work.process(_stages(args, catalogue, settings), on_shard=progress.shard)
+        with progress:
+            work.process(_stages(args, catalogue, settings), session=ray_session, on_shard=progress.shard)
     if work.rows_failed == len(catalogue):
         reasons = Counter(row["message"] for table in work.failures() for row in table.to_pylist()).most_common(3)
         work.remove()

@@ -93,8 +93,8 @@ def embed_items(catalogue: Catalogue, reading: Reading, *, ids: Sequence[str] | 
     run = _run(texts, reading, fingerprint=pictures.fingerprint)
     progress.add(run.rows_done, failed=run.rows_failed)
     if run.rows_done < run.rows:
-        with progress, ray_session():
-            run.process([_stage(reading)], on_shard=progress.shard)
+        with progress:
+            run.process([_stage(reading)], session=ray_session, on_shard=progress.shard)
     unread = [Failure(**row) for table in run.failures() for row in table.to_pylist()]
     if ids is None and len(unread) == len(pictures.ids):
         reasons = Counter(failure.message for failure in unread).most_common(3)

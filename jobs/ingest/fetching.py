@@ -102,6 +102,9 @@ class FetchPictures:
         )
         return pa.Table.from_pylist(results, schema=FETCHED)
 
+    def close(self) -> None:
+        self._fetcher.close()
+
     def _one(self, row: dict[str, Any], fetched: Fetched | None) -> dict[str, Any]:
         result = {"row": row["row"], "attempts": fetched.attempts if fetched else 1, "unchanged": False}
         if fetched is not None and fetched.unchanged:

@@ -161,8 +161,8 @@ def _fetch(feed: Feed, known: Known, args: IngestArgs, progress: Progress) -> Du
         # Pictures for a folder wait beside it until they are all there; those of a store go to their place at once.
         beside = work.files.root if isinstance(known.folder, Path) else known.folder
         Files(f"{beside}/{IMAGES_FOLDER}").make()
-        with progress, ray_session():
-            work.process([_stage(work, beside, args)], on_shard=progress.shard)
+        with progress:
+            work.process([_stage(work, beside, args)], session=ray_session, on_shard=progress.shard)
     return work
 
 

@@ -22,9 +22,9 @@ from services.products import (
     ImageFile,
     ItemCard,
     Narrowing,
-    Product,
     Products,
     ReplyEvent,
+    Selected,
     ShelfInfo,
     Variant,
 )
@@ -60,7 +60,7 @@ class Llm(Protocol):
 
 
 class Retriever(Protocol):
-    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> Selected:
         """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
 
     async def check(self, narrowing: Narrowing) -> None:
@@ -159,11 +159,9 @@ class ChatEngine:
                     yield event
                     continue
                 with stage("retrieve", top_k=conversation.top_k):
-                    products = await self.retriever.search(
-                        event.embedding, top_k=conversation.top_k, narrowing=narrowing
-                    )
-                narrowing = narrowing.without([product.id for product in products])
-                yield Products(products, event.offset)
+                    found = await self.retriever.search(event.embedding, top_k=conversation.top_k, narrowing=narrowing)
+                narrowing = narrowing.without([product.id for product in found.products])
+                yield Products(found.products, found.filters, found.unmet, event.offset)
 
     async def _all_features(self, conversation: Conversation) -> Sequence[np.ndarray]:
         if conversation.features is not None:

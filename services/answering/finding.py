@@ -8,7 +8,7 @@ Shapes: S shared width.
 import asyncio
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -75,11 +75,13 @@ class Finder:
         async with self._in_time():
             if query.narrowing.filters:
                 await self._engine.retriever.check(query.narrowing)
-            asked = await self._embedded([thing for _, thing in query.wanted])
-            vector = _sum(asked, [weight for weight, _ in query.wanted])
+            embedded = await self._embedded([thing for _, thing in query.wanted])
+            vector = _sum(embedded, [weight for weight, _ in query.wanted])
             narrowing = query.narrowing.without([thing.id for _, thing in query.wanted if isinstance(thing, ItemId)])
+            if len(query.wanted) == 1 and isinstance(words := query.wanted[0][1], Words):
+                narrowing = replace(narrowing, asked=words.text)
             items = await self._engine.retriever.search_items(vector, top_k=query.top_k, narrowing=narrowing)
-            return Found(items, sum(each.tokens for each in asked))
+            return Found(items, sum(each.tokens for each in embedded))
 
     async def captions(self, pictures: Sequence[Picture], *, prompt: str | None, sampling: Sampling) -> list[Caption]:
         """A caption of each picture. Raises ImageError with its field, PromptTooLong, TimedOut."""

@@ -20,7 +20,7 @@ from services.products import (
     ImageFile,
     ItemCard,
     Narrowing,
-    Product,
+    Selected,
     ShelfInfo,
     Variant,
 )
@@ -94,7 +94,7 @@ class RetrievalHandle:
     def __init__(self, handle: DeploymentHandle):
         self._handle = handle
 
-    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[Product]:
+    async def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> Selected:
         with _ours():
             return await self._handle.search.remote(embedding, top_k=top_k, narrowing=narrowing, pair=pinned())
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import io
+import math
 from collections.abc import Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, contextmanager
 from functools import partial
@@ -13,10 +14,22 @@ from ray import serve
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.index import Hit, RetrievalIndex
+from fromage_model.understanding.vocabulary import Vocabulary
 from fromage_model.vision.images import decode_image, image_format
+from services.deployments.selection import Selection, Selector
 from services.deployments.thumbnails import Thumbnails
 from services.errors import NotFound
-from services.products import FoundItem, ImageFile, ItemCard, Narrowing, Product, ShelfInfo, Variant
+from services.products import (
+    Examples,
+    FoundItem,
+    ImageFile,
+    ItemCard,
+    Narrowing,
+    Product,
+    Selected,
+    ShelfInfo,
+    Variant,
+)
 from services.swapping.board import Board
 from services.swapping.held import Held
 from services.swapping.pairs import FoundIndex, Pair, Wanted, find_index
@@ -35,23 +48,21 @@ class ProductShelf:
         self.index = index
         self.catalogue = catalogue
         self.thumbnails = thumbnails or Thumbnails()
+        self._selector = Selector(index)
 
-    def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing = Narrowing()) -> list[Product]:
+    def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing = Narrowing()) -> Selected:
         """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
-        return [_product(hit) for hit in self._hits(embedding, top_k, narrowing)]
+        found = self._select(embedding, top_k, narrowing)
+        return Selected([_product(hit) for hit in found.hits], found.filters, found.unmet)
 
     def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
         """As `search`, with all that the catalogue says of each."""
-        hits = self._hits(embedding, top_k, narrowing)
+        hits = self._select(embedding, top_k, narrowing).hits
         return [FoundItem(score=round(hit.score, 4), item=_card(hit.item)) for hit in hits]
 
-    def _hits(self, embedding: np.ndarray, top_k: int, narrowing: Narrowing) -> list[Hit]:
+    def _select(self, embedding: np.ndarray, top_k: int, narrowing: Narrowing) -> Selection:
         with _named(narrowing), RETRIEVAL_SECONDS.timed():
-            (hits,) = self.index.search(
-                embedding, top_k=top_k, exclude=narrowing.exclude, filter=narrowing.filters or None
-            )
-        least = -np.inf if narrowing.min_score is None else narrowing.min_score
-        return [hit for hit in hits if hit.score >= least]
+            return self._selector.select(embedding, top_k=top_k, narrowing=narrowing)
 
     def check(self, narrowing: Narrowing) -> None:
         """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
@@ -87,7 +98,11 @@ class ProductShelf:
 
     def describe(self) -> ShelfInfo:
         attribution = self.catalogue.info.get("attribution")
-        return ShelfInfo(items=len(self.index), attribution=str(attribution) if attribution else None)
+        return ShelfInfo(
+            items=len(self.index),
+            attribution=str(attribution) if attribution else None,
+            examples=_examples(self._selector.reader.vocabulary),
+        )
 
 
 @serve.deployment(name="retrieval")
@@ -108,7 +123,7 @@ class RetrievalDeployment:
 
     async def search(
         self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
-    ) -> list[Product]:
+    ) -> Selected:
         async with self._using(pair) as shelf:
             return await asyncio.to_thread(shelf.search, embedding, top_k=top_k, narrowing=narrowing)
 
@@ -188,6 +203,7 @@ def _product(hit: Hit) -> Product:
         item_url=_web_link(hit.item.item_url),
         image_url=_image_url(hit.id),
         score=round(hit.score, 4),
+        title=_title(hit.item.attributes),
         brand=hit.item.brand,
         price=_price(hit.item.attributes),
     )
@@ -200,13 +216,32 @@ def _price(attributes: Mapping[str, str]) -> str | None:
     return f"{price} {currency}".strip() if bare else price or None
 
 
+def _title(attributes: Mapping[str, str]) -> str | None:
+    return attributes.get("title", "").strip() or None
+
+
+def _examples(vocabulary: Vocabulary) -> Examples:
+    price = vocabulary.price
+    if price is None or len(price.currencies) != 1:
+        return Examples(brand=vocabulary.brand)
+    return Examples(f"{_rounded(price.usual):g} {next(iter(price.currencies))}", vocabulary.brand)
+
+
+def _rounded(amount: float) -> float:
+    """To one digit, two from a hundred on: what people name."""
+    step = 10 ** (math.floor(math.log10(amount)) - (amount >= 100)) if amount > 0 else 1
+    return max(step, round(amount / step) * step)
+
+
 def _card(item: Item) -> ItemCard:
     return ItemCard(
         id=item.id,
         caption=item.caption,
+        title=_title(item.attributes),
         brand=item.brand,
         item_url=_web_link(item.item_url),
         image_url=_image_url(item.id),
+        price=_price(item.attributes),
         attributes=item.attributes,
         source=item.source,
         group=item.group,

@@ -34,9 +34,12 @@ MOST_HEAD_BYTES = 64 * 1024
 
 
 def before_the_proxy() -> list[Middleware]:
-    """Called in the proxy's process, before it listens. Its server speaks by our protocol from then on."""
+    """Called in the proxy's process, before it listens. Its server speaks by our protocol from then on.
+
+    The last is the outermost.
+    """
     uvicorn.config.HTTP_PROTOCOLS["auto"] = f"{__name__}:BoundedProtocol"
-    return [Middleware(Front), Middleware(Completed)]
+    return [Middleware(Completed), Middleware(Front)]
 
 
 class Front:

@@ -4,12 +4,15 @@ Whatever can't be served is an InvalidInput that names the field, so that a clie
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 from fromage_model.errors import InvalidInput
 from fromage_model.prompts.messages import Role, Sampling
+from fromage_model.understanding import Said
 from services.answering.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
 from services.answering.pictures import read_picture
 from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
+from services.http.forms.retrieval import conditions_of
 from services.http.markdown import read_products
 from services.http.unserved import refuse_unserved
 
@@ -36,6 +39,10 @@ def read_conversation(
         raise InvalidInput("there is nothing to reply to; a message of the user's comes first", field="messages")
     asked = request.retrieval
     narrowing = asked.narrowing(field="retrieval.filters")
+    heard = tuple(_said(message) for message in messages if message.role in ("user", "assistant"))
+    said = tuple(one for one in heard if one is not None)
+    question = next((one.text for one in reversed(said) if one.filters is None), "")
+    narrowing = replace(narrowing, said=() if asked.parse is False else said, asked=question)
     conversation = Conversation(
         turns=turns,
         narrowing=narrowing.without([shown.id for message in messages for shown in _products(message)]),
@@ -48,6 +55,13 @@ def read_conversation(
         field = conversation.pictures[limits.max_images].field
         raise InvalidInput(f"there are more than {limits.max_images} pictures in the request", field=field)
     return conversation
+
+
+def _said(message: ChatMessage) -> Said | None:
+    """What filters are read of: a user's words, and the filters that came with a reply."""
+    if message.role == "user":
+        return Said("\n".join(part.text for part in message.content or () if isinstance(part, TextPart)))
+    return None if message.filters is None else Said(filters=conditions_of(message.filters))
 
 
 def _with_products(message: ChatMessage, limits: ChatLimits) -> ChatMessage:

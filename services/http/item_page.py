@@ -17,7 +17,7 @@ PAGES = Path(__file__).parent / "pages"
 LANGUAGES = ("en", "ko")
 LONGEST_SUMMARY = 160
 """Characters; search engines and previews cut off what is longer."""
-TOLD_APART = frozenset(("price", "currency", "description"))
+TOLD_APART = frozenset(("price", "currency", "description", "title"))
 """Attributes that have a place of their own on the page."""
 PRICE = re.compile(r"(\d+(?:\.\d+)?)(?: ([A-Z]{3}))?", re.ASCII)
 """An amount, and a currency of ISO 4217, which may stand apart."""
@@ -80,7 +80,7 @@ class ShownItem:
             price = f"{price} {currency}".strip()
             plain = PRICE.fullmatch(price)
         return cls(
-            name=(card.caption or "").strip() or WORDS[lang]["unnamed"],
+            name=card.title or (card.caption or "").strip() or WORDS[lang]["unnamed"],
             brand=card.brand,
             price=price,
             offer=Offer(plain[1], plain[2]) if plain and plain[2] else None,

@@ -42,6 +42,7 @@ class _Written:
     text: list[str] = field(default_factory=list)
     tokens: list[TokenScore] = field(default_factory=list)
     products: list[dict[str, Any]] = field(default_factory=list)
+    narrowed: dict[str, Any] = field(default_factory=lambda: {"filters": None, "unmet_filters": None})
     finished: Finished | None = None
 
     def add(self, event: ReplyEvent) -> None:
@@ -51,13 +52,14 @@ class _Written:
                 self.tokens += event.tokens
             case Products():
                 self.products += _products(event)
+                self.narrowed = _narrowed(event)
             case Finished():
                 self.finished = event
 
     def choice(self, index: int, *, logprobs: bool) -> dict[str, Any]:
         assert self.finished is not None, "a reply ends with Finished"
         text = "".join(self.text)
-        message = {"role": "assistant", "content": text, "refusal": None, "products": self.products}
+        message = {"role": "assistant", "content": text, "refusal": None, "products": self.products, **self.narrowed}
         told = _logprobs(self.tokens) if logprobs else None
         return {"index": index, "message": message, "logprobs": told, "finish_reason": self.finished.reason}
 
@@ -93,7 +95,7 @@ async def chunks(
             case TextDelta():
                 yield chunk(place, {"content": event.text}, tokens=event.tokens)
             case Products():
-                yield chunk(place, {"products": _products(event)})
+                yield chunk(place, {"products": _products(event), **_narrowed(event)})
             case Finished():
                 finished.append(event)
                 yield chunk(place, {}, event.reason)
@@ -108,6 +110,10 @@ def server_sent(data: dict[str, Any] | str) -> str:
 
 def _products(shown: Products) -> list[dict[str, Any]]:
     return [{**asdict(product), "offset": shown.offset} for product in shown.products]
+
+
+def _narrowed(shown: Products) -> dict[str, Any]:
+    return {"filters": dict(shown.filters), "unmet_filters": dict(shown.unmet)}
 
 
 def _logprobs(tokens: Sequence[TokenScore]) -> dict[str, Any]:

@@ -156,6 +156,9 @@ async def _kill(
     harmed = [answer for answer in others if answer.end != "whole"]
     for answer in harmed:
         print(f"harmed by the end of a {name}: {answer.end} {answer.status} {answer.error[:200]}")
+    for answer in touched:
+        if answer.end == "cut":
+            print(f"cut by the end of a {name}: {answer.status} {answer.error[:200]}")
     ends = Counter(answer.end for answer in touched)
     return Kill(name, len(others), len(harmed), len(touched), ends["told"] + ends["refused"], ends["cut"], normal_s)
 

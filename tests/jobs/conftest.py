@@ -1,6 +1,8 @@
 """The small world of `tiny.py`, written once for all tests of jobs that need a bundle, and what indexes it."""
 
-from collections.abc import Callable
+import sys
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -10,6 +12,7 @@ from fromage_model.bundle import load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.index import RetrievalIndex
+from jobs.common.durable.here import SHARDS_HERE
 from jobs.index.job import IndexArgs
 from tests.jobs import tiny
 
@@ -35,6 +38,24 @@ def tiny_world(tmp_path_factory) -> World:
         catalogue=folder / "squares",
         features=tiny.write_random_features(folder / "features", catalogue),
     )
+
+
+@pytest.fixture
+def alone() -> Iterator[None]:
+    """No Ray is there to be joined, whatever other tests have started: small work is done where it is asked for."""
+    with without_ray():
+        yield
+
+
+@contextmanager
+def without_ray(*, shards: int = SHARDS_HERE) -> Iterator[None]:
+    """And so are up to so many shards."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("jobs.common.durable.here.SHARDS_HERE", shards)
+        patch.delenv("RAY_ADDRESS", raising=False)
+        if "ray" in sys.modules:
+            patch.setattr(sys.modules["ray"], "is_initialized", lambda: False)
+        yield
 
 
 @pytest.fixture

@@ -54,7 +54,7 @@ def told_of_cuts(caplog: pytest.LogCaptureFixture) -> list[str]:
     return [record.getMessage() for record in caplog.records if record.name == "jobs.common.embeddings.cut_texts"]
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_an_item_with_a_long_caption_is_found_by_its_picture_and_it_is_told_what_was_cut(
     index_args, tiny_world, long_world, tmp_path, caplog
 ):
@@ -90,7 +90,7 @@ def test_a_long_text_is_embedded_as_its_beginning_and_others_as_ever(tiny_world,
     np.testing.assert_allclose(np.stack(found["told"].to_pylist()), np.stack(alone["told"].to_pylist()), atol=1e-3)
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_a_query_of_a_long_name_is_measured_and_told(tiny_world, caplog):
     with caplog.at_level(logging.WARNING, logger="jobs.common.embeddings.texts"):
         found = text_embeddings([LONG, "a square"], bundle=str(tiny_world.bundle), workers=1, threads=1)

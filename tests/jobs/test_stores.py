@@ -31,16 +31,13 @@ from tests.s3_server import Store, open_store
 
 ROOT = "s3://bucket/fromage"
 COLOURS = tiny.COLOURS[:6]
-# A Ray of its own: the session's was started before there was a store, and its workers don't know where that is.
+# A process of its own: the session's Ray was started before there was a store, and its workers know nothing of it.
 CHAIN = """
 import json, sys
-import ray
 from pathlib import Path
 from jobs.pipeline.job import PipelineArgs, main
-ray.init(num_cpus=4, include_dashboard=False, object_store_memory=200 << 20)
 for config in sys.argv[1:]:
     print("REPORT", json.dumps(main(PipelineArgs(config=Path(config))).as_dict()), flush=True)
-ray.shutdown()
 """
 
 
@@ -63,7 +60,8 @@ def reports(s3, tiny_world, tmp_path_factory) -> list[dict]:
     """A pipeline over a feed in the store, run again, and run over the feed after it changed: each one's report."""
     folder = tmp_path_factory.mktemp("pipelines")
     configs = [
-        write_config(folder / "first.yaml", put_feed(s3, "first", COLOURS), tiny_world.bundle),
+        # In two shards, which takes Ray: its workers read and write where the store is, like the process itself.
+        write_config(folder / "first.yaml", put_feed(s3, "first", COLOURS), tiny_world.bundle, shard_rows=4),
         folder / "first.yaml",
         write_config(folder / "second.yaml", put_feed(s3, "second", [*COLOURS[1:], "lime"]), tiny_world.bundle),
     ]
@@ -89,15 +87,15 @@ def encoded_square(colour: str) -> bytes:
     return encoded(Image.new("RGB", (32, 32), colour), "PNG")
 
 
-def write_config(path: Path, source: str, bundle: Path) -> Path:
+def write_config(path: Path, source: str, bundle: Path, *, shard_rows: int = 64) -> Path:
     content = {
         "name": "shop",
         "root": ROOT,
         "bundle": str(bundle),
         "ingest": {"source": source, "held_out": 1, "workers": 1},
         "caption": {"captioner": str(bundle), "max_new_tokens": 3},
-        "embed": {"threads": 1},
-        "index": {"vectors": "both", "threads": 1, "cpus_per_worker": 0.5},
+        "embed": {"threads": 1, "shard_rows": shard_rows},
+        "index": {"vectors": "both", "threads": 1},
     }
     path.write_text(yaml.safe_dump(content))
     return path

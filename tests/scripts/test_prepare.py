@@ -1,5 +1,6 @@
 """Preparing is tested with commands that only write a file: the jobs themselves have tests of their own."""
 
+import json
 import logging
 import socket
 import subprocess
@@ -37,6 +38,14 @@ def feed(tmp_path):
     return path
 
 
+def write_bundle(home, name, *, encoder):
+    """Its config alone, which is all that is read of it."""
+    path = home / "bundles" / name / "bundle.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(json.dumps({"config": {"vision_encoder": encoder}}))
+    return path
+
+
 def prepared(*codes, catalogue, bundle="default"):
     runner = Runner(*codes)
     prepare(runner, catalogue=catalogue, bundle=bundle)
@@ -59,10 +68,12 @@ def test_what_is_not_there_is_named_and_nothing_is_run(home, catalogue):
         prepared(catalogue=catalogue)
 
 
-def test_a_feed_may_not_take_the_name_of_the_embedded_catalogue(home, tmp_path):
-    (tmp_path / "openmoji.tsv").touch()
+@pytest.mark.parametrize("name", ["openmoji", "wardrobe"])
+def test_a_feed_may_not_take_the_name_of_one_of_our_catalogues(home, tmp_path, name):
+    assert choose(name) == Choice(name, name)
+    (tmp_path / f"{name}.tsv").touch()
     with pytest.raises(Unprepared, match="rename"):
-        choose(str(tmp_path / "openmoji.tsv"))
+        choose(str(tmp_path / f"{name}.tsv"))
 
 
 def test_each_step_is_told_with_the_command_that_does_it_alone(home, feed, caplog):
@@ -103,9 +114,25 @@ def test_a_changed_artefact_is_looked_at_again(home, feed, folder):
 
 def test_a_changed_feed_or_another_bundle_is_looked_at_again(home, feed):
     prepared(catalogue=str(feed))
+    write_bundle(home, "mine", encoder="my-clip")
     assert len(prepared(catalogue=str(feed), bundle="mine")) == 4
     feed.write_text("image\nblue.png\n")
     assert len(prepared(catalogue=str(feed), bundle="mine")) == 4
+
+
+def test_features_are_made_by_the_encoder_that_the_bundle_wants(home):
+    write_bundle(home, "mine", encoder="my-clip")
+    (features,) = (step for step in steps(choose("wardrobe"), bundle="mine") if step.title == "features")
+    assert features.command[2:] == ("jobs.embed", "--catalogue", "wardrobe", "--encoder", "my-clip")
+
+
+@pytest.mark.parametrize("said", ["", "[1]", '{"config": {}}'])
+def test_a_bundle_that_is_missing_or_broken_is_named_before_anything_is_run(home, said):
+    with pytest.raises(Unprepared, match="BUNDLE=mine"):
+        prepared(catalogue="wardrobe", bundle="mine")
+    write_bundle(home, "mine", encoder="my-clip").write_text(said)
+    with pytest.raises(Unprepared, match="BUNDLE=mine"):
+        prepared(catalogue="wardrobe", bundle="mine")
 
 
 def test_a_failed_job_ends_preparing_with_its_exit_code_and_is_tried_again(home, feed):

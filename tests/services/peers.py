@@ -13,7 +13,7 @@ from services.answering.engine import ChatEngine
 from services.answering.pictures import RemotePictures
 from services.errors import NotFound, PairRefused
 from services.http.options import ServedModel
-from services.products import ImageFile, Narrowing, Product, ShelfInfo, Variant
+from services.products import ImageFile, Narrowing, Product, Selected, ShelfInfo, Variant
 from services.swapping.pairs import Pair, Wanted
 
 MODEL = ServedModel(id="default", fingerprint="abc123", created=1_700_000_000)
@@ -91,9 +91,11 @@ class Shelf:
 
     async def search(
         self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing, pair: Pair | None = None
-    ) -> list[Product]:
+    ) -> Selected:
         found = [id for id in ITEMS if id not in narrowing.exclude][:top_k]
-        return [Product(id, f"A {id}", f"https://shop.example/{id}", f"/v1/items/{id}/image", 0.5) for id in found]
+        image = "/v1/items/{}/image"
+        products = [Product(id, f"A {id}", f"https://shop.example/{id}", image.format(id), 0.5) for id in found]
+        return Selected(products, narrowing.filters)
 
     async def check(self, narrowing: Narrowing, *, pair: Pair | None = None) -> None:
         """Every filter will do."""

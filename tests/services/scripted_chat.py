@@ -31,7 +31,8 @@ class ScriptedChat:
     `script` is the next reply: a str is text, a list is products, an Event is waited for, a float is a pause in
     seconds, a dict is sent as it is (`{"error": ...}`), and bytes go out raw. `refusal`, when set, is answered
     instead: (status, body). A request of more than `most_messages` is refused as the services refuse a long one. Where
-    there are `keys`, a chat and a picture ask for one of them. `ready` is what `/healthz` and `/readyz` say.
+    there are `keys`, a chat and a picture ask for one of them. `ready` is what `/healthz` and `/readyz` say. A search
+    finds `found`, items of the catalogue.
     """
 
     def __init__(self, *, port: int = 0):
@@ -43,6 +44,8 @@ class ScriptedChat:
         self.keys: set[str] = set()
         self.ready = True
         self.requests: list[dict] = []
+        self.found: list[dict] = []
+        self.searches: list[dict] = []
         self.client_left = threading.Event()
         handler = type("Handler", (_Handler,), {"chat": self})
         self._server = ThreadingHTTPServer(("127.0.0.1", port), handler)
@@ -57,6 +60,12 @@ class ScriptedChat:
     def __exit__(self, *_):
         self._server.shutdown()
         self._server.server_close()
+
+
+def narrowed(products: list[dict], filters: dict, unmet: dict | None = None) -> dict:
+    """A step of the script: products, and the filters that they came by."""
+    delta = {"products": products, "filters": filters, "unmet_filters": unmet or {}}
+    return {"choices": [{"index": 0, "delta": delta}]}
 
 
 def product(name: str, *, offset: int, **fields) -> dict:
@@ -87,8 +96,10 @@ class _Handler(BaseHTTPRequestHandler):
             self._page_file("index.html" if path == "/" else path.removeprefix("/web/"))
 
     def do_POST(self):
-        body = self.rfile.read(int(self.headers["content-length"]))
-        self.chat.requests.append(json.loads(body))
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if self.path == "/v1/search":
+            return self._search(body)
+        self.chat.requests.append(body)
         if not self._may_enter():
             self._answer_json(401, {"error": NO_SUCH_KEY})
         elif self.chat.refusal:
@@ -98,6 +109,12 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer_json(400, {"error": CHAT_TOO_LONG})
         else:
             self._stream()
+
+    def _search(self, asked: dict):
+        """Of what is to be found what the search does not leave out."""
+        self.chat.searches.append(asked)
+        left = [item for item in self.chat.found if item["id"] not in asked["exclude_ids"]][: asked["top_k"]]
+        self._answer_json(200, {"data": [{"id": item["id"], "score": 0.5, "item": item} for item in left]})
 
     def _may_enter(self) -> bool:
         carried = self.headers.get("authorization", "").removeprefix("Bearer ")

@@ -2,8 +2,8 @@
 
     rows = pa.table({"row": [1, 2, 3], "id": [...], "image": [...], ...})
     run = DurableRun.open(folder, job="embed", settings={"encoder": ...}, source=catalogue.fingerprint, rows=[rows])
-    with ray_session():
-        run.process([Stage(Decode, {...}, num_cpus=1, workers=(1, 4)), Stage(Encode, {...}, num_gpus=1)], on_shard=...)
+    stages = [Stage(Decode, {...}, num_cpus=1, workers=(1, 4)), Stage(Encode, {...}, num_gpus=1)]
+    run.process(stages, session=ray_session, on_shard=...)
     for table in run.tables(): ...      # what the last stage gave, shard by shard, each verified
     run.write_failures(artefact)        # failures.parquet
     run.remove()                        # once the artefact is in its place
@@ -21,6 +21,10 @@ and the rows that raise are failures; but an error of ours other than InvalidInp
 written (a full disk), stop the job. A row at which the worker process dies twice, after it died over the shard as a
 whole, is a failure, `WorkerDied`.
 
+*Without Ray.* Where one shard is missing, nobody chose a Ray (by `RAY_ADDRESS`, or as one that runs) and no stage wants
+a GPU, the process that runs does it: a small catalogue costs nothing but its work. Where it dies at a row, so does the
+job; the same command then goes on with workers.
+
 *Files.* `folder` is a path or an fsspec URI that every node can write to. In it: run.json (settings), work.parquet, and
 for each finished shard `shard-000012.parquet` (rows that are well and rows that failed) with its manifest
 `shard-000012.json` (rows, failed, sha256, fingerprint of the run, settings). Both are written under a temporary name,
@@ -34,6 +38,7 @@ the shards in flight are done again.
 
 from jobs.common.durable.files import Files
 from jobs.common.durable.guard import ShardDone
-from jobs.common.durable.run import DurableRun, Stage, work_folder
+from jobs.common.durable.pools import Stage
+from jobs.common.durable.run import DurableRun, work_folder
 
 __all__ = ["DurableRun", "Files", "ShardDone", "Stage", "work_folder"]

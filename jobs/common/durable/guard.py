@@ -6,7 +6,6 @@ Knows nothing of what a stage does, and the driver hears of a shard only its cou
 import hashlib
 import io
 import json
-import os
 from collections import Counter
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
@@ -19,8 +18,9 @@ import pyarrow.parquet as pq
 from fromage_model import errors
 from fromage_model.catalogue.schema import FAILURES_SCHEMA, TIMESTAMP
 from fromage_model.errors import FromageError, InvalidInput
+from jobs.common.durable.claims import Claim
 from jobs.common.durable.files import Files
-from jobs.common.durable.memory import peak_rss_bytes
+from jobs.common.durable.memory import peak_rss_bytes, this_process
 from jobs.common.durable.work import Work
 from jobs.common.stages.rows import failed, require_columns
 
@@ -93,6 +93,10 @@ class Guard:
         except FromageError as error:
             return pa.table({STOPPED: [type(error).__name__], "message": [str(error)]})
 
+    def close(self) -> None:
+        """Let go of what the stage holds, where it outlives its use; a worker ends with all that it has."""
+        getattr(getattr(self, "stage", None), "close", lambda: None)()
+
     def _shard(self, block: pa.Table) -> pa.Table:
         shard = block[SHARD][0].as_py()
         workers = json.loads(block[WORKERS][0].as_py())
@@ -103,7 +107,7 @@ class Guard:
             check_rows(well, given, newly_ill, stage=self.name)
             ill = pa.concat_tables([ill, newly_ill])
             well = given
-        workers |= {f"{os.uname().nodename}:{os.getpid()}": peak_rss_bytes()}
+        workers |= {this_process(): peak_rss_bytes()}
         if self.last:
             return self._keep(shard, well, ill, workers)
         joined = pa.concat_tables([well, ill], promote_options="default") if ill.num_rows else well
@@ -129,7 +133,7 @@ class Guard:
         claim.end()
         return result
 
-    def _one_by_one(self, rows: pa.Table, claim: "Claim") -> pa.Table:
+    def _one_by_one(self, rows: pa.Table, claim: Claim) -> pa.Table:
         done = []
         for place in range(rows.num_rows):
             row = rows.slice(place, 1)
@@ -197,46 +201,9 @@ class WorkerDied(Exception):
     """The process of a worker ended while it was at a row: killed, out of memory, or crashed in native code."""
 
 
-class Claim:
-    """A file that says that a stage is at a shard: what is there when a stage starts are the deaths before."""
-
-    def __init__(self, files: Files, name: str, state: dict[str, Any]):
-        self._files = files
-        self._name = name
-        self._state = state
-
-    @classmethod
-    def of(cls, files: Files, *, session: str, shard: int, position: int) -> "Claim":
-        name = f"claim-{shard:06d}-{position}.json"
-        found = json.loads(files.read(name) or b"{}")
-        if found.get("session") != session:
-            found = {"session": session, "starts": 0, "at": {}}
-        return cls(files, name, found)
-
-    @property
-    def starts(self) -> int:
-        return self._state["starts"]
-
-    def start(self) -> None:
-        self._state["starts"] += 1
-        self._write()
-
-    def deaths(self, row: int) -> int:
-        return self._state["at"].get(str(row), 0)
-
-    def take(self, row: int) -> None:
-        self._state["at"][str(row)] = self.deaths(row) + 1
-        self._write()
-
-    def let_go(self, row: int) -> None:
-        """The row is done with; written with the next one that is taken."""
-        del self._state["at"][str(row)]
-
-    def end(self) -> None:
-        self._files.remove(self._name)
-
-    def _write(self) -> None:
-        self._files.write(self._name, json.dumps(self._state).encode(), sync=False)
+def begun(shard: int) -> pa.Table:
+    """The block that the first stage is given."""
+    return pa.table({SHARD: pa.array([shard], pa.int64()), WORKERS: ["{}"]})
 
 
 def raise_stopped(block: pa.Table) -> None:

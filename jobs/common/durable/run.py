@@ -7,7 +7,8 @@ import logging
 import uuid
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing, nullcontext
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +24,6 @@ from jobs.common.durable.guard import (
     DONE,
     FAILED_ID,
     FAILED_IMAGE,
-    SHARD,
-    WORKERS,
-    Guard,
     Plan,
     ShardDone,
     manifest_file,
@@ -33,28 +31,16 @@ from jobs.common.durable.guard import (
     shard_file,
     split,
 )
+from jobs.common.durable.here import do_here, done_here
+from jobs.common.durable.pools import Stage, stream
 from jobs.common.durable.work import shard_count, write_work
 
 RUN_FILE = "run.json"
 SHARD_ROWS = 64
 # Shards that one Ray Data execution is given: what the driver holds of them is small, but it is something.
 SHARDS_AT_ONCE = 4096
-# What Ray Data may hold between stages, so that a fast decoder does not fill the memory in front of a slow encoder.
-QUEUED_BYTES = 512 << 20
 
 log = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One step of a run: `make(**options)` in each actor. `workers` are how many actors, the fewest and the most."""
-
-    make: type
-    options: dict[str, Any] = field(default_factory=dict)
-    name: str = ""
-    num_cpus: float = 1.0
-    num_gpus: float = 0.0
-    workers: tuple[int, int] = (1, 1)
 
 
 class DurableRun:
@@ -162,28 +148,34 @@ class DurableRun:
         """Failures by error class."""
         return dict(sum((Counter(done.reasons) for done in self.done.values()), Counter[str]()))
 
-    def process(self, stages: Sequence[Stage], *, on_shard: Callable[[ShardDone], None] = lambda done: None) -> None:
-        """Do every shard that is not done; `on_shard` hears of each. Needs a Ray that runs.
+    def process(
+        self,
+        stages: Sequence[Stage],
+        *,
+        session: Callable[[], AbstractContextManager[None]] = nullcontext,
+        on_shard: Callable[[ShardDone], None] = lambda done: None,
+    ) -> None:
+        """Do every shard that is not done; `on_shard` hears of each.
 
-        Raises what a stage raised that concerns more than a row, and WriteError where a shard can't be written.
+        `session` is entered where it takes Ray; without it, one must run then. Raises what a stage raised that concerns
+        more than a row, and WriteError where a shard can't be written.
         """
         missing = [shard for shard in range(self.shards) if shard not in self.done]
-        for start in range(0, len(missing), SHARDS_AT_ONCE):
-            for done in self._stream(missing[start : start + SHARDS_AT_ONCE], stages):
-                self.done[done.shard] = done
-                on_shard(done)
+        here = done_here(self.files, missing, num_gpus=max(stage.num_gpus for stage in stages))
+        with nullcontext() if here or not missing else session():
+            for start in range(0, len(missing), SHARDS_AT_ONCE):
+                shards = missing[start : start + SHARDS_AT_ONCE]
+                guards = self._guards(stages)
+                doing = do_here(self.files, shards, guards) if here else stream(shards, stages, guards)
+                with closing(doing) as blocks:
+                    for done in chain.from_iterable(map(_told, blocks)):
+                        self.done[done.shard] = done
+                        on_shard(done)
         if len(self.done) != self.shards:
             raise RuntimeError(f"{self.files.root}: {len(self.done)} of {self.shards} shards came back")
 
-    def _stream(self, shards: list[int], stages: Sequence[Stage]) -> Iterator[ShardDone]:
-        import ray
-        from ray.data import DataContext
-
-        context = DataContext.get_current().copy()
-        # A shard is one block from end to end, and one that is done is told at once.
-        context.target_max_block_size = None
-        context.execution_options.preserve_order = False
-        context.execution_options.resource_limits = ray.data.ExecutionResources(object_store_memory=QUEUED_BYTES)
+    def _guards(self, stages: Sequence[Stage]) -> list[dict[str, Any]]:
+        """What the guard of each stage is made with."""
         plan = Plan(
             root=self.files.root,
             shard_rows=self.shard_rows,
@@ -192,31 +184,17 @@ class DurableRun:
             fingerprint=self.state["fingerprint"],
             settings=self.state["settings"],
         )
-        with DataContext.current(context):
-            blocks = [pa.table({SHARD: pa.array([shard], pa.int64()), WORKERS: ["{}"]}) for shard in shards]
-            rows = ray.data.from_arrow(blocks)
-            for position, stage in enumerate(stages):
-                # Not map_batches, which asks for a batch size where there is a GPU: here a batch is a block, one shard.
-                rows = rows.map_batches_internal(
-                    Guard,
-                    fn_constructor_kwargs={
-                        "plan": plan,
-                        "position": position,
-                        "last": position == len(stages) - 1,
-                        "name": stage.name or stage.make.__name__,
-                        "make": stage.make,
-                        "options": stage.options,
-                    },
-                    batch_format="pyarrow",
-                    batch_size=None,
-                    num_cpus=stage.num_cpus,
-                    num_gpus=stage.num_gpus or None,
-                    compute=_pool(stage, len(shards)),
-                )
-            for batch in rows.iter_batches(batch_format="pyarrow", batch_size=None):
-                raise_stopped(batch)
-                for done in batch[DONE].to_pylist():
-                    yield ShardDone(**json.loads(done))
+        return [
+            {
+                "plan": plan,
+                "position": position,
+                "last": position == len(stages) - 1,
+                "name": stage.name or stage.make.__name__,
+                "make": stage.make,
+                "options": stage.options,
+            }
+            for position, stage in enumerate(stages)
+        ]
 
     def tables(self) -> Iterator[pa.Table]:
         """The rows that are well of each finished shard, sorted by `row` within it.
@@ -257,6 +235,12 @@ class DurableRun:
         return pq.read_table(io.BytesIO(data))
 
 
+def _told(block: pa.Table) -> list[ShardDone]:
+    """What a block says, or raises."""
+    raise_stopped(block)
+    return [ShardDone(**json.loads(done)) for done in block[DONE].to_pylist()]
+
+
 def work_folder(target: str | Path) -> str:
     """Where the work on an artefact is kept while it is not whole: beside it."""
     if is_uri(target):
@@ -280,10 +264,3 @@ def _refuse_other(found: dict[str, Any], wanted: dict[str, Any], *, folder: str)
             f"{folder} holds work that was begun with other settings ({listed}). Use those to go on, or --force to "
             f"start anew"
         )
-
-
-def _pool(stage: Stage, shards: int) -> Any:
-    from ray.data import ActorPoolStrategy
-
-    fewest, most = (max(1, min(count, shards)) for count in stage.workers)
-    return ActorPoolStrategy(size=fewest) if most <= fewest else ActorPoolStrategy(min_size=fewest, max_size=most)

@@ -1,9 +1,10 @@
-"""Texts + bundle -> their retrieval embeddings at `[RET]`, by Ray Data actors. Knows nothing of items and indexes.
+"""Texts + bundle -> their retrieval embeddings at `[RET]`, many by Ray Data actors. Knows nothing of items and indexes.
 
 Shapes: N rows, S shared width.
 """
 
 import logging
+import os
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
@@ -67,26 +68,18 @@ class ReadTexts:
 def read_texts(texts: Sequence[Sequence[str]], *, bundle: str, workers: int, threads: int) -> np.ndarray:
     """Lists of texts, none of them empty -> what ReadTexts tells of each, (N, S) in their order; logs what is cut.
 
-    Needs a Ray that runs.
+    Where they are one table, so that workers could not share them, and nobody chose a cluster, this process reads them.
+    Else it needs a Ray that runs.
     """
-    import ray
-    from ray.data import ActorPoolStrategy
-
-    batches = (
-        ray.data.from_arrow(list(_tables(texts)))
-        .map_batches(
-            ReadTexts,
-            fn_constructor_kwargs={"bundle": bundle, "threads": threads},
-            compute=ActorPoolStrategy(size=workers),
-            batch_size=ROWS_PER_TABLE,
-            batch_format="pyarrow",
-            num_cpus=1,
-        )
-        .iter_batches(batch_size=None, batch_format="pyarrow")
-    )
+    tables = list(_tables(texts))
+    batches: Iterator[pa.Table]
+    if len(tables) <= 1 and not os.environ.get("RAY_ADDRESS"):
+        batches = map(ReadTexts(bundle=bundle, threads=threads), tables)
+    else:
+        batches = _by_workers(tables, bundle=bundle, workers=workers, threads=threads)
     progress = Progress("reading texts", total=len(texts), of="texts")
     told: dict[int, Any] = {}
-    for batch in cast(Iterable[pa.Table], batches):
+    for batch in batches:
         for row, chars, read in zip(*(batch[name].to_pylist() for name in ("row", "chars", "chars_read")), strict=True):
             if read is not None:
                 log.warning(
@@ -98,8 +91,27 @@ def read_texts(texts: Sequence[Sequence[str]], *, bundle: str, workers: int, thr
 
 
 def text_embeddings(texts: Sequence[str], *, bundle: str, workers: int, threads: int) -> np.ndarray:
-    """(N, S) in the order of `texts`, as `read_texts` reads them. Needs a Ray that runs."""
+    """(N, S) in the order of `texts`, as `read_texts` reads them."""
     return read_texts([[text] for text in texts], bundle=bundle, workers=workers, threads=threads)
+
+
+def _by_workers(tables: list[pa.Table], *, bundle: str, workers: int, threads: int) -> Iterator[pa.Table]:
+    import ray
+    from ray.data import ActorPoolStrategy
+
+    batches = (
+        ray.data.from_arrow(tables)
+        .map_batches(
+            ReadTexts,
+            fn_constructor_kwargs={"bundle": bundle, "threads": threads},
+            compute=ActorPoolStrategy(size=workers),
+            batch_size=ROWS_PER_TABLE,
+            batch_format="pyarrow",
+            num_cpus=1,
+        )
+        .iter_batches(batch_size=None, batch_format="pyarrow")
+    )
+    return iter(cast(Iterable[pa.Table], batches))
 
 
 def _tables(texts: Sequence[Sequence[str]]) -> Iterator[pa.Table]:

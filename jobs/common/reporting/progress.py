@@ -7,7 +7,7 @@ from collections import Counter
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
-from jobs.common.durable.memory import peak_rss_bytes
+from jobs.common.durable.memory import peak_rss_bytes, this_process
 
 if TYPE_CHECKING:
     from jobs.common.durable import ShardDone
@@ -97,6 +97,8 @@ class Progress:
         """A shard of a durable run is done."""
         self.reasons.update(done.reasons)
         for worker, peak_bytes in done.workers.items():
+            if worker == this_process():
+                continue
             self._worker_peaks[worker] = max(self._worker_peaks.get(worker, 0), peak_bytes)
         self.add(done.rows, failed=done.failed)
 

@@ -40,6 +40,9 @@ class PictureReader:
         self.image_limits = image_limits
         self._fetcher = Fetcher(limits=FetchLimits(max_bytes=image_limits.max_bytes), allow_private=allow_private)
 
+    def close(self) -> None:
+        self._fetcher.close()
+
     def read(self, place: str) -> tuple[Image.Image | None, dict[str, Any]]:
         """The picture, RGB and upright, and the fields that its row gets beside it."""
         fetched: Fetched = self._fetcher.fetch(place)
@@ -79,6 +82,9 @@ class DecodePictures:
     def __call__(self, rows: pa.Table) -> pa.Table:
         require_columns(rows, self.columns, stage="DecodePictures")
         return pa.Table.from_pylist([self._one(row) for row in rows.to_pylist()], schema=DECODED)
+
+    def close(self) -> None:
+        self._reader.close()
 
     def _one(self, row: dict[str, Any]) -> dict[str, Any]:
         kept = {name: row[name] for name in ("row", "id", "image_sha256")}

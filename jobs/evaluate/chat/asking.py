@@ -19,7 +19,9 @@ from jobs.evaluate.chat.questions import TOP_K, Answer, Came, Question
 
 # Replies that are written side by side, and questions that an actor is given at once: enough to keep all rows busy.
 SLOTS = 8
-QUESTIONS_PER_BATCH = 48
+QUESTIONS_PER_BATCH = 96
+# Of keys and values, so that a conversation's next turn is not read from its beginning.
+PREFIX_BYTES = 2**26
 
 QUESTIONS = pa.schema(
     [
@@ -98,7 +100,7 @@ class AskChat:
         self.catalogue = Catalogue.open(asking.catalogue)
         self.model: Fromage = load_bundle(asking.bundle, vision=asking.sees_pictures)
         self.index = RetrievalIndex.load(asking.index, fingerprint=self.model.fingerprint)
-        self.engine = Engine(self.model, slots=SLOTS)
+        self.engine = Engine(self.model, slots=SLOTS, prefix_bytes=PREFIX_BYTES)
         self.sampling = Sampling(
             max_new_tokens=asking.max_new_tokens, repetition_penalty=asking.repetition_penalty, ret_in_context=False
         )

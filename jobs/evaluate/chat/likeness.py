@@ -17,6 +17,8 @@ from jobs.evaluate.sets.conditions import facts_of, meets
 from jobs.evaluate.sets.quality_set import PictureMessage, QualitySet
 
 PARTS = ("similar", "changed")
+# Of a picture message, where that can be: whether the single other garment of its kind and colour comes says little.
+FEWEST_ANSWERS = 2
 
 
 @dataclass(frozen=True)
@@ -48,8 +50,8 @@ class Choice:
         return chance_of_one(sum(self.answers(one, id) for id in self._facts), len(self._facts) - 1)
 
     def _choose(self, items: Mapping[str, Item]) -> list[Pictured]:
-        """For each message the first items that fit and can be answered; each once, as long as there are others, and
-        for one message each of another group, as long as there are.
+        """For each message the first items that fit: each once, each unlike the others of the message, and each with
+        two answers, as far as there are such; and none without any answer.
         """
         chosen: list[Pictured] = []
         used: set[str] = set()
@@ -61,11 +63,12 @@ class Choice:
             ]
             kinds: set[str] = set()
             own: list[Pictured] = []
-            # First those that nobody has seen and that are unlike each other, then whatever there is.
-            for picky in (True, False):
+            for fewest, fresh in ((FEWEST_ANSWERS, True), (1, True), (1, False)):
                 for one in fitting:
                     seen = one.item.id in used or _likeness(one.item) in kinds
-                    if len(own) == message.times or one in own or (picky and seen) or not self._possible(one):
+                    if len(own) == message.times or one in own or (fresh and seen):
+                        continue
+                    if not self._possible(one, fewest=fewest):
                         continue
                     own.append(one)
                     used.add(one.item.id)
@@ -73,8 +76,8 @@ class Choice:
             chosen += own
         return chosen
 
-    def _possible(self, one: Pictured) -> bool:
-        return bool(one.message.names) or any(self.answers(one, id) for id in self._facts)
+    def _possible(self, one: Pictured, *, fewest: int) -> bool:
+        return bool(one.message.names) or sum(self.answers(one, id) for id in self._facts) >= fewest
 
 
 def questions_of(pictured: Sequence[Pictured]) -> list[Question]:

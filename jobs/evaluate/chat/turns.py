@@ -46,9 +46,12 @@ class Answering:
 
     def possible(self, asked: Asked) -> bool:
         """Whether the catalogue holds an answer that was not shown yet."""
-        return asked.turn.must is None or any(
-            self._answers(asked, id) for id in self._facts if id not in set(asked.shown)
-        )
+        return asked.turn.must is None or any(self._answers(asked, id) for id in self._facts)
+
+    def precision(self, asked: Asked) -> float:
+        """Which share of the first five products answers the turn, or of as many as could."""
+        could = sum(self._answers(asked, id) for id in self._facts)
+        return sum(self._answers(asked, id) for id in asked.came[:TOP_K]) / min(TOP_K, could)
 
     def _answers(self, asked: Asked, id: str) -> bool:
         beside = [self._facts[other] for other in asked.beside]
@@ -81,22 +84,25 @@ def turns_of(answers: Sequence[Answer], queries: QualitySet) -> list[Asked]:
 def score(turns: Sequence[Asked], answering: Answering) -> dict[str, Any]:
     """Shares over turns, with intervals over conversations, whose turns depend on each other.
 
-    `held` is over all turns that count, `later_hit_at_5` over those after the first that call for products,
-    `products_on_quiet` over those that call for none; `whole` is the share of conversations in which every turn held.
+    `held` is over all turns that count, `later_hit_at_5` over those after the first that call for products, and
+    `later_precision_at_5` says how many of the products these show are as asked; `products_on_quiet` is over those that
+    call for none; `whole` is the share of conversations in which every turn held.
     """
     counted = [asked for asked in turns if answering.possible(asked)]
     held: dict[int, list[bool]] = {}
     later: dict[int, list[bool]] = {}
+    precise: dict[int, list[float]] = {}
     for asked in counted:
         held.setdefault(asked.conversation, []).append(answering.holds(asked))
         if asked.position and asked.turn.must is not None:
             later.setdefault(asked.conversation, []).append(answering.holds(asked))
+            precise.setdefault(asked.conversation, []).append(answering.precision(asked))
     quiet = [bool(asked.came) for asked in counted if asked.turn.must is None]
     at_once = [answering.holds(asked, first=1) for asked in counted if asked.turn.must is not None]
     shares = shares_of(
         {"whole": [all(each) for each in held.values()], "products_on_quiet": quiet, "hit_at_1": at_once}
     )
-    for name, groups in (("held", held), ("later_hit_at_5", later)):
+    for name, groups in (("held", held), ("later_hit_at_5", later), ("later_precision_at_5", precise)):
         if groups:
             add_grouped(shares, name, list(groups.values()))
     return {
@@ -108,7 +114,7 @@ def score(turns: Sequence[Asked], answering: Answering) -> dict[str, Any]:
     }
 
 
-def add_grouped(shares: dict[str, Any], name: str, groups: Sequence[Sequence[bool]]) -> None:
+def add_grouped(shares: dict[str, Any], name: str, groups: Sequence[Sequence[float]]) -> None:
     """A share over outcomes that come in groups, and its interval."""
     estimate = estimate_share([outcome for group in groups for outcome in group], groups=[len(g) for g in groups])
     shares[name] = round(estimate.value, 4)

@@ -11,7 +11,7 @@ from pydantic_core import PydanticCustomError
 
 from fromage_model.prompts.messages import MOST_LOGPROBS, RetrievalMode
 from services.http.forms.form import INT64_MAX, MAX_TOP_K, Form
-from services.http.forms.retrieval import Narrowed
+from services.http.forms.retrieval import Narrowed, NarrowedBy
 
 MAX_CHOICES = 4
 MAX_STOPS = 4
@@ -80,13 +80,16 @@ class ProductReference(Form):
 
 
 class ChatMessage(OpenForm):
-    """`tool` and `function` are roles of OpenAI's that are refused with a reason."""
+    """`filters` of an assistant's message, as its reply had them, are what held then. `tool` and `function` are roles
+    of OpenAI's that are refused with a reason.
+    """
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: Annotated[
         list[ContentPart] | None, BeforeValidator(_parts, json_schema_input_type=str | list[ContentPart] | None)
     ] = None
     products: list[ProductReference] | None = None
+    filters: NarrowedBy | None = None
 
     tool_calls: list[Any] | None = None
     function_call: Any = None
@@ -97,12 +100,15 @@ class StreamOptions(Form):
 
 
 class RetrievalOptions(Narrowed):
-    """Whether products are shown, how many for each `[RET]`, and which may be."""
+    """Whether products are shown, how many for each `[RET]`, and which may be; `parse`: whether what the conversation
+    says of prices, brands and attributes narrows them too.
+    """
 
     model_config = ConfigDict(extra="forbid")
 
     mode: RetrievalMode | None = "auto"
     top_k: TopK | None = None
+    parse: bool | None = True
 
 
 def _retrieval(value: Any) -> Any:

@@ -4,18 +4,22 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
+from services.http.forms.retrieval import NarrowedBy
+
 
 class Answer(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
 
 class ShownProduct(Answer):
-    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `price` is as the catalogue writes
-    it; `score` a cosine; `offset` the character of the message's text at which it belongs.
+    """An item of the catalogue. `image_url` and `page_url` are paths on this server; `title` is a short name, where
+    there is one; `price` is as the catalogue writes it; `score` a cosine; `offset` the character of the message's text
+    at which it belongs.
     """
 
     id: str
     caption: str
+    title: str | None
     brand: str | None
     price: str | None
     item_url: str | None
@@ -52,10 +56,16 @@ FinishReason = Literal["stop", "length"]
 
 
 class AssistantMessage(Answer):
+    """`filters`: by what the products were narrowed, in the form of `retrieval.filters`; `unmet_filters`: what was said
+    too, with which no item is left; both null where nothing was looked for.
+    """
+
     role: Literal["assistant"]
     content: str
     refusal: None
     products: list[ShownProduct]
+    filters: NarrowedBy | None
+    unmet_filters: NarrowedBy | None
 
 
 class Choice(Answer):
@@ -80,6 +90,8 @@ class Delta(Answer):
     role: Literal["assistant"] | None = None
     content: str | None = None
     products: list[ShownProduct] | None = None
+    filters: NarrowedBy | None = None
+    unmet_filters: NarrowedBy | None = None
 
 
 class ChunkChoice(Answer):

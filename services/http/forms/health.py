@@ -5,9 +5,14 @@ from typing import Literal
 from services.http.forms.completion import Answer
 
 
+class NamedExamples(Answer):
+    price: str | None
+    brand: str | None
+
+
 class HealthAnswer(Answer):
     """What is served. `refused`: why the last reload came to nothing; `attribution`: whom the catalogue's licence wants
-    named beside its pictures.
+    named beside its pictures; `examples`: a price that many items are below, and a brand, to ask by.
     """
 
     status: Literal["ok"]
@@ -18,6 +23,7 @@ class HealthAnswer(Answer):
     refused: str | None = None
     items: int | None = None
     attribution: str | None = None
+    examples: NamedExamples | None = None
 
 
 class ReadyAnswer(Answer):

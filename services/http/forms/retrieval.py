@@ -41,7 +41,17 @@ class Range(Form):
         return self.model_dump(exclude_none=True)
 
 
+class Negation(Form):
+    """What a cell is not to hold: a value, or a list of them."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    not_: Value | Annotated[list[Value], Field(min_length=1, max_length=MOST_VALUES)] = Field(alias="not")
+
+
 def _kind(value: Any) -> str:
+    if isinstance(value, Negation) or (isinstance(value, dict) and "not" in value):
+        return "not"
     if isinstance(value, dict | Range):
         return "range"
     return "list" if isinstance(value, list) else "value"
@@ -50,29 +60,41 @@ def _kind(value: Any) -> str:
 Wanted = Annotated[
     Annotated[Value, Tag("value")]
     | Annotated[list[Value], Field(min_length=1, max_length=MOST_VALUES), Tag("list")]
-    | Annotated[Range, Tag("range")],
+    | Annotated[Range, Tag("range")]
+    | Annotated[Negation, Tag("not")],
     Discriminator(_kind),
 ]
 
 
+NarrowedBy = Annotated[dict[Text, Wanted], Field(max_length=MOST_FILTERS)]
+"""Columns, and what they are to hold."""
+
+
 class Narrowed(Form):
     """What every request that searches may say. A column is one of the catalogue's, as `brand` or `attributes.price`;
-    it holds the value given, one of the list given, or a number in the range given.
+    it holds the value given, one of the list given, or a number in the range given, or none of what is given by `not`.
     """
 
-    filters: dict[Text, Wanted] | None = Field(None, max_length=MOST_FILTERS)
+    filters: NarrowedBy | None = None
     exclude_ids: list[Text] | None = Field(None, max_length=MOST_EXCLUDED)
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
 
     def narrowing(self, *, field: str) -> Narrowing:
         """The same for a search; `field` is the name that a refused filter has in messages."""
         return Narrowing(
-            filters={name: _condition(wanted) for name, wanted in (self.filters or {}).items()},
+            filters=conditions_of(self.filters),
             exclude=frozenset(self.exclude_ids or ()),
             min_score=self.min_score,
             field=field,
         )
 
 
+def conditions_of(filters: NarrowedBy | None) -> dict[str, Condition]:
+    """The same as the index takes it."""
+    return {name: _condition(wanted) for name, wanted in (filters or {}).items()}
+
+
 def _condition(wanted: Any) -> Condition:
+    if isinstance(wanted, Negation):
+        return {"not": wanted.not_}
     return wanted.given if isinstance(wanted, Range) else wanted

@@ -57,10 +57,12 @@ class ItemAnswer(BaseModel):
 
     id: str
     caption: str | None
+    title: str | None
     brand: str | None
     item_url: str | None
     image_url: str
     page_url: str
+    price: str | None
     attributes: dict[str, str]
     source: str
     group: str

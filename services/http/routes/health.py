@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Coroutine
+from dataclasses import asdict
 from typing import Any
 
 from fastapi import APIRouter
@@ -34,6 +35,8 @@ def routes(engine: ChatEngine, model: ServedModel, swapping: Swapping | None) ->
             return told
         shelf = swapping.shelf
         told |= {"index": swapping.pair.index, "pair": swapping.pair.id, "refused": swapping.refused}
+        if shelf is not None:
+            told["examples"] = asdict(shelf.examples)
         return told | {"items": shelf and shelf.items, "attribution": shelf and shelf.attribution}
 
     @routes.get("/readyz", response_model=ReadyAnswer, responses=NOT_READY)

@@ -1,145 +1,147 @@
-/** The page's way to the server: whether it is ready, and a reply streamed as server-sent events. */
+// The page's way to the server. Where no answer comes, these throw ChatError.
 
 import { authorization } from "./key.js";
 
 const PATIENCE_MS = 5_000;
-const FIRST_PAUSE_MS = 1_000;
-const MOST_PAUSE_MS = 10_000;
+const PAUSE_MS = 1_500;
 
-/** The server's codes for a conversation longer than the model reads, and for a missing or wrong key. */
 export const TOO_LONG = "context_length_exceeded";
 export const NO_KEY = "invalid_api_key";
 
-/** No reply came. `note` is for the reader, as `[key of words.js, value]`; `away`: the server may not be there. */
+// `note` is for the reader, as `[key of words.js, value]`; `away`: the server may not be there.
 export class ChatError extends Error {
-  constructor(note, { code = null, away = false } = {}) {
-    super(note.join(": "));
-    Object.assign(this, { note, code, away });
-  }
+	constructor(note, { code = null, away = false } = {}) {
+		super(note.join(": "));
+		Object.assign(this, { note, code, away });
+	}
 }
 
-/** Whether a chat would be answered. */
+// Whether a chat would be answered.
 export const isReady = async () => Boolean(await look("readyz"));
 
-/** What is served, `{items, attribution, ...}`, once a chat would be answered; else null. */
 export const meetServer = async () => (await isReady()) && look("healthz");
 
-/** Makes `attempt` until it returns something. Throws when `signal` is aborted. */
 export async function persist(attempt, signal) {
-  for (let pause = FIRST_PAUSE_MS; ; pause = Math.min(pause * 1.5, MOST_PAUSE_MS)) {
-    await new Promise((resolve) => {
-      setTimeout(resolve, pause);
-      signal?.addEventListener("abort", resolve);
-    });
-    signal?.throwIfAborted();
-    const found = await attempt();
-    if (found) return found;
-  }
+	for (;;) {
+		await new Promise((resolve) => {
+			setTimeout(resolve, PAUSE_MS);
+			signal?.addEventListener("abort", resolve);
+		});
+		signal?.throwIfAborted();
+		const found = await attempt();
+		if (found) return found;
+	}
 }
 
-/** Where an image element finds an item's picture; it sends no headers, so with a key the picture is fetched here. */
+// An image element sends no headers: with a key its picture is fetched here.
 export async function pictureSource(address) {
-  const headers = authorization();
-  if (!headers.authorization || new URL(address, document.baseURI).origin !== location.origin) return address;
-  const response = await fetch(address, { headers });
-  if (!response.ok) throw new ChatError(["status", response.status]);
-  return URL.createObjectURL(await response.blob());
+	const headers = authorization();
+	if (!headers.authorization || new URL(address, document.baseURI).origin !== location.origin) return address;
+	const response = await fetch(address, { headers });
+	if (!response.ok) throw new ChatError(["status", response.status]);
+	return URL.createObjectURL(await response.blob());
 }
 
-/** Yields each piece of a reply, `{text, products, reason}`, where `reason` is why it ended. Throws ChatError. */
-export async function* streamReply(request, { signal }) {
-  const response = await post(request, signal);
-  let finished = false;
-  for await (const data of serverSentData(response.body, signal)) {
-    if (data === "[DONE]") return;
-    const { delta, finish_reason: reason } = parseChunk(data).choices?.[0] ?? {};
-    finished ||= Boolean(reason);
-    yield { text: delta?.content ?? "", products: delta?.products ?? [], reason };
-  }
-  if (!finished) throw new ChatError(["cutOff"]);
+// Items that a search finds, as products.
+export async function search(request, signal) {
+	const { data } = await (await post("v1/search", request, signal)).json();
+	return data.map(({ item: { attributes, ...item } }) => ({ ...item, offset: 0 }));
+}
+
+// Yields each piece of a reply; `reason` is why it ended.
+export async function* streamReply(request, signal) {
+	const response = await post("v1/chat/completions", { ...request, stream: true }, signal);
+	let finished = false;
+	for await (const data of serverSentData(response.body, signal)) {
+		if (data === "[DONE]") return;
+		const { delta, finish_reason: reason } = parseChunk(data).choices?.[0] ?? {};
+		finished ||= Boolean(reason);
+		const { content: text = "", products = [], filters, unmet_filters: unmet } = delta ?? {};
+		yield { text, products, narrowed: filters && { filters, unmet }, reason };
+	}
+	if (!finished) throw new ChatError(["cutOff"]);
 }
 
 async function look(address) {
-  try {
-    const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
-    return response.ok ? await response.json() : null;
-  } catch {
-    return null;
-  }
+	try {
+		const response = await fetch(address, { signal: AbortSignal.timeout(PATIENCE_MS) });
+		return response.ok ? await response.json() : null;
+	} catch {
+		return null;
+	}
 }
 
-async function post(request, signal) {
-  let response;
-  try {
-    response = await fetch("v1/chat/completions", {
-      method: "POST",
-      headers: { "content-type": "application/json", accept: "text/event-stream", ...authorization() },
-      body: JSON.stringify({ ...request, stream: true }),
-      signal,
-    });
-  } catch (error) {
-    throw signal.aborted ? error : new ChatError(["cutOff"], { away: true });
-  }
-  if (!response.ok) throw await refusal(response);
-  return response;
+async function post(address, request, signal) {
+	let response;
+	try {
+		response = await fetch(address, {
+			method: "POST",
+			headers: { "content-type": "application/json", accept: "text/event-stream", ...authorization() },
+			body: JSON.stringify(request),
+			signal,
+		});
+	} catch (error) {
+		throw signal?.aborted ? error : new ChatError(["cutOff"], { away: true });
+	}
+	if (!response.ok) throw await refusal(response);
+	return response;
 }
 
 async function refusal(response) {
-  const { status } = response;
-  try {
-    const { error } = await response.json();
-    if (error?.message) return told(error, status === 503);
-  } catch {
-    // A proxy in HTML.
-  }
-  // Ray's proxy answers 404 where no app is deployed yet, a gateway 502 to 504.
-  const away = status === 404 || (status >= 502 && status <= 504);
-  return new ChatError(["status", status], { away });
+	const { status } = response;
+	try {
+		const { error } = await response.json();
+		if (error?.message) return told(error, status === 503);
+	} catch {
+		// A proxy in HTML.
+	}
+	// Ray's proxy answers 404 where no app is deployed yet, a gateway 502 to 504.
+	const away = status === 404 || (status >= 502 && status <= 504);
+	return new ChatError(["status", status], { away });
 }
 
-/** The `data` of each event, whatever the chunks' borders and line endings. */
+// The `data` of each event, wherever the network cuts.
 async function* serverSentData(body, signal) {
-  const decoder = new TextDecoder();
-  let buffered = "";
-  let data = [];
-  for await (const bytes of chunks(body, signal)) {
-    buffered += decoder.decode(bytes, { stream: true });
-    const lines = buffered.split(/\r\n|\n|\r(?!$)/);
-    buffered = lines.pop();
-    for (const line of lines) {
-      if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
-      else if (line === "" && data.length) yield data.splice(0).join("\n");
-    }
-  }
+	let buffered = "";
+	let data = [];
+	for await (const text of chunks(body.pipeThrough(new TextDecoderStream()), signal)) {
+		buffered += text;
+		const lines = buffered.split(/\r\n|\n|\r(?!$)/);
+		buffered = lines.pop();
+		for (const line of lines) {
+			if (line.startsWith("data:")) data.push(line.slice(5).replace(/^ /, ""));
+			else if (line === "" && data.length) yield data.splice(0).join("\n");
+		}
+	}
 }
 
 async function* chunks(body, signal) {
-  const reader = body.getReader();
-  try {
-    for (;;) {
-      const { done, value } = await reader.read();
-      if (done) return;
-      yield value;
-    }
-  } catch (error) {
-    throw signal?.aborted ? error : new ChatError(["cutOff"]);
-  } finally {
-    reader.cancel().catch(() => {});
-  }
+	const reader = body.getReader();
+	try {
+		for (;;) {
+			const { done, value } = await reader.read();
+			if (done) return;
+			yield value;
+		}
+	} catch (error) {
+		throw signal?.aborted ? error : new ChatError(["cutOff"]);
+	} finally {
+		reader.cancel().catch(() => {});
+	}
 }
 
 function parseChunk(data) {
-  let chunk;
-  try {
-    chunk = JSON.parse(data);
-  } catch {
-    throw new ChatError(["unreadable"]);
-  }
-  if (chunk.error) throw told(chunk.error);
-  return chunk;
+	let chunk;
+	try {
+		chunk = JSON.parse(data);
+	} catch {
+		throw new ChatError(["unreadable"]);
+	}
+	if (chunk.error) throw told(chunk.error);
+	return chunk;
 }
 
-/** The server's own words, unless the reader's language has some for its code. */
+// The server's own words, unless the reader's language has some for its code.
 function told({ message, code }, away = false) {
-  return new ChatError(message ? [`error.${code}`, message] : ["cutOff"], { code, away });
+	return new ChatError(message ? [`error.${code}`, message] : ["cutOff"], { code, away });
 }

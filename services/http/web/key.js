@@ -1,37 +1,36 @@
-/** The key that a server may ask for. */
+// The key that a server may ask for.
 
 import { element } from "./dom.js";
 import { keep, recall } from "./store.js";
-import { worded } from "./words.js";
+import { span, worded } from "./words.js";
 
 let key = recall("key", true) ?? recall("key");
 
 export function authorization() {
-  return key ? { authorization: `Bearer ${key}` } : {};
+	return key ? { authorization: `Bearer ${key}` } : {};
 }
 
 export const keyFolder = () => (key ? `k/${encodeURIComponent(key)}/` : "");
 
-/** A form for the key; `onKey()` is called once there is one. */
 export function keyForm(onKey) {
-  // What a header can carry.
-  const input = element("input", { type: "password", id: "key", required: true, pattern: "[!-~]+", autocomplete: "off" });
-  const kept = element("input", { type: "checkbox" });
-  const form = element(
-    "form",
-    { class: "key" },
-    worded(element("p", { role: "alert" }), { text: key ? "keyWrong" : "keyAsked" }),
-    worded(element("label", { for: "key" }), { text: "key" }),
-    input,
-    element("label", { class: "kept" }, kept, worded(element("span"), { text: "keyKept" })),
-    worded(element("button", { class: "action" }), { text: "keyUse" }),
-  );
-  form.addEventListener("submit", (event) => {
-    event.preventDefault();
-    key = input.value;
-    keep("key", key, true);
-    keep("key", kept.checked ? key : null);
-    onKey();
-  });
-  return form;
+	// What a header can carry.
+	const input = element("input", { type: "password", id: "key", required: true, pattern: "[!-~]+", autocomplete: "off" });
+	const kept = element("input", { type: "checkbox" });
+	const form = element(
+		"form",
+		{ class: "key" },
+		worded(element("p", { role: "alert" }), { text: key ? "keyWrong" : "keyAsked" }),
+		worded(element("label", { for: "key" }), { text: "key" }),
+		input,
+		element("label", { class: "kept" }, kept, span("keyKept")),
+		worded(element("button", { class: "action" }), { text: "keyUse" }),
+	);
+	form.addEventListener("submit", (event) => {
+		event.preventDefault();
+		key = input.value;
+		keep("key", key, true);
+		keep("key", kept.checked ? key : null);
+		onKey();
+	});
+	return form;
 }

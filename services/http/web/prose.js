@@ -1,68 +1,60 @@
-/** A reply's text as paragraphs, lists and bold words. Only what changed is built again: selections stay. */
+// Text as paragraphs, lists and bold words.
 
 import { element } from "./dom.js";
 
 const ITEM = /^\s*(?:[-*•]|(\d{1,3})[.)])\s+(.*)$/;
 
 export class Prose {
-  element = element("div", { class: "prose" });
-  #sources = [];
+	element = element("div", { class: "prose" });
 
-  update(text) {
-    const blocks = parseBlocks(text);
-    const sources = blocks.map((block) => JSON.stringify(block));
-    let same = 0;
-    while (same < sources.length && sources[same] === this.#sources[same]) same += 1;
-    while (this.element.children.length > same) this.element.lastChild.remove();
-    this.element.append(...blocks.slice(same).map(buildBlock));
-    this.#sources = sources;
-  }
+	update(text) {
+		this.element.replaceChildren(...parseBlocks(text).map(buildBlock));
+	}
 }
 
-/** Text -> `[{tag: "p", text} | {tag: "ul" | "ol", items: [{text, number?}]}]`. */
 function parseBlocks(text) {
-  const blocks = [];
-  let afterBlank = true;
-  for (const line of text.split("\n")) {
-    if (line.trim() === "") {
-      afterBlank = true;
-      continue;
-    }
-    addLine(blocks, line, afterBlank);
-    afterBlank = false;
-  }
-  return blocks;
+	const blocks = [];
+	let afterBlank = true;
+	for (const line of text.split("\n")) {
+		if (line.trim() === "") {
+			afterBlank = true;
+			continue;
+		}
+		addLine(blocks, line, afterBlank);
+		afterBlank = false;
+	}
+	return blocks;
 }
 
 function addLine(blocks, line, afterBlank) {
-  const last = blocks.at(-1);
-  const item = listItem(line);
-  if (item && last?.tag === item.tag) last.items.push(item.entry);
-  else if (item) blocks.push({ tag: item.tag, items: [item.entry] });
-  else if (afterBlank || !last) blocks.push({ tag: "p", text: line.trim() });
-  else if (last.tag === "p") last.text += `\n${line.trim()}`;
-  else last.items.at(-1).text += ` ${line.trim()}`;
+	const last = blocks.at(-1);
+	const item = listItem(line);
+	if (item && last?.tag === item.tag) last.items.push(item.entry);
+	else if (item) blocks.push({ tag: item.tag, items: [item.entry] });
+	else if (afterBlank || !last) blocks.push({ tag: "p", text: line.trim() });
+	else if (last.tag === "p") last.text += `\n${line.trim()}`;
+	else last.items.at(-1).text += ` ${line.trim()}`;
 }
 
 function listItem(line) {
-  const [item, number, text] = ITEM.exec(line) ?? [];
-  return item && { tag: number ? "ol" : "ul", entry: { text, number } };
+	const [item, number, text] = ITEM.exec(line) ?? [];
+	return item && { tag: number ? "ol" : "ul", entry: { text, number } };
 }
 
 function buildBlock(block) {
-  if (block.tag === "p") return element("p", {}, ...inline(block.text));
-  const items = block.items.map(({ text, number }) => {
-    const item = element("li", {}, ...inline(text));
-    if (number) item.value = number;
-    return item;
-  });
-  return element(block.tag, {}, ...items);
+	if (block.tag === "p") return element("p", {}, ...inline(block.text));
+	const items = block.items.map(({ text, number }) => {
+		const item = element("li", {}, ...inline(text));
+		if (number) item.value = number;
+		return item;
+	});
+	return element(block.tag, {}, ...items);
 }
 
-/** Asterisks that are still open are taken as bold until more text comes. */
+// What is still open is bold until more text comes.
 function inline(text) {
-  return text
-    .split("**")
-    .map((piece, position) => (position % 2 ? element("strong", {}, piece) : piece))
-    .filter((node) => (node.textContent ?? node) !== "");
+	return text
+		.split("**")
+		.map((piece, position) => (position % 2 ? element("strong", {}, piece) : piece))
+		.filter((node) => (node.textContent ?? node) !== "");
 }

@@ -1,4 +1,4 @@
-/** Light or dark: as the system has it, until the reader switches, and again once both agree. */
+// As the system has it, until the reader switches.
 
 import { keep, recall } from "./store.js";
 
@@ -8,16 +8,16 @@ const systemTheme = () => (system.matches ? "dark" : "light");
 const theme = () => (Object.hasOwn(PAPER, recall("theme")) ? recall("theme") : systemTheme());
 
 export function followTheme(button) {
-  const show = (shown) => {
-    document.documentElement.dataset.theme = shown;
-    document.querySelector("meta[name=theme-color]").content = PAPER[shown];
-    button.setAttribute("aria-pressed", String(shown === "dark"));
-  };
-  button.addEventListener("click", () => {
-    const chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
-    keep("theme", chosen === systemTheme() ? null : chosen);
-    show(chosen);
-  });
-  system.addEventListener("change", () => show(theme()));
-  show(theme());
+	const show = (shown) => {
+		document.documentElement.dataset.theme = shown;
+		document.querySelector("meta[name=theme-color]").content = PAPER[shown];
+		button.setAttribute("aria-pressed", String(shown === "dark"));
+	};
+	button.addEventListener("click", () => {
+		const chosen = document.documentElement.dataset.theme === "dark" ? "light" : "dark";
+		keep("theme", chosen === systemTheme() ? null : chosen);
+		show(chosen);
+	});
+	system.addEventListener("change", () => show(theme()));
+	show(theme());
 }

@@ -83,6 +83,8 @@ def test_cells_in_several_chunks_are_read_in_their_order():
         ({"lt": 0}, {3}),
         ({"gte": -3, "lte": -3}, {3}),
         ({"gt": -3, "gte": -5, "lt": 20}, {0}),
+        ({"not": "large"}, {0, 1, 2, 3, 4, 5, 6, 8}),
+        ({"not": ["large", None, 1250, True]}, {0, 2, 3, 4, 6}),
     ],
 )
 def test_a_condition_is_met_by_cells_that_say_so(filters: Filters, condition: Any, places: set[int]):
@@ -110,6 +112,9 @@ def test_conditions_on_several_columns_hold_together(filters: Filters):
         ("attributes.said", 10**400, "finite"),
         ("attributes.said", {"gte": 5, "lte": 4}, "ends before it begins"),
         ("attributes.said", {"gte": 5, "lt": 5}, "ends before it begins"),
+        ("attributes.said", {"not": "A", "gt": 3}, "nothing else"),
+        ("attributes.said", {"not": {"gt": 3}}, "nothing else"),
+        ("attributes.said", {"not": []}, "empty list"),
         ("source", {"gt": 1}, "no item has a number there"),
         ("updated_at", "2026-01-01", "seconds since 1970"),
         ("attributes.price", {"gt": 1}, "known are id, .*attributes.said"),

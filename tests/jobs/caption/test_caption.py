@@ -24,7 +24,10 @@ from jobs.common.durable import DurableRun, work_folder
 from jobs.common.durable.guard import SHARD, WORKERS, Guard, Plan
 from jobs.common.reporting.report import Report
 from tests.jobs import tiny
+from tests.jobs.conftest import without_ray
 from tests.pictures import write_png
+
+pytestmark = pytest.mark.usefixtures("alone")
 
 WITHOUT = ("green", "white", "navy")
 DAMAGED = "white"
@@ -51,12 +54,14 @@ def caption(catalogue: Path, bundle: Path, **changes) -> Report:
 
 
 @pytest.fixture(scope="module")
-def captions(tmp_path_factory, tiny_world, ray_session) -> Captions:
+def captions(tmp_path_factory, tiny_world) -> Captions:
     folder = tmp_path_factory.mktemp("captions") / "squares"
     colours = tiny.COLOURS[:6]
     before = tiny.write_squares(folder, colours=colours, captions=dict.fromkeys(WITHOUT, None))
     (folder / "images" / f"{DAMAGED}.png").write_bytes(b"damaged")
-    report = caption(folder, tiny_world.bundle, prompt=PROMPT, gate_bundle=str(tiny_world.bundle), gate_threshold=2.0)
+    gate = {"gate_bundle": str(tiny_world.bundle), "gate_threshold": 2.0}
+    with without_ray():
+        report = caption(folder, tiny_world.bundle, prompt=PROMPT, **gate)
     return Captions(before, Catalogue.open(folder), tiny_world.bundle, report)
 
 
@@ -134,7 +139,7 @@ def test_what_failed_is_tried_again_when_told_to(captions, tmp_path):
     assert pq.read_table(tmp_path / "squares" / "captions" / "failures.parquet").num_rows == 0
 
 
-def test_captions_outlive_a_catalogue_that_changes_before_they_are_in_it(tiny_world, tmp_path, ray_session):
+def test_captions_outlive_a_catalogue_that_changes_before_they_are_in_it(tiny_world, tmp_path):
     """The job was killed after its first shard; then an ingest put other rows first, and another picture in one."""
     colours = tiny.COLOURS[:6]
     folder = tmp_path / "squares"

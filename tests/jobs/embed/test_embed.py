@@ -29,8 +29,11 @@ from jobs.embed.earlier import up_to_date
 from jobs.embed.job import EmbedArgs, fastest_compute, main
 from jobs.ingest.job import IngestArgs
 from jobs.ingest.job import main as ingest
+from tests.jobs.conftest import without_ray
 from tests.lines import said, wrong
 from tests.pictures import write_png
+
+pytestmark = pytest.mark.usefixtures("alone")
 
 ENCODE = {"encoder": DEFAULT_VISION_ENCODER, "device": "cpu", "dtype": "float32"} | {
     "threads": 1,
@@ -71,19 +74,21 @@ class Shop:
 
 
 @pytest.fixture(scope="module")
-def shop(tmp_path_factory, tiny_clip, ray_session) -> Iterator[Shop]:
+def shop(tmp_path_factory, tiny_clip) -> Iterator[Shop]:
     folder = tmp_path_factory.mktemp("shop")
     for number, colour in enumerate(COLOURS):
         write_png(folder / "shop" / f"{number}.png", colour, side_px=40)
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FROMAGE_HOME", str(folder / "home"))
-        ingest(IngestArgs(source=str(folder / "shop"), workers=1, threads=1))
-        catalogue = Catalogue.open("shop")
-        damaged = min(catalogue.items(), key=lambda item: item.id)
-        catalogue.image_path(damaged.id).write_bytes(b"damaged")
-        shop = Shop(catalogue, damaged, tiny_clip, report=None)
-        # Shards of one: the damaged picture is a shard of its own.
-        yield dataclasses.replace(shop, report=shop.embed(batch_size=1, shard_rows=1))
+        with without_ray(shards=len(COLOURS)):
+            ingest(IngestArgs(source=str(folder / "shop"), workers=1, threads=1))
+            catalogue = Catalogue.open("shop")
+            damaged = min(catalogue.items(), key=lambda item: item.id)
+            catalogue.image_path(damaged.id).write_bytes(b"damaged")
+            shop = Shop(catalogue, damaged, tiny_clip, report=None)
+            # Shards of one: the damaged picture is a shard of its own.
+            shop = dataclasses.replace(shop, report=shop.embed(batch_size=1, shard_rows=1))
+        yield shop
 
 
 def test_features_are_those_of_the_encoder_sorted_by_id(shop):
@@ -160,7 +165,7 @@ def test_a_missing_catalogue_or_encoder_is_named(shop, tmp_path):
 
 def test_features_are_the_same_whatever_the_batches(shop):
     before = read_features("shop")
-    assert shop.embed(batch_size=16, out="again", workers=2).rows_out == 6
+    assert shop.embed(batch_size=16, out="again").rows_out == 6
     again = read_features("again")
     assert again.ids == before.ids
     np.testing.assert_allclose(again.vectors, before.vectors, atol=1e-5)

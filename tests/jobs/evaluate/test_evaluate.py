@@ -11,12 +11,11 @@ from fromage_model.bundle import bundle_metrics, load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
-from fromage_model.index import RetrievalIndex
-from fromage_model.prompts.messages import Message
 from jobs.evaluate.job import EvaluateArgs, main
 from jobs.index import job as index_job
 from services.settings import Settings
 from tests.jobs import tiny
+from tests.jobs.conftest import without_ray
 from tests.lines import said, wrong
 
 pytestmark = pytest.mark.usefixtures("ray_session")
@@ -52,16 +51,17 @@ SHOP = {
 
 
 @pytest.fixture(scope="module")
-def squares_index(tiny_world, tmp_path_factory, ray_session):
+def squares_index(tiny_world, tmp_path_factory):
     folder = tmp_path_factory.mktemp("squares") / "index"
-    index_job.main(
-        index_job.IndexArgs(
-            catalogue=str(tiny_world.catalogue),
-            bundle=str(tiny_world.bundle),
-            features=str(tiny_world.features),
-            out=str(folder),
+    with without_ray():
+        index_job.main(
+            index_job.IndexArgs(
+                catalogue=str(tiny_world.catalogue),
+                bundle=str(tiny_world.bundle),
+                features=str(tiny_world.features),
+                out=str(folder),
+            )
         )
-    )
     return folder
 
 
@@ -79,6 +79,12 @@ def args(tiny_world, squares_index, tmp_path):
         return EvaluateArgs(**(settings | changes))
 
     return of
+
+
+@pytest.fixture
+def read_here(monkeypatch) -> None:
+    """No cluster is named: few texts are read in this process."""
+    monkeypatch.delenv("RAY_ADDRESS")
 
 
 @pytest.fixture
@@ -105,6 +111,7 @@ def slow_recall(world, *, among_all):
     return {f"r_at_{k}": 100 * sum(rank < k for rank in ranks) / len(ranks) for k in (1, 5, 10)}
 
 
+@pytest.mark.usefixtures("read_here")
 def test_recall_equals_a_slow_computation_and_is_recorded_in_the_bundle(args, tiny_world, tmp_path, capsys):
     bundle = tiny.write_bundle(tmp_path / "recorded", lm=tiny_world.lm)
     figures = main(args(bundle=str(bundle), name_and_tags=True, record=True)).as_dict()
@@ -120,6 +127,7 @@ def test_recall_equals_a_slow_computation_and_is_recorded_in_the_bundle(args, ti
     assert (recorded["catalogue"], recorded["text_to_image"]) == ("squares", figures["text_to_image"])
 
 
+@pytest.mark.usefixtures("read_here")
 def test_the_three_kinds_of_vectors_are_compared_in_one_call(args, tiny_world, capsys):
     """Every square has the same tags, so one query is asked of all items, and each item's rank is known from it."""
     compared = main(args(compare_vectors=True)).as_dict()["vectors"]
@@ -186,29 +194,6 @@ def test_conversations_pictures_and_baselines_are_measured_in_one_call(args, tmp
     assert baselines["last_turn_only"]["n"] == figures["turns"]["later_n"]
     assert baselines["raw_text"]["n"] == figures["wishes"]
     assert "darker" in capsys.readouterr().out
-
-
-def test_what_is_said_in_the_second_turn_is_answered_as_the_chat_itself_would(
-    args, tiny_world, squares_index, tmp_path
-):
-    """The same two messages, written out one after the other as a client would send them."""
-    said = [("squares?", {"tags": "square"}), ("darker", {"subgroup": "dark"})]
-    file = tmp_path / "two.json"
-    turns = [{"text": text, "must": must} for text, must in said]
-    file.write_text(json.dumps({**QUERIES, "conversations": [turns]}))
-    details = tmp_path / "details.json"
-    asked = args(queries=str(file), max_new_tokens=6, details=str(details), picture_messages=0, baselines=False)
-    main(asked)
-    came = [row["products"] for row in json.loads(details.read_text()) if row["kind"] == "turn"]
-    model = load_bundle(str(tiny_world.bundle), vision=False)
-    model.index = RetrievalIndex.load(squares_index)
-    messages, shown = [], []
-    for text, products in zip([text for text, _ in said], came, strict=True):
-        messages.append(Message("user", [text]))
-        reply = model.chat(messages, exclude=shown, max_new_tokens=6, repetition_penalty=1.2)
-        assert [hit.item.caption for found in reply.products for hit in found.hits] == products
-        shown += [hit.id for found in reply.products for hit in found.hits]
-        messages.append(Message("assistant", [reply.text], tuple(found.offset for found in reply.products)))
 
 
 def test_a_set_of_another_catalogue_is_refused(args, tmp_path):

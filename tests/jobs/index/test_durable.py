@@ -1,11 +1,7 @@
-"""jobs.index killed on the way goes on where it was, and a text that can't be read is a failure of its item alone."""
+"""jobs.index stopped on the way goes on where it was, and a text that can't be read is a failure of its item alone."""
 
 import logging
-import os
-import signal
-import subprocess
-import sys
-import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -15,13 +11,21 @@ import pytest
 from fromage_model.catalogue import Catalogue
 from fromage_model.errors import CatalogueError, SettingsDiffer
 from fromage_model.index import RetrievalIndex
-from jobs.common.durable import work_folder
+from jobs.common.durable import ShardDone, work_folder
+from jobs.common.reporting.progress import Progress
 from jobs.index.job import main
 from tests.jobs import tiny
 from tests.jobs.common.durable.stages import RefusingTexts
+from tests.jobs.conftest import without_ray
 
-MANY = [f"#{number:06x}" for number in range(240)]
 SHARD_ROWS = 4
+
+
+@pytest.fixture(autouse=True)
+def here() -> Iterator[None]:
+    """No workers: every shard is done in this process."""
+    with without_ray(shards=len(tiny.COLOURS)):
+        yield
 
 
 @pytest.fixture
@@ -44,48 +48,45 @@ def unreadable(monkeypatch) -> str:
     return RefusingTexts.refused
 
 
-def command_of(args) -> list[str]:
-    named = ("catalogue", "bundle", "features", "out", "vectors", "shard_rows", "threads")
-    options = [word for name in named for word in (f"--{name.replace('_', '-')}", str(getattr(args, name)))]
-    return [sys.executable, "-m", "jobs.index", *options]
+@pytest.fixture
+def stopped_after_two_shards(monkeypatch):
+    """Has the job stopped, as by Ctrl-C, when two shards are done."""
+
+    def stop(args) -> None:
+        shards = []
+
+        def told(progress: Progress, done: ShardDone) -> None:
+            shards.append(done)
+            if len(shards) == 2:
+                raise KeyboardInterrupt
+
+        with monkeypatch.context() as stopping:
+            stopping.setattr(Progress, "shard", told)
+            with pytest.raises(KeyboardInterrupt):
+                main(args)
+
+    return stop
 
 
-def kill_after_two_shards(args) -> int:
-    """Kills the driver when two shards are done; how many are then."""
-    work = Path(work_folder(args.out))
-    driver = subprocess.Popen(command_of(args), stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL, env=os.environ)
-    deadline_s = time.monotonic() + 240
-    while len(list(work.glob("shard-*.json"))) < 2:
-        assert driver.poll() is None
-        assert time.monotonic() < deadline_s
-        time.sleep(0.005)
-    driver.send_signal(signal.SIGKILL)
-    driver.wait()
-    return len(list(work.glob("shard-*.json")))
-
-
-def test_a_killed_driver_goes_on_and_ends_with_the_index_of_an_undisturbed_run(
-    ray_session, captioned, tmp_path, caplog
+def test_a_job_that_was_stopped_goes_on_and_ends_with_the_index_of_an_undisturbed_run(
+    captioned, stopped_after_two_shards, tmp_path, caplog
 ):
-    args = captioned(MANY)
-    finished = kill_after_two_shards(args)
-    assert 2 <= finished < len(MANY) // SHARD_ROWS
+    args = captioned()
+    stopped_after_two_shards(args)
     assert not (tmp_path / "index").exists()
     with caplog.at_level(logging.INFO):
         report = main(args).as_dict()
-    assert f"going on, {finished * SHARD_ROWS} of {len(MANY)} rows are done" in caplog.text
-    assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (len(MANY), len(MANY), 0)
+    assert "going on, 8 of 12 rows are done" in caplog.text
+    assert (report["rows_in"], report["rows_out"], report["rows_failed"]) == (12, 12, 0)
     assert not Path(work_folder(args.out)).exists()
-    undisturbed = captioned(MANY, out=str(tmp_path / "undisturbed"))
+    undisturbed = captioned(out=str(tmp_path / "undisturbed"))
     main(undisturbed)
     found, expected = RetrievalIndex.load(args.out), RetrievalIndex.load(undisturbed.out)
     assert found.ids == expected.ids
     np.testing.assert_allclose(found.vectors, expected.vectors, atol=1e-6)
 
 
-def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(
-    ray_session, captioned, unreadable, tmp_path
-):
+def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(captioned, unreadable, tmp_path):
     args = captioned(captions={"green": unreadable})
     catalogue = Catalogue.open(args.catalogue)
     report = main(args).as_dict()
@@ -99,9 +100,7 @@ def test_a_text_that_can_not_be_read_is_a_failure_and_the_others_are_found(
     assert "InvalidInput" in (tmp_path / "index" / "report.html").read_text()
 
 
-def test_what_can_not_be_read_is_read_again_when_that_is_asked_for_or_it_changed(
-    ray_session, captioned, unreadable, tmp_path
-):
+def test_what_can_not_be_read_is_read_again_when_that_is_asked_for_or_it_changed(captioned, unreadable, tmp_path):
     args = captioned(captions={"green": unreadable})
     main(args)
     again = main(args).as_dict()
@@ -113,14 +112,14 @@ def test_what_can_not_be_read_is_read_again_when_that_is_asked_for_or_it_changed
     assert pq.read_table(tmp_path / "index" / "failures.parquet").num_rows == 0
 
 
-def test_work_begun_with_other_settings_is_refused_by_name(ray_session, captioned):
-    kill_after_two_shards(captioned(MANY))
+def test_work_begun_with_other_settings_is_refused_by_name(captioned, stopped_after_two_shards):
+    stopped_after_two_shards(captioned())
     with pytest.raises(SettingsDiffer, match=r"words: 4 then, 0 now.*--force"):
-        main(captioned(MANY, words=0))
-    assert main(captioned(MANY[:8], words=0, force=True)).as_dict()["rows_out"] == 8
+        main(captioned(words=0))
+    assert main(captioned(tiny.COLOURS[:3], words=0, force=True)).as_dict()["rows_out"] == 3
 
 
-def test_texts_none_of_which_can_be_read_make_no_index(ray_session, captioned, unreadable, tmp_path):
+def test_texts_none_of_which_can_be_read_make_no_index(captioned, unreadable, tmp_path):
     args = captioned(tiny.COLOURS[:2], {"red": unreadable, "green": unreadable})
     with pytest.raises(CatalogueError, match=r"no text of the 2 items of captioned could be read.*nobody can read"):
         main(args)

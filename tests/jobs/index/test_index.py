@@ -31,7 +31,7 @@ def test_every_item_is_found_by_its_own_picture_and_the_bundle_opens_with_the_in
     assert index.ids == Catalogue.open(tiny_world.catalogue).table["id"].to_pylist()
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_items_are_found_by_captions_or_by_a_weighted_sum_and_without_a_caption_by_the_picture(
     index_args, tiny_world, tmp_path
 ):

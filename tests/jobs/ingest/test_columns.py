@@ -37,7 +37,7 @@ def ingest(source: str, **options):
     return main(IngestArgs(source=source, workers=1, threads=1, held_out=0, **options))
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_a_feed_is_read_by_the_names_given_and_again_only_where_they_change(laion):
     assert ingest(laion, columns=COLUMNS).rows_out == 2
     assert [item.caption for item in Catalogue.open("laion").items()] == ["Red hat", "Blue hat"]
@@ -49,7 +49,7 @@ def test_a_feed_is_read_by_the_names_given_and_again_only_where_they_change(laio
     assert [item.caption for item in Catalogue.open("laion").items()] == ["A", "B"]
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_pictures_inside_a_table_are_read_from_the_column_that_is_named(tmp_path):
     table = pa.table({"jpg": [png("red"), png("blue")], "txt": ["Red hat", "Blue hat"]})
     pq.write_table(table, tmp_path / "shop.parquet")

@@ -22,7 +22,7 @@ from jobs.ingest.job import IngestArgs, main
 from tests.lines import assert_only_news
 from tests.pictures import encoded, write_png
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("alone")
 COLOURS = ("red", "green", "blue", "white", "black", "navy", "teal", "olive", "gray", "pink", "gold")
 
 

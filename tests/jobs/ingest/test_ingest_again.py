@@ -9,6 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator
+from contextlib import nullcontext
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -24,16 +25,19 @@ from fromage_model.storage.artefacts import home
 from jobs.ingest.job import IngestArgs, begin, main
 from jobs.ingest.outcome import Known
 from jobs.ingest.sources import read_source
+from tests.jobs.conftest import without_ray
 from tests.jobs.shop import Shop, open_shop
 from tests.pictures import encoded, png, write_png
 
-pytestmark = pytest.mark.usefixtures("ray_session")
 WHEN = datetime(2026, 1, 2, tzinfo=UTC)
 
 
 @pytest.fixture(autouse=True)
-def own_home(tmp_path, monkeypatch) -> None:
+def own_home(tmp_path, monkeypatch, request) -> Iterator[None]:
+    """And no Ray, but where a test asks for it."""
     monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    with nullcontext() if "ray_session" in request.fixturenames else without_ray():
+        yield
 
 
 @pytest.fixture
@@ -175,8 +179,8 @@ def test_a_damaged_catalogue_is_made_anew_only_when_forced(tmp_path, shop):
     assert ingest(feed, force=True).rows_out == 1
 
 
-def test_a_killed_job_goes_on_with_what_is_done_and_ends_as_if_undisturbed(tmp_path, shop):
-    """SIGKILL while the second shard waits for a server that is silent."""
+def test_a_killed_job_goes_on_with_what_is_done_and_ends_as_if_undisturbed(ray_session, tmp_path, shop):
+    """SIGKILL while the second shard waits for a server that is silent; then by Ray's workers."""
     feed = shop.feed(tmp_path / "feed.tsv", *(f"c{number}" for number in range(300)))
     shop.silent = {"/290.png"}
     options = ["--source", str(feed), "--workers", "1", "--threads", "2", "--allow-private", "--attempts", "1"]
@@ -198,24 +202,19 @@ def test_a_killed_job_goes_on_with_what_is_done_and_ends_as_if_undisturbed(tmp_p
     assert (report.rows_in, report.rows_out, report.rows_failed) == (300, 300, 0)
     assert [shop.times_asked(f"/{number}.png") for number in range(256)] == [1] * 256
     assert not manifest.parent.exists()
-    ingest(feed, out="undisturbed")
+    with without_ray():
+        ingest(feed, out="undisturbed", shard_rows=300)
     dates = ["updated_at", "caption_at"]
     assert Catalogue.open("feed").table.drop(dates).equals(Catalogue.open("undisturbed").table.drop(dates))
 
 
-# A Ray of its own, none of whose workers can write a file of more than 100 kB: a disk that is full, without the disk.
+# A process that can't write a file of more than 100 kB: a disk that is full, without the disk.
 FULL = """
-import resource, signal, sys
-import ray
-
-def full():
-    signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
-
-options = {"num_cpus": 2, "include_dashboard": False, "object_store_memory": 100 << 20}
-ray.init("local", runtime_env={"worker_process_setup_hook": full}, **options)
+import resource, signal
 from jobs.ingest.job import IngestArgs, main
 from jobs.common.reporting.report import run
+signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000))
 run(main, IngestArgs)
 """
 

@@ -14,7 +14,7 @@ from jobs.ingest.job import IngestArgs, main
 from tests.pictures import png
 from tests.raw_server import answer, open_raw_server
 
-pytestmark = pytest.mark.usefixtures("ray_session")
+pytestmark = pytest.mark.usefixtures("alone")
 GOOD = 20
 
 

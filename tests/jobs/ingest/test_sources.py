@@ -26,7 +26,7 @@ def own_home(tmp_path, monkeypatch):
     monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_open_clip_art_becomes_a_catalogue_and_every_picture_is_an_item_or_a_failure(tmp_path):
     write_clipart(tmp_path / "clipart")
     args = IngestArgs(source="openclipart", folder=str(tmp_path / "clipart"), workers=1, threads=2, held_out=1)
@@ -103,7 +103,7 @@ def test_a_source_inside_the_catalogue_is_refused_as_it_would_be_removed_with_it
         refuse_inside(Path("my"), "openclipart", "my/clipart")
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_ingest_does_not_remove_its_own_source(tmp_path):
     write_png(tmp_path / "pictures" / "a.png")
     main(IngestArgs(source=str(tmp_path / "pictures"), out=str(tmp_path / "my"), workers=1))

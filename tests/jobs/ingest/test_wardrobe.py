@@ -23,7 +23,7 @@ def draw(seed: int = 0, **options):
     return main(IngestArgs(source="wardrobe", items=ITEMS, seed=seed, workers=1, threads=2, side_px=64, **options))
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_the_wardrobe_becomes_a_catalogue_whose_bytes_the_seed_decides():
     report = draw()
     assert (report.rows_in, report.rows_out, report.rows_failed) == (ITEMS, ITEMS, 0)

@@ -38,7 +38,7 @@ def config(tiny_world, tmp_path, monkeypatch):
     return path
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_the_example_makes_a_pair_that_opens_together_and_then_has_nothing_to_do(config, tiny_world, tmp_path):
     report = main(PipelineArgs(config=config)).as_dict()
     assert (report["rows_in"], report["rows_out"], report["rows_failed"], report["skipped"]) == (7, 7, 0, False)
@@ -167,7 +167,7 @@ def test_a_row_that_fails_in_several_stages_is_one_row_and_a_double_is_none(tmp_
     assert rows_failed([]) == 0
 
 
-@pytest.mark.usefixtures("ray_session")
+@pytest.mark.usefixtures("alone")
 def test_more_failures_than_a_stage_allows_end_the_run_and_doubles_are_done(config):
     feed = config.parent / "pictures" / "shop.tsv"
     (feed.parent / "damaged.png").write_bytes(b"damaged")

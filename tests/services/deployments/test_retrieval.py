@@ -58,7 +58,7 @@ def shelf(tmp_path: Path) -> ProductShelf:
 
 
 def test_nearest_products_come_first_with_their_score(shelf: ProductShelf):
-    products = shelf.search(np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2)
+    products = shelf.search(np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2).products
     assert [(product.id, product.caption, product.score) for product in products] == [
         ("green", "a green square", 0.8),
         ("red", "a red square", 0.6),
@@ -67,7 +67,7 @@ def test_nearest_products_come_first_with_their_score(shelf: ProductShelf):
 
 
 def test_products_tell_their_brand_and_price_as_the_catalogue_writes_them(shelf: ProductShelf):
-    products = shelf.search(np.array([0.8, 0.6, 0.0], dtype=np.float32), top_k=3)
+    products = shelf.search(np.array([0.8, 0.6, 0.0], dtype=np.float32), top_k=3).products
     told = [(product.id, product.brand, product.price) for product in products]
     assert told == [("red", "Ada", "1,290.00 USD"), ("green", None, "129000 KRW"), ("blue", None, None)]
 
@@ -79,12 +79,12 @@ def test_shelf_names_whom_its_licence_wants_named(shelf: ProductShelf):
 def test_excluded_products_make_room_for_others(shelf: ProductShelf):
     products = shelf.search(
         np.array([0.6, 0.8, 0.0], dtype=np.float32), top_k=2, narrowing=Narrowing(exclude=frozenset({"green"}))
-    )
+    ).products
     assert [product.id for product in products] == ["red", "blue"]
 
 
 def test_only_web_links_reach_a_page(shelf: ProductShelf):
-    links = {product.id: product.item_url for product in shelf.search(np.ones(3, dtype=np.float32), top_k=3)}
+    links = {product.id: product.item_url for product in shelf.search(np.ones(3, dtype=np.float32), top_k=3).products}
     assert links == {"red": "https://shop.example/red", "green": None, "blue": None}
 
 

@@ -5,10 +5,12 @@ import json
 from collections.abc import Sequence
 
 import pytest
+from ray.serve._private.http_util import _apply_middlewares
 from starlette.types import Message, Scope
 
 from services.http.boundary import SECURITY_HEADERS
 from services.http.cut_off import LOST, NOT_REACHED, Completed
+from services.http.front import before_the_proxy
 from tests.services.http.chatting import events_of
 
 OURS = [(name.encode(), value.encode()) for name, value in SECURITY_HEADERS.items()]
@@ -91,6 +93,25 @@ def test_the_originals_app_reads_it_too():
 @pytest.mark.parametrize("messages", [[], [STREAM, part(b"data: 1\n\n")]], ids=["before", "during"])
 def test_a_client_that_left_is_told_nothing(messages):
     assert passed_on(messages, left=True) == messages
+
+
+def test_it_holds_in_the_order_in_which_serve_wraps_its_proxy_and_without_an_id_of_the_clients():
+    sent: list[Message] = []
+
+    async def proxy(scope: Scope, receive, send) -> None:
+        await send({**STREAM, "headers": list(STREAM["headers"])})
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message)
+
+    app = _apply_middlewares(proxy, before_the_proxy())
+    scope = {"type": "http", "method": "POST", "path": "/v1/chat/completions", "headers": []}
+    asyncio.run(app(scope, receive, send))
+    error, done = events_of(body_of(sent).decode())
+    assert (error["error"]["message"], done) == (LOST, "[DONE]")
 
 
 def test_what_serve_says_of_itself_is_serves():

@@ -17,7 +17,9 @@ from tests.services.http.colours import ODD_ID, client_over
 KEY = "fk-shop"
 KEYS = AccessOptions(keys=StoredKey("shop", digest_of(KEY), frozenset({"chat"})).line())
 ODD_PATHS = (f"/items/{quote(ODD_ID, safe='')}", f"/items/{quote(ODD_ID)}")
-CARD = ItemCard("x", "a coat", "Norden", None, "/v1/items/x/image", {}, "test", "x", "train", None, None, "2026-01-01")
+CARD = ItemCard(
+    "x", "a coat", None, "Norden", None, "/v1/items/x/image", None, {}, "test", "x", "train", None, None, "2026-01-01"
+)
 
 
 @pytest.fixture

@@ -22,6 +22,7 @@ def test_reply_has_text_and_products_at_their_offset(client: TestClient):
         "id": "item-0",
         "caption": "A item-0",
         "brand": None,
+        "title": None,
         "price": None,
         "item_url": "https://shop.example/item-0",
         "image_url": "/v1/items/item-0/image",

@@ -36,10 +36,12 @@ def test_a_text_finds_items_with_all_that_the_catalogue_says_of_them(client: Tes
     assert best["item"] == {
         "id": "red",
         "caption": "a red square",
+        "title": None,
         "brand": "Ada",
         "item_url": "https://shop.example/red",
         "image_url": "/v1/items/red/image",
         "page_url": "/items/red",
+        "price": "19.90 EUR",
         "attributes": {"price": "19.90 EUR", "new": "true"},
         "source": "test",
         "group": "red",

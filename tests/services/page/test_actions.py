@@ -44,7 +44,7 @@ def test_the_text_of_a_reply_is_copied_and_said_to_be(chat, open_page: OpenPage)
     page.evaluate("() => { navigator.clipboard.writeText = () => Promise.reject() }")
     expect(page.get_by_role("button", name="Copy")).to_be_visible()
     page.get_by_role("button", name="Copy").click()
-    expect(page.get_by_role("button", name="Copied")).to_be_focused()
+    expect(page.get_by_role("button", name="Could not copy")).to_be_focused()
 
 
 def test_products_tell_their_brand_and_price_where_they_have_them(chat, open_page: OpenPage):

@@ -66,7 +66,7 @@ def test_the_reader_chooses_when_pieces_are_shown(chat, open_page: OpenPage):
     ask_and_wait(page, "Two")
     page.get_by_label("never").check()
     ask_and_wait(page, "Three")
-    assert [request["retrieval"] for request in chat.requests] == ["auto", "always", "never"]
+    assert [request["retrieval"]["mode"] for request in chat.requests] == ["auto", "always", "never"]
     assert all(request["stream"] is True and request["model"] == "default" for request in chat.requests)
 
 

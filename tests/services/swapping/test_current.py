@@ -58,7 +58,7 @@ class Served:
         return replica
 
     async def caption(self, pair: Pair) -> str:
-        return (await self.retrieval.search(RED, top_k=1, narrowing=Narrowing(), pair=pair))[0].caption
+        return (await self.retrieval.search(RED, top_k=1, narrowing=Narrowing(), pair=pair)).products[0].caption
 
 
 @pytest.fixture

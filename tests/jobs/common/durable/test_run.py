@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pyarrow as pa
@@ -21,6 +22,7 @@ from jobs.common.stages.rows import failed
 from tests.jobs.common.durable import job as durable_job
 from tests.jobs.common.durable.job import numbers
 from tests.jobs.common.durable.stages import Die, Double, InTheWay, Misconfigured, Stumble
+from tests.jobs.conftest import without_ray
 
 CPUS = 0.5
 WHY = ("stage", "error", "message")
@@ -29,6 +31,13 @@ WHY = ("stage", "error", "message")
 def begin(folder: Path | str, *, count: int = 10, **options) -> DurableRun:
     settings = {"job": "test", "settings": {"colour": "red"}, "source": "a", "shard_rows": 4} | options
     return DurableRun.open(folder, rows=[numbers(count)], **settings)
+
+
+@pytest.fixture
+def here() -> Iterator[None]:
+    """This process does all shards, however many: what it then does with them is what workers do."""
+    with without_ray(shards=sys.maxsize):
+        yield
 
 
 def stage(make: type, **options) -> Stage:
@@ -74,7 +83,7 @@ def test_rows_come_back_in_order_and_the_bad_ones_with_their_reason(ray_session,
     assert (run.rows_done, run.rows_failed) == (10, 2)
 
 
-def test_what_is_done_is_not_done_again_unless_it_failed_and_that_is_asked_for(ray_session, tmp_path):
+def test_what_is_done_is_not_done_again_unless_it_failed_and_that_is_asked_for(here, tmp_path):
     folder = tmp_path / "run"
     begin(folder).process([stage(Stumble, bad=[3]), stage(Double)])
     times = {path.name: path.stat().st_mtime_ns for path in folder.glob("shard-*")}
@@ -88,7 +97,7 @@ def test_what_is_done_is_not_done_again_unless_it_failed_and_that_is_asked_for(r
     assert changed == {"shard-000000.parquet", "shard-000000.json"}
 
 
-def test_other_settings_are_refused_by_name_and_force_starts_anew(ray_session, tmp_path):
+def test_other_settings_are_refused_by_name_and_force_starts_anew(here, tmp_path):
     folder = tmp_path / "run"
     begin(folder).process([stage(Double)])
     with pytest.raises(SettingsDiffer, match=r"colour: 'red' then, 'blue' now\)\. .*--force"):
@@ -99,7 +108,7 @@ def test_other_settings_are_refused_by_name_and_force_starts_anew(ray_session, t
     assert begin(folder, settings={"colour": "blue"}, force=True).rows_done == 0
 
 
-def test_another_input_starts_anew_by_itself(ray_session, tmp_path):
+def test_another_input_starts_anew_by_itself(here, tmp_path):
     begin(tmp_path / "run").process([stage(Double)])
     run = begin(tmp_path / "run", count=3, source="b")
     assert (run.rows, run.rows_done) == (3, 0)
@@ -107,9 +116,8 @@ def test_another_input_starts_anew_by_itself(ray_session, tmp_path):
 
 def test_a_killed_worker_costs_nothing_and_a_row_that_kills_every_worker_is_a_failure(ray_session, tmp_path):
     run = begin(tmp_path / "run")
-    once, always = tmp_path / "once", tmp_path / "always"
-    run.process([stage(Die, at=2, times=1, diary=str(once)), stage(Die, at=6, times=99, diary=str(always))])
-    assert once.read_text() == "+"
+    run.process([stage(Die, times={2: 1, 6: 99}, diary=str(tmp_path))])
+    assert (tmp_path / "2").read_text() == "+"
     assert [row for table in run.tables() for row in table["row"].to_pylist()] == [1, 2, 3, 4, 5, 7, 8, 9, 10]
     (failure,) = [row for table in run.failures() for row in table.to_pylist()]
     assert (failure["row"], failure["stage"], failure["error"], failure["attempts"]) == (6, "die", "WorkerDied", 2)
@@ -149,12 +157,17 @@ def test_a_pool_grows_while_rows_wait_and_its_workers_share_a_gpu_that_decoding_
     assert {worker.partition(":")[0] for worker in decoded}.isdisjoint(worker.partition(":")[0] for worker in computed)
 
 
-def test_a_shard_that_can_not_be_written_and_a_wrong_setting_stop_the_run(ray_session, tmp_path):
+def test_a_shard_that_can_not_be_written_stops_the_run(ray_session, tmp_path):
     run = begin(tmp_path / "run")
     with pytest.raises(WriteError, match=r"shard-000000\.parquet can't be written: Is a directory"):
         run.process([stage(InTheWay, folder=str(tmp_path / "run"))])
+
+
+def test_a_wrong_setting_stops_the_run_before_its_first_shard(here, tmp_path):
+    run = begin(tmp_path / "run")
     with pytest.raises(ConfigError, match="no such device"):
-        begin(tmp_path / "wrong").process([stage(Misconfigured)])
+        run.process([stage(Misconfigured)])
+    assert run.rows_done == 0
 
 
 def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
@@ -168,7 +181,7 @@ def test_a_full_disk_is_named_and_leaves_nothing_half_written(tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_damaged_shard_is_noticed_and_made_again(ray_session, tmp_path):
+def test_a_damaged_shard_is_noticed_and_made_again(here, tmp_path):
     folder = tmp_path / "run"
     run = begin(folder)
     run.process([stage(Double)])
@@ -182,7 +195,7 @@ def test_a_damaged_shard_is_noticed_and_made_again(ray_session, tmp_path):
     assert doubled(again) == expected(10)
 
 
-def test_a_folder_may_be_a_uri_and_manifests_tell_what_made_a_shard(ray_session, tmp_path):
+def test_a_folder_may_be_a_uri_and_manifests_tell_what_made_a_shard(here, tmp_path):
     run = begin((tmp_path / "run").as_uri())
     run.process([stage(Double)])
     manifest = json.loads((tmp_path / "run" / "shard-000002.json").read_text())

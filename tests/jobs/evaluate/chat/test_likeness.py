@@ -46,6 +46,12 @@ def test_a_picture_is_of_the_first_item_that_fits_and_that_another_item_answers(
     assert shown(message("what?", {"colour": "blue"}, names=("kind",))) == [("what?", "blue")]
 
 
+def test_an_item_with_two_answers_is_shown_before_one_with_a_single_answer():
+    more = garments(one={"kind": "hat", "colour": "red"}, two={"kind": "hat", "colour": "red"})
+    asked = message("alike?", {}, ALIKE)
+    assert (shown(asked), shown(asked, shelf=SHELF | more)) == ([("alike?", "red")], [("alike?", "hat")])
+
+
 def test_each_item_is_shown_once_as_long_as_there_are_others():
     one, other = (message(text, {"colour": "red"}, names=("kind",), times=2) for text in ("a", "b"))
     assert shown(one, other) == [("a", "red"), ("a", "hat"), ("b", "long"), ("b", "red")]
@@ -119,7 +125,7 @@ def test_a_word_is_named_alone_and_in_the_plural(reply, word, named):
 
 def test_the_nearest_features_answer_as_a_baseline_whatever_was_said():
     asked_of = queries(message("alike?", {}, ALIKE), message("in blue?", {}, {"kind": "skirt", "colour": "blue"}))
-    shelf = SHELF | garments(**{f"cap {number}": {"kind": "cap", "colour": "red"} for number in range(6)})
+    shelf = SHELF | garments(**{f"cap {number}": {"kind": "cap", "colour": f"no {number}"} for number in range(6)})
     choice = Choice(shelf, asked_of)
     assert [one.item.id for one in choice.pictured] == ["red", "long"]
     near = [[1, 0], [1, 0.1], [9, 9], *[[1 + 0.01 * number, 0.2] for number in range(7)]]

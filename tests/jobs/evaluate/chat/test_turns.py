@@ -87,6 +87,14 @@ def test_a_turn_that_calls_for_nothing_holds_where_nothing_comes():
     assert held(asked_of, ("hat",), ("midi",)) == [False, True]
 
 
+def test_precision_is_of_as_many_products_as_could_answer():
+    asked_of = queries([("hat?", {"kind": "hat"}), ("red", {"kind": None, "colour": "red"})])
+    found, answering = scored(asked_of, [("hat", "maxi"), ("mini", "midi")])
+    assert [answering.precision(asked) for asked in found] == [1.0, 1.0]
+    found, answering = scored(asked_of, [("maxi",), ("mini", "maxi")])
+    assert [answering.precision(asked) for asked in found] == [0.0, pytest.approx(1 / 3)]
+
+
 def test_shares_are_over_turns_that_count_and_over_conversations():
     asked_of = queries([SKIRTS, ("red", {"colour": "red"})], [("hat?", {"kind": "hat"}), ("thanks", None)])
     found, answering = scored(asked_of, [("maxi",), ("hat",)], [("mini", "hat"), ("midi",)])
@@ -99,6 +107,7 @@ def test_shares_are_over_turns_that_count_and_over_conversations():
         "unanswerable": 0,
         "held": 0.5,
         "later_hit_at_5": 0.0,
+        "later_precision_at_5": 0.0,
         "hit_at_1": pytest.approx(1 / 3, abs=1e-4),
         "products_on_quiet": 1.0,
         "whole": 0.0,

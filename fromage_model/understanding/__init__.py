@@ -1,0 +1,5 @@
+"""What a message asks of the catalogue's columns, read by plain rules over the catalogue's own values: no model."""
+
+from fromage_model.understanding.reading import Reader, Said, Understood
+
+__all__ = ["Reader", "Said", "Understood"]

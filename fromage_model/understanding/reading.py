@@ -1,0 +1,135 @@
+"""A conversation -> the filters that hold at its end, and the items that its last message names.
+
+What is said later replaces what was said of the same column; a price's two bounds are said apart. What is read is an
+answer to nothing yet: whoever searches drops what no item meets.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Self
+
+import pyarrow as pa
+
+from fromage_model.index.conditions import NOT, Condition
+from fromage_model.understanding.names import Names
+from fromage_model.understanding.prices import holds_any, price_in
+from fromage_model.understanding.values import Statement, mentions, statements_in
+from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary
+from fromage_model.understanding.words import Word, words_of
+
+LOW, HIGH = ("gte", "gt"), ("lte", "lt")
+Filters = Mapping[str, Condition]
+
+
+@dataclass(frozen=True)
+class Said:
+    """A turn: a user's `text`; or with an assistant's reply the `filters` that held then, which replace all before."""
+
+    text: str = ""
+    filters: Filters | None = None
+
+
+@dataclass(frozen=True)
+class Understood:
+    """`filters`, by column, the one that was said last at the end. `first`: narrower filters, of which items come
+    first, in this order.
+    """
+
+    filters: dict[str, Condition] = field(default_factory=dict)
+    first: tuple[Filters, ...] = ()
+
+
+class Reader:
+    """Reads conversations about the items of one catalogue. Holds no state between them."""
+
+    def __init__(self, vocabulary: Vocabulary, names: Names):
+        self.vocabulary = vocabulary
+        self._names = names
+
+    @classmethod
+    def of(cls, items: pa.Table) -> Self:
+        """Of a table with the catalogue's columns."""
+        return cls(Vocabulary.of(items), Names.of(items))
+
+    def read(self, said: Sequence[Said]) -> Understood:
+        """What holds at the end of a conversation."""
+        filters = self.filters(said)
+        last = next((turn.text for turn in reversed(said) if turn.filters is None), "")
+        return Understood(filters, tuple(one for one in self.named(last) if not filters.keys() & one.keys()))
+
+    def filters(self, said: Sequence[Said]) -> dict[str, Condition]:
+        """The filters that hold at the end, the one that was said last at the end."""
+        held: dict[str, Condition] = {}
+        for turn in said:
+            if turn.filters is not None:
+                held = dict(turn.filters)
+            else:
+                self._hear(words_of(turn.text), held)
+        return held
+
+    def named_items(self, text: str) -> tuple[Filters, ...]:
+        """As `named`, without the brand."""
+        ids = self._names.ids_in(text, words_of(text))
+        return ({"id": ids},) if ids else ()
+
+    def named(self, text: str) -> tuple[Filters, ...]:
+        """Filters that the items pass that a text names: by id, by name, and by brand."""
+        brands = mentions(words_of(text), self.vocabulary)
+        return (*self.named_items(text), *([{BRAND: brands}] if brands else []))
+
+    def _hear(self, words: Sequence[Word], held: dict[str, Condition]) -> None:
+        for statement in statements_in(words, self.vocabulary):
+            condition = _joined(held.pop(statement.column, None), statement)
+            if condition is not None:
+                held[statement.column] = condition
+        price = self.vocabulary.price
+        found = price and price_in(words, price, spoken_of=price.column in held)
+        if price and found:
+            self._hear_price(price, *found, held)
+
+    def _hear_price(
+        self, price: PriceColumn, bounds: Mapping[str, float], currency: str | None, held: dict[str, Condition]
+    ) -> None:
+        before = held.pop(price.column, None)
+        held[price.column] = _bounded(before, bounds)
+        if currency and price.currency_column and len(price.currencies) > 1:
+            held[price.currency_column] = currency
+
+
+def _joined(before: Condition, statement: Statement) -> Condition:
+    """What holds of a column after a statement; None for whatever it likes."""
+    if statement.asks == "any":
+        return None
+    wanted, unwanted = _wanted(before), _unwanted(before)
+    if statement.asks == "is":
+        return _one_or_all(list(statement.cells))
+    left = [cell for cell in wanted if cell not in statement.cells]
+    return _one_or_all(left) if left else {NOT: _one_or_all(list(dict.fromkeys([*unwanted, *statement.cells])))}
+
+
+def _wanted(condition: Any) -> list[str]:
+    return [] if condition is None or isinstance(condition, Mapping) else _texts(condition)
+
+
+def _unwanted(condition: Any) -> list[str]:
+    return _texts(condition[NOT]) if isinstance(condition, Mapping) and NOT in condition else []
+
+
+def _texts(values: object) -> list[str]:
+    listed = values if isinstance(values, list | tuple) else [values]
+    return [value for value in listed if isinstance(value, str)]
+
+
+def _one_or_all(cells: list[str]) -> Any:
+    return cells[0] if len(cells) == 1 else cells
+
+
+def _bounded(before: Any, bounds: Mapping[str, float]) -> Condition:
+    """The new bounds, with the other side of the old ones where a price lies between both."""
+    kept: dict[str, float] = {}
+    if isinstance(before, Mapping) and NOT not in before:
+        for side in (LOW, HIGH):
+            if not any(bound in bounds for bound in side):
+                kept |= {bound: before[bound] for bound in side if bound in before}
+    both = {**kept, **bounds}
+    return both if holds_any(both) else dict(bounds)
