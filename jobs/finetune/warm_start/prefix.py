@@ -18,7 +18,7 @@ from jobs.common.reporting.report import Progress
 from jobs.finetune.examples.examples import Sampler
 
 log = logging.getLogger(__name__)
-RIDGE = 0.3
+RIDGE = 0.1
 """What is added to the features' correlations, all of variance 1, so that many features don't fit noise."""
 BATCH_SIZE = 16
 
