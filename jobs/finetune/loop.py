@@ -19,7 +19,8 @@ from jobs.common.reporting.report import Progress
 from jobs.common.reporting.worker_lines import send_lines
 from jobs.finetune.data import select_items
 from jobs.finetune.examples import wording
-from jobs.finetune.examples.examples import Mix, Phrases, Sampler
+from jobs.finetune.examples.examples import Exchange, Mix, Phrases, Sampler
+from jobs.finetune.examples.garments import Garments, are_garments
 from jobs.finetune.examples.glosses import Glosses
 from jobs.finetune.examples.replies import write_replies
 from jobs.finetune.model_config import config_of
@@ -28,6 +29,7 @@ from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.start import start_from
 from jobs.finetune.step import FinetuneStep, StepWeights
 from jobs.finetune.warm_start.heads import WarmStart, warm_start
+from jobs.finetune.warm_start.prefix import fit_prefix, train_prefix
 
 log = logging.getLogger(__name__)
 STATE_FILE, BUNDLE_FOLDER = "state.pt", "bundle"
@@ -64,12 +66,13 @@ def run_epochs(settings: dict[str, Any]) -> None:
         worker.warm_start()
     log.info("training: %d items, %d epochs of %d steps", len(worker.data.items), args.epochs, worker.steps_per_epoch)
     writer = _writer(scalars, purge_step=start * worker.steps_per_epoch) if worker.rank == 0 else None
-    for epoch in range(start, args.epochs):
-        figures = worker.run_epoch(epoch, writer)
+    # Without epochs, one report of the warm start alone.
+    for epoch in range(start, max(1, args.epochs)):
+        figures = worker.run_epoch(epoch, writer) if args.epochs else worker.validate()
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if worker.rank == 0:
-                worker.save(Path(folder), epoch, lineage | {"epochs_done": epoch + 1})
+                worker.save(Path(folder), epoch, lineage | {"epochs_done": min(epoch + 1, args.epochs)})
                 checkpoint = train.Checkpoint.from_directory(folder)
             train.report(figures | {"epoch": epoch + 1}, checkpoint=checkpoint)
     if writer is not None:
@@ -128,7 +131,7 @@ class Worker:
         applied = self.steps_per_epoch - (self.optimisation.skipped_steps - skipped_before)
         figures = {name: total / applied for name, total in sums.items()} | self.optimisation.figures()
         figures["examples_per_second"] = self.steps_per_epoch * self.args.batch_size * self.world_size / seconds
-        figures |= self._validate()
+        figures |= self.validate()
         for name, value in figures.items():
             if writer is not None:
                 writer.add_scalar(f"epoch/{name}", value, epoch)
@@ -147,7 +150,7 @@ class Worker:
         return {name: float(value.detach()) for name, value in parts.items()} | {"gradient_norm": norm}
 
     @torch.inference_mode()
-    def _validate(self) -> dict[str, float]:
+    def validate(self) -> dict[str, float]:
         """Recall among the validation items, with the name alone as the query."""
         if not self.data.validation_items or self.rank != 0:
             return {}
@@ -196,8 +199,16 @@ class Worker:
         )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(args.seed)
+            # First the prefix: texts are read with pictures in them.
+            if args.fit_prefix:
+                fit_prefix(self.model, self.sampler)
+            if args.prefix_steps:
+                rate = args.prefix_learning_rate
+                train_prefix(
+                    self.model, self.sampler, steps=args.prefix_steps, learning_rate=rate, noise=args.feature_noise
+                )
             warm_start(self.model, self.step, self.sampler, settings, dictionary=self._dictionary())
-        if measured := self._validate():
+        if measured := self.validate():
             log.info("after the warm start: %s", in_words(measured))
 
     def _dictionary(self) -> list[tuple[str, str]]:
@@ -236,13 +247,14 @@ class Worker:
     def _sampler(self) -> Sampler:
         args = self.args
         phrases = Phrases(self.data.items, self.glosses, shortened=self._shortened)
-        exchanges = write_replies(self.model, wording.small_talk(), max_new_tokens=args.reply_tokens)
+        garments = Garments(self.data.items, self.data.vectors) if are_garments(self.data.items) else None
         return Sampler(
             self.data.items,
             self.data.vectors,
             own_items=self.data.own,
             phrases=phrases,
-            exchanges=exchanges,
+            garments=garments,
+            exchanges=self._exchanges(),
             mix=Mix(),
             batch_size=min(args.batch_size, self.data.own // self.world_size),
             caption_batch_size=args.caption_batch_size,
@@ -250,6 +262,13 @@ class Worker:
             concatenate_share=args.concat_captions_prob,
             seed=args.seed,
         )
+
+    def _exchanges(self) -> list[Exchange]:
+        """Small talk with the LM's own replies."""
+        messages = wording.small_talk()
+        if self.args.reply_tokens == 0:
+            return [Exchange(message, "", ends=False) for message in messages]
+        return write_replies(self.model, messages, max_new_tokens=self.args.reply_tokens)
 
     def _shortened(self, name: str) -> str:
         """As much of a name or tag as every conversation has room for."""

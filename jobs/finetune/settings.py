@@ -63,7 +63,11 @@ class FinetuneArgs:
     dictionary_weight: float = 1.0
     """What the loss between such words and definitions counts."""
     name_weight: float = 1.0
-    """What the warm start's loss between an item's wordings and its plain name counts."""
+    """What the warm start's loss between an item's wordings and its plain name counts; 0 reads no names."""
+    fit_prefix: bool = False
+    """Start the visual prefix at the words that name a picture, by least squares."""
+    prefix_steps: int = 0
+    """Steps of the warm start in which the visual prefix alone is trained, on captions of single pictures."""
     lora_rank: int = 0
     """Rank of LoRA on the LM, trained together with the maps; 0 for none."""
     lora_alpha: int = 16
@@ -73,7 +77,7 @@ class FinetuneArgs:
     lora_targets: tuple[str, ...] = ()
     """Linear layers that get LoRA, by the last part of their names. Without them, the maps of queries and values."""
     epochs: int = 2
-    """Passes over the training items."""
+    """Passes over the training items; 0 for the warm start alone."""
     batch_size: int = 64
     """Items per step and worker, each in words once."""
     caption_batch_size: int = 16
@@ -115,7 +119,7 @@ class FinetuneArgs:
     sibling_weight: float = 0.25
     """Share of a positive pair that a picture of the same group counts as."""
     reply_tokens: int = 24
-    """Longest own reply of the LM to small talk, in tokens."""
+    """Longest own reply of the LM to small talk, in tokens; 0 writes none, and only where a reply begins is learned."""
     validation: float = 0.0
     """Share of the training split's groups, by hash, that is left out and measured after each epoch."""
     seed: int = 0
@@ -146,18 +150,19 @@ class FinetuneArgs:
             raise ConfigError(f"further_features are {counts}; expected one for each, or none")
         object.__setattr__(self, "lora_targets", tuple(self.lora_targets))
         positive = (
-            "epochs",
             "batch_size",
             "talk_batch_size",
             "workers",
             "threads",
             "phrasings",
-            "reply_tokens",
             "further_per_group",
         )
         for name in positive:
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 1 or more")
+        for name in ("epochs", "reply_tokens", "prefix_steps"):
+            if getattr(self, name) < 0:
+                raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 or more")
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation is {self.validation}; expected a share from 0 to below 1, for example 0.1")
         if not 0 <= self.dropout < 1:

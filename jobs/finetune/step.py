@@ -77,7 +77,9 @@ class FinetuneStep(nn.Module):
         images = self.model.image_embeddings(self._features([one.item for one in shown]))
         groups = gather_objects([self._groups[one.item] for one in shown])
         items = gather_objects([one.item for one in shown])
-        positives = positive_pairs(items, groups, sibling=self.weights.sibling).to(images.device)
+        asked = gather_objects([one.asked for one in shown])
+        positives = positive_pairs(items, groups, sibling=self.weights.sibling)
+        positives = torch.maximum(positives, self.sampler.facts.pairs(asked, items)).to(images.device)
         texts, pictures = gather(embeddings), gather(images)
         contrast = losses.info_nce(texts, pictures, self.model.log_scale, positives=positives)
         with torch.no_grad():

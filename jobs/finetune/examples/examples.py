@@ -14,6 +14,8 @@ from fromage_model.catalogue import Item
 from fromage_model.catalogue.words import item_words
 from fromage_model.prompts.messages import Message, Part
 from jobs.finetune.examples import wording
+from jobs.finetune.examples.answering import Asked, Facts
+from jobs.finetune.examples.garments import Garments
 from jobs.finetune.examples.glosses import Glosses
 
 
@@ -31,11 +33,15 @@ class Mix:
 
 @dataclass(frozen=True)
 class Shown:
-    """One item in words. A caption stands alone; otherwise `messages` is a conversation that ends with the wish."""
+    """One item in words. A caption stands alone; otherwise `messages` is a conversation that ends with the wish.
+
+    `asked` are the attributes that make any item an answer; empty where the item alone is.
+    """
 
     item: int
     caption: str | None = None
     messages: tuple[Message, ...] = ()
+    asked: Asked = ()
 
 
 @dataclass(frozen=True)
@@ -121,8 +127,8 @@ class Phrases:
 class Sampler:
     """Draws the examples of each step. `features`, (N, F), belong to `items`, row by row.
 
-    The first `own_items` are the catalogue's, which each epoch goes through; the others, of further catalogues, serve
-    the warm start and captions.
+    Where the items are `garments`, these say what is asked of them. The first `own_items` are the catalogue's, which
+    each epoch goes through; the others, of further catalogues, serve the warm start and captions.
     """
 
     def __init__(
@@ -132,6 +138,7 @@ class Sampler:
         *,
         own_items: int | None = None,
         phrases: Phrases,
+        garments: Garments | None = None,
         exchanges: Sequence[Exchange],
         mix: Mix,
         batch_size: int,
@@ -144,6 +151,8 @@ class Sampler:
         self.features = features
         self.own_items = len(items) if own_items is None else own_items
         self._phrases = phrases
+        self._garments = garments
+        self.facts = garments.facts if garments else Facts(items)
         self._exchanges = exchanges
         self._mix = mix
         self.batch_size = batch_size
@@ -172,7 +181,12 @@ class Sampler:
         )
 
     def caption_of(self, item: int) -> str:
-        return self.items[item].caption or ""
+        """What the visual prefix learns to say of a picture."""
+        return self._garments.plain(item) if self._garments else self.items[item].caption or ""
+
+    def prefix_words(self, item: int) -> list[str]:
+        """The words at which the visual prefix of a picture may start."""
+        return self._garments.prefix_words(item) if self._garments else (self.items[item].caption or "").split()
 
     def phrasings(self, own: int, *, further: int) -> list[Shown]:
         """So many texts for each item, without pictures; a conversation's history stands before some wishes."""
@@ -198,13 +212,17 @@ class Sampler:
         return [draw.choice(further) if further and draw.random() < 0.5 else draw.choice(chosen) for _ in range(count)]
 
     def _show(self, item: int, draw: random.Random) -> Shown:
-        if draw.random() < self._mix.captions + self._mix.wishes:
+        if self._garments or draw.random() < self._mix.captions + self._mix.wishes:
             return self._phrase(item, draw)
         parts: list[Part] = [self.features[item], draw.choice(wording.PICTURE_WISHES)]
         draw.shuffle(parts)
         return Shown(item, messages=(*self._history(draw), Message("user", parts)))
 
     def _phrase(self, item: int, draw: random.Random) -> Shown:
+        if self._garments:
+            said = self._garments.draw(item, draw)
+            history = [] if said.caption else self._history(draw)
+            return Shown(item, said.caption, (*history, *said.messages), said.asked)
         mix = self._mix
         if draw.random() * (mix.captions + mix.wishes) < mix.captions:
             return Shown(item, caption=self._phrases.caption(item, draw))
@@ -220,7 +238,8 @@ class Sampler:
             wish = Message("user", [self._phrases.wish(item, draw)])
             return Talk((*self._history(draw), wish), self._phrases.after_products(item, draw), after_ret=True)
         question = Message("user", [self.features[item], draw.choice(wording.PICTURE_QUESTIONS)])
-        return Talk((*self._history(draw), question), self._phrases.picture_answer(item, draw))
+        answer = (self._garments.answer if self._garments else self._phrases.picture_answer)(item, draw)
+        return Talk((*self._history(draw), question), answer)
 
     def _small_talk(self, exchange: Exchange, history: Sequence[Message]) -> Talk:
         messages = (*history, Message("user", [exchange.message]))
@@ -234,9 +253,14 @@ class Sampler:
         """A turn that brought products, or one that did not."""
         if draw.random() < 0.5:
             item = draw.randrange(self.own_items)
+            if self._garments:
+                return self._garments.earlier(item, draw)
             reply = Message("assistant", [self._phrases.after_products(item, draw)], ret_offsets=(0,))
             return [Message("user", [self._phrases.wish(item, draw)]), reply]
-        before = draw.choice(self._exchanges)
+        told = [exchange for exchange in self._exchanges if exchange.reply]
+        if not told:
+            return []
+        before = draw.choice(told)
         return [Message("user", [before.message]), Message("assistant", [before.reply])]
 
     def _random(self, *key: object) -> random.Random:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from fromage_model.fromage import Fromage
 from fromage_model.model import losses
+from jobs.finetune.examples.answering import Asked, Facts
 from jobs.finetune.examples.examples import Sampler, defined, named
 from jobs.finetune.step import FinetuneStep, positive_pairs
 from jobs.finetune.warm_start.decision import fit_decision
@@ -47,13 +48,16 @@ class WarmStart:
 
 @dataclass(frozen=True)
 class Material:
-    """What the heads are trained on. `texts` are of the items `text_items`, which count through `names`, one of each
-    item, and through `features`, (N, F); the first `own_items` are the catalogue's. `dictionary`: names, definitions.
+    """What the heads are trained on. `texts` are of the items `text_items` and ask for `asked`, which `facts` know;
+    items count through `names`, one of each item, and through `features`, (N, F); the first `own_items` are the
+    catalogue's. `names` are None where nothing is drawn to them. `dictionary`: names, definitions.
     """
 
     texts: Texts
     text_items: list[int]
-    names: Texts
+    asked: list[Asked]
+    facts: Facts
+    names: Texts | None
     features: Tensor
     groups: list[str]
     own_items: int
@@ -85,7 +89,9 @@ def read_material(
     return Material(
         texts=read_texts(step, shown, what="phrasings"),
         text_items=[one.item for one in shown],
-        names=read_texts(step, sampler.plain_names(), what="names"),
+        asked=[one.asked for one in shown],
+        facts=sampler.facts,
+        names=read_texts(step, sampler.plain_names(), what="names") if settings.names > 0 else None,
         features=torch.from_numpy(sampler.features).to(step.model.lm.device),
         groups=[item.group for item in sampler.items],
         own_items=sampler.own_items,
@@ -141,14 +147,16 @@ class _Objective:
         settings, parts, groups = self.settings, self.model.trained, self.material.groups
         items = self.draw.sample(self.own, min(settings.batch_size, len(self.own)))
         items += self.draw.sample(self.further, min(settings.further_batch_size, len(self.further)))
-        texts = self._embed(self.material.texts, [self.draw.choice(self.rows_of[item]) for item in items])
+        rows = [self.draw.choice(self.rows_of[item]) for item in items]
+        texts = self._embed(self.material.texts, rows)
         features = self.material.features[items]
         noise = settings.noise * torch.randn_like(features) * parts.standardise.std
         images = parts.image_head(parts.standardise(features + noise))
         positives = positive_pairs(items, [groups[item] for item in items], sibling=settings.sibling)
-        positives = positives.to(images.device)
+        asked = [self.material.asked[row] for row in rows]
+        positives = torch.maximum(positives, self.material.facts.pairs(asked, items)).to(images.device)
         loss = losses.info_nce(texts, images, self.model.log_scale, positives=positives)
-        if settings.names > 0:
+        if self.material.names is not None:
             names = self._embed(self.material.names, items)
             loss = loss + settings.names * losses.info_nce(texts, names, self.model.log_scale, positives=positives)
         return loss

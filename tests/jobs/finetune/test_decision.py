@@ -1,5 +1,7 @@
 """States read once are those of the whole sequence, and the fitted output row parts wishes from small talk."""
 
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -104,3 +106,9 @@ def test_a_row_that_serves_as_input_too_is_left_to_the_joint_steps(tiny_world):
     before = worker.model.trained.ret.input_row.detach().clone()
     fit_decision(worker.model, *clouds(worker.model.lm.width))
     assert torch.equal(worker.model.trained.ret.input_row, before)
+
+
+def test_small_talk_without_replies_is_read_where_they_would_begin(worker):
+    talks = [replace(talk, reply="", ends=False) for talk in worker.sampler.small_talk()]
+    read = read_small_talk(worker.step, talks)
+    assert (len(read.starts), len(read.within)) == (len(talks), 0)

@@ -1,0 +1,43 @@
+"""The visual prefix starts near the LM's rows of what names a picture; steps on captions alone go on from there."""
+
+import copy
+
+import pytest
+import torch
+
+from jobs.finetune import loop
+from jobs.finetune.warm_start.prefix import fit_prefix, train_prefix
+from tests.jobs.finetune.test_step import tiny_args
+
+
+@pytest.fixture
+def worker(tiny_world) -> loop.Worker:
+    torch.manual_seed(0)
+    return loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+
+
+def nearness(worker: loop.Worker, item: int) -> float:
+    """Cosine of the first visual token and the row of the first word that names the picture."""
+    model, sampler = worker.model, worker.sampler
+    ids = torch.tensor(model.tokens.encode(f" {sampler.prefix_words(item)[0]}"))
+    features = torch.from_numpy(sampler.features[[item]])
+    prefix = model.trained.prefix(model.trained.standardise(features))[0, 0]
+    return float(torch.cosine_similarity(prefix, model.lm.embed(ids).float().mean(dim=0), dim=0))
+
+
+def test_a_fitted_prefix_is_nearer_to_the_words_than_one_that_is_drawn(worker):
+    items = range(len(worker.sampler.items))
+    drawn = [nearness(worker, item) for item in items]
+    fit_prefix(worker.model, worker.sampler)
+    fitted = [nearness(worker, item) for item in items]
+    assert sum(fitted) / len(fitted) > max(0.5, sum(drawn) / len(drawn))
+
+
+def test_steps_on_captions_move_the_prefix_alone_and_lower_its_loss(worker):
+    model = worker.model
+    before = copy.deepcopy(model.trained.state_dict())
+    first = train_prefix(model, worker.sampler, steps=1, learning_rate=1e-2, noise=0.0)
+    last = train_prefix(model, worker.sampler, steps=20, learning_rate=1e-2, noise=0.0)
+    assert last < first
+    moved = {name for name, value in model.trained.state_dict().items() if not torch.equal(value, before[name])}
+    assert moved == {"prefix.project.weight", "prefix.project.bias"}
