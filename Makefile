@@ -2,8 +2,9 @@
 #   make demo                        the chat on http://127.0.0.1:8000
 #   CATALOGUE=my.tsv PORT=8010 make demo
 
-CATALOGUE ?= openmoji
-BUNDLE ?= default
+CATALOGUE ?= wardrobe
+# Empty is the one that was trained for the catalogue, where it is one of ours.
+BUNDLE ?=
 PORT ?= 8000
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
@@ -23,7 +24,7 @@ export CATALOGUE PYTHON
 .DEFAULT_GOAL := help
 
 help:
-	@echo "make demo     prepare a catalogue and serve the chat (PORT=8000, CATALOGUE=openmoji, wardrobe or my.tsv, BUNDLE=default)"
+	@echo "make demo     prepare a catalogue and serve the chat (PORT=8000, CATALOGUE=wardrobe, openmoji or my.tsv, BUNDLE=my)"
 	@echo "make test     run every test, browser included (PYTEST_ARGS='tests/jobs -x')"
 	@echo "make bench    run the benchmarks (BENCHMARKS=decoding for one)"
 	@echo "make lint     ruff, mypy and the rules of import"
@@ -40,14 +41,14 @@ install: preflight-install $(RUNTIME)
 prepare: preflight-demo $(RUNTIME)
 	@exec $(BIN)/python -m scripts.prepare --catalogue "$(CATALOGUE)" --bundle "$(BUNDLE)"
 
-# The tests run over the embedded catalogue and bundle, whatever CATALOGUE says. Each worker computes on one thread, or
+# The tests run over OpenMoji and its bundle, whatever CATALOGUE says. Each worker computes on one thread, or
 # those of one wait for those of the other. PYTEST_ARGS='tests/x -n 0 --pdb' runs them in one process.
 test: preflight-test $(DEV)
-	@$(BIN)/python -m scripts.prepare
+	@$(BIN)/python -m scripts.prepare --catalogue openmoji
 	@OMP_NUM_THREADS=1 exec $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
 
-bench: preflight-demo $(DEV)
-	@$(BIN)/python -m scripts.prepare
+bench: preflight-bench $(DEV)
+	@$(BIN)/python -m scripts.prepare --catalogue openmoji
 	@set -e; for name in $(BENCHMARKS); do $(BIN)/python -m tests.benchmarks.$$name; done
 
 lint: preflight-install $(DEV)

@@ -1,6 +1,6 @@
 """Prepares a catalogue and serves the chat over it; when told to end, ends everything that it started.
 
-python -m scripts.demo --catalogue openmoji --port 8000
+python -m scripts.demo --catalogue wardrobe --port 8000
 """
 
 import errno
@@ -9,7 +9,7 @@ import socket
 import sys
 
 from fromage_model.logs import dated_lines
-from scripts.prepare import EXIT_STOPPED, Unprepared, parser, prepare
+from scripts.prepare import EXIT_STOPPED, Unprepared, bundle_for, parser, prepare
 from scripts.supervise import Stopped, Supervisor
 
 HOST = "127.0.0.1"
@@ -38,11 +38,12 @@ def main() -> None:
     stopped_code = EXIT_STOPPED
     try:
         check_port(args.port)
-        name = prepare(supervisor, catalogue=args.catalogue, bundle=args.bundle)
+        bundle = bundle_for(args.catalogue, args.bundle)
+        name = prepare(supervisor, catalogue=args.catalogue, bundle=bundle)
         log.info("starting the chat over %r; Ctrl-C ends it", name)
         # From here on, being told to stop is how it is meant to end.
         stopped_code = 0
-        serve = (sys.executable, "-m", "services", "--bundle", args.bundle, "--index", name, "--port", str(args.port))
+        serve = (sys.executable, "-m", "services", "--bundle", bundle, "--index", name, "--port", str(args.port))
         sys.exit(supervisor.run(serve))
     except Unprepared as error:
         log.error("%s", error)

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Says everything that this machine lacks for `make TARGET`, all at once, before minutes go into an install.
-# Usage: scripts/preflight.sh demo|test|install
+# Usage: scripts/preflight.sh demo|test|bench|install
 set -u
 target=$1
 home=${FROMAGE_HOME:-$HOME/.cache/fromage}
@@ -19,10 +19,13 @@ if [ ! -x .venv/bin/python ]; then
     fi
 fi
 
-if [ "$target" != install ] && [ "${CATALOGUE:-openmoji}" = openmoji ] && [ ! -d "$home/catalogues/openmoji" ] \
-    && ! command -v npm >/dev/null; then
-    lacks "npm, which fetches the OpenMoji pictures. Debian, Ubuntu: apt-get install npm; macOS: brew install node;\
- or bring your own catalogue: CATALOGUE=my.tsv make demo"
+catalogue=${CATALOGUE:-wardrobe}
+case $target in
+    test | bench) catalogue=openmoji ;;
+    install) catalogue= ;;
+esac
+if [ "$catalogue" = openmoji ] && [ ! -d "$home/catalogues/openmoji" ] && ! command -v npm >/dev/null; then
+    lacks "npm, which fetches the OpenMoji pictures. Debian, Ubuntu: apt-get install npm; macOS: brew install node"
 fi
 
 if [ "$target" = test ] && ! command -v chromium >/dev/null && ! command -v chromium-browser >/dev/null \

@@ -3,7 +3,7 @@
 Each job skips what is up to date, but only after starting Python and its imports. So the state of everything that goes
 in and comes out (path, size and time of each file) is noted after a run, and nothing is started while it is unchanged.
 
-    python -m scripts.prepare --catalogue openmoji --bundle default
+    python -m scripts.prepare --catalogue wardrobe
 """
 
 import argparse
@@ -26,8 +26,9 @@ from scripts.supervise import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
-OURS = ("openmoji", "wardrobe")
-"""Catalogues that are sources by their name: nothing has to be brought for them."""
+OURS = {"wardrobe": "wardrobe", "openmoji": "default"}
+"""Catalogues that are sources by their name, nothing has to be brought for them; each with the bundle that is its."""
+OTHERS_BUNDLE = "default"
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 
@@ -78,6 +79,11 @@ def choose(catalogue: str) -> Choice:
     raise Unprepared(
         f"CATALOGUE={catalogue}: there is no such file or folder, and no catalogue of that name in {known}"
     )
+
+
+def bundle_for(catalogue: str, bundle: str = "") -> str:
+    """The bundle that is asked for, or else the one that was trained for a catalogue of ours."""
+    return bundle or OURS.get(catalogue, OTHERS_BUNDLE)
 
 
 def steps(choice: Choice, *, bundle: str) -> list[Step]:
@@ -155,8 +161,12 @@ def _files(paths: Iterable[Path]) -> Iterator[Path]:
 def parser(description: str | None) -> argparse.ArgumentParser:
     """The options that preparing and the demo share."""
     options = argparse.ArgumentParser(description=description, formatter_class=argparse.RawDescriptionHelpFormatter)
-    options.add_argument("--catalogue", default=OURS[0], help="openmoji, wardrobe, a feed, a folder, or a known name.")
-    options.add_argument("--bundle", default="default", help="Model bundle that the index is made with.")
+    options.add_argument(
+        "--catalogue", default=next(iter(OURS)), help="wardrobe, openmoji, a feed, a folder, or a known name."
+    )
+    options.add_argument(
+        "--bundle", default="", help="Model bundle that the index is made with; without it, the catalogue's own."
+    )
     return options
 
 
@@ -164,7 +174,7 @@ def main() -> None:
     args = parser(__doc__).parse_args()
     dated_lines(news_to_stdout=True)
     try:
-        prepare(Supervisor(), catalogue=args.catalogue, bundle=args.bundle)
+        prepare(Supervisor(), catalogue=args.catalogue, bundle=bundle_for(args.catalogue, args.bundle))
     except Unprepared as error:
         log.error("%s", error)
         sys.exit(error.code)

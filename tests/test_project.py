@@ -8,6 +8,7 @@ import sys
 import tomllib
 from pathlib import Path
 
+import pytest
 import yaml
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -133,8 +134,21 @@ def test_what_is_missing_is_said_plainly(tmp_path):
         text=True,
     )
     assert result.returncode == 2
-    for missing in ("Python 3.11", "apt-get install npm", "CATALOGUE=my.tsv make demo", "apt-get install chromium"):
+    for missing in ("Python 3.11", "apt-get install npm", "apt-get install chromium", "redis-server"):
         assert missing in result.stderr
+
+
+@pytest.mark.parametrize(("catalogue", "needs_npm"), [(None, False), ("wardrobe", False), ("openmoji", True)])
+def test_only_the_catalogue_that_npm_fetches_needs_npm(tmp_path, catalogue, needs_npm):
+    named = {} if catalogue is None else {"CATALOGUE": catalogue}
+    result = subprocess.run(
+        ["/bin/bash", str(ROOT / "scripts" / "preflight.sh"), "demo"],
+        cwd=tmp_path,
+        env={"PATH": str(tmp_path), "FROMAGE_HOME": str(tmp_path), "HOME": str(tmp_path), **named},
+        capture_output=True,
+        text=True,
+    )
+    assert ("npm" in result.stderr) == needs_npm
 
 
 def test_every_module_that_our_code_names_in_words_is_there():

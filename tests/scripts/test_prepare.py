@@ -8,8 +8,9 @@ import sys
 
 import pytest
 
+from fromage_model.storage.artefacts import SHIPPED_BUNDLES
 from scripts.demo import check_port
-from scripts.prepare import Choice, Step, Unprepared, choose, prepare, steps
+from scripts.prepare import OURS, Choice, Step, Unprepared, bundle_for, choose, prepare, steps
 from tests.lines import wrong
 
 
@@ -83,6 +84,12 @@ def test_each_step_is_told_with_the_command_that_does_it_alone(home, feed, caplo
     assert first == "[1/4] weights: python -m fromage_model.storage.pretrained"
     assert done.startswith("[1/4] weights: done in ")
     assert second == f"[2/4] catalogue: python -m jobs.ingest --source '{feed}' --out spring-coats --max-failed 1"
+
+
+def test_each_catalogue_of_ours_has_a_bundle_that_is_shipped_and_others_the_default():
+    assert bundle_for("coats") == "default"
+    assert bundle_for("wardrobe", "mine") == "mine"
+    assert [name for name in OURS if not (SHIPPED_BUNDLES / bundle_for(name) / "bundle.json").is_file()] == []
 
 
 def test_what_can_not_be_prepared_is_one_dated_line(home):
