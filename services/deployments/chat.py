@@ -71,7 +71,7 @@ class ChatDeployment:
         board: Board,
         options: HttpOptions,
         reply_timeout_s: float,
-        log_messages: bool,
+        log_messages: bool = False,
     ):
         begin_telemetry()
         self._options = options

@@ -115,7 +115,7 @@ def test_a_catalogue_of_one_item_cannot_be_trained_on(tiny_world, tmp_path):
         select_items(FinetuneArgs(catalogue=str(tmp_path / "few"), features=str(features)))
 
 
-@pytest.mark.parametrize("field", [{"epochs": 0}, {"validation": 1.0}, {"dtype": "int8"}, {"batch_size": 0}])
+@pytest.mark.parametrize("field", [{"epochs": -1}, {"validation": 1.0}, {"dtype": "int8"}, {"batch_size": 0}])
 def test_settings_that_cannot_work_are_refused_by_name(field):
     (name,) = field
     with pytest.raises(ConfigError, match=f"{name} is"):
