@@ -29,6 +29,8 @@ CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
 OURS = {"wardrobe": "wardrobe", "openmoji": "default"}
 """Catalogues that are sources by their name, nothing has to be brought for them; each with the bundle that is its."""
 OTHERS_BUNDLE = "default"
+ITEMS = {"wardrobe": 1200}
+"""Drawn in some two minutes on two cores; `jobs.ingest` draws as many as are asked for."""
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 
@@ -89,9 +91,7 @@ def bundle_for(catalogue: str, bundle: str = "") -> str:
 def steps(choice: Choice, *, bundle: str) -> list[Step]:
     """The jobs in the order in which they build on one another. Raises Unprepared where there is no such bundle."""
     job = (sys.executable, "-m")
-    ingest = Step(
-        "catalogue", (*job, "jobs.ingest", "--source", str(choice.source), "--out", choice.name, "--max-failed", "1")
-    )
+    ingest = Step("catalogue", (*job, "jobs.ingest", *_source(choice), "--out", choice.name, "--max-failed", "1"))
     return [
         Step("weights", (*job, "fromage_model.storage.pretrained")),
         *([ingest] if choice.source else []),
@@ -124,6 +124,11 @@ def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
     record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"state": _state(choice, bundle=bundle)}))
     return choice.name
+
+
+def _source(choice: Choice) -> tuple[str, ...]:
+    items = ITEMS.get(str(choice.source))
+    return ("--source", str(choice.source), *(("--items", str(items)) if items else ()))
 
 
 def _encoder_of(bundle: str) -> str:
