@@ -13,7 +13,7 @@ import pyarrow as pa
 from fromage_model.index.conditions import NOT, Condition
 from fromage_model.understanding.names import Names
 from fromage_model.understanding.prices import holds_any, price_in
-from fromage_model.understanding.values import Statement, mentions, statements_in
+from fromage_model.understanding.values import Statement, described, mentions, statements_in
 from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary
 from fromage_model.understanding.words import Word, words_of
 
@@ -78,6 +78,10 @@ class Reader:
         return (*self.named_items(text), *([{BRAND: brands}] if brands else []))
 
     def _hear(self, words: Sequence[Word], held: dict[str, Condition]) -> None:
+        # `a red dress` is no filter, but after `in brown` it is the end of one.
+        for column, cells in described(words, self.vocabulary).items():
+            if column in held and _wanted(held[column]) and not cells & set(_wanted(held[column])):
+                del held[column]
         for statement in statements_in(words, self.vocabulary):
             condition = _joined(held.pop(statement.column, None), statement)
             if condition is not None:

@@ -120,6 +120,14 @@ def test_what_is_said_later_replaces_what_was_said_of_the_same_column(reader: Re
     assert filters(reader, "in blue", "the colour doesn't matter") == {}
 
 
+def test_another_value_that_is_no_filter_ends_the_filter_of_its_column(reader: Reader):
+    assert filters(reader, "boots in black from Norden", "a red dress for a wedding") == {"brand": "Norden"}
+    assert filters(reader, "in black", "a black dress") == {COLOUR: "black"}
+    assert filters(reader, "in black", "not red") == {COLOUR: "black"}
+    assert filters(reader, "in black", "to go with my red coat") == {COLOUR: "black"}
+    assert filters(reader, "not black", "a red dress") == {COLOUR: {"not": "black"}}
+
+
 def test_filters_that_a_reply_brought_stand_for_all_that_was_said_before(reader: Reader):
     said = [Said("in blue from Norden"), Said(filters={"brand": "Norden"}), Said("under 50 euros")]
     assert reader.filters(said) == {"brand": "Norden", "attributes.price": {"lt": 50}}
