@@ -69,12 +69,13 @@ def run_epochs(settings: dict[str, Any]) -> None:
     # Without epochs, one report of the warm start alone.
     for epoch in range(start, max(1, args.epochs)):
         figures = worker.run_epoch(epoch, writer) if args.epochs else worker.validate()
+        done = min(epoch + 1, args.epochs)
         with tempfile.TemporaryDirectory() as folder:
             checkpoint = None
             if worker.rank == 0:
-                worker.save(Path(folder), epoch, lineage | {"epochs_done": min(epoch + 1, args.epochs)})
+                worker.save(Path(folder), epoch, lineage | {"epochs_done": done})
                 checkpoint = train.Checkpoint.from_directory(folder)
-            train.report(figures | {"epoch": epoch + 1}, checkpoint=checkpoint)
+            train.report(figures | {"epoch": done}, checkpoint=checkpoint)
     if writer is not None:
         writer.close()
 
