@@ -11,6 +11,7 @@ from datetime import UTC, datetime
 import numpy as np
 import pyarrow as pa
 
+from fromage_model.catalogue.annotations import CAPTIONS
 from fromage_model.catalogue.feeds.feed import Feed, FeedRow
 from fromage_model.catalogue.pictures.perceptual import near_pairs
 from fromage_model.catalogue.schema import CAPTION_BY_FEED, HELD_OUT, SCHEMA, TRAIN, Double, Failure, NearPair, item_id
@@ -18,8 +19,6 @@ from fromage_model.catalogue.siblings import sibling_groups
 from fromage_model.catalogue.split import held_out_groups
 
 NEAR_IDENTICAL = "near-identical"
-# The attribute that holds every caption of an item that has several, as a JSON list; the first is its `caption`.
-CAPTIONS = "captions"
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ Ray. Shapes: N items, F feature width.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from types import TracebackType
@@ -16,13 +16,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from fromage_model.catalogue.mapped import in_parts, mapped
 from fromage_model.errors import CatalogueError
 from fromage_model.storage.artefacts import locate
 
 INFO_FILE = "features.json"
 SHARD_PATTERN = "features-*.parquet"
 FULL_VIEW = "full"
-ROWS_PER_SHARD = 10_000
+ROWS_PER_SHARD, ROWS_AT_ONCE = 10_000, 1024
 StoredDtype = Literal["float32", "float16"]
 STORED = {"float32": pa.float32(), "float16": pa.float16()}
 
@@ -69,11 +70,18 @@ class Features:
 
     def of(self, ids: Sequence[str]) -> np.ndarray:
         """The features of these items, (len(ids), F), in their order. Raises CatalogueError where one has none."""
+        return np.asarray(self.vectors[self._rows(ids)])
+
+    def parts_of(self, ids: Sequence[str]) -> Iterator[np.ndarray]:
+        """The same some 16 MB at a time."""
+        return in_parts(self.vectors, self._rows(ids))
+
+    def _rows(self, ids: Sequence[str]) -> list[int]:
         row_of = {id: row for row, id in enumerate(self.ids)}
         missing = [id for id in ids if id not in row_of]
         if missing:
             raise CatalogueError(f"{len(missing)} of {len(ids)} items have no features, the first is {missing[0]}")
-        return self.vectors[[row_of[id] for id in ids]]
+        return [row_of[id] for id in ids]
 
 
 def features_schema(width: int, dtype: StoredDtype = "float32", *, hashed: bool = False) -> pa.Schema:
@@ -82,32 +90,40 @@ def features_schema(width: int, dtype: StoredDtype = "float32", *, hashed: bool 
     return pa.schema(columns + ([("image_sha256", pa.string())] if hashed else []))
 
 
-def read_features(name: str | Path, *, view: str = FULL_VIEW) -> Features:
+def read_features(name: str | Path, *, view: str = FULL_VIEW, on_disk: bool = False) -> Features:
     """One view, by known name, folder or URI. Raises MissingArtefact, or CatalogueError where the files don't fit.
 
-    A view other than `full` may be there for no item at all.
+    A view other than `full` may be there for no item at all. `on_disk`: vectors are mapped from a file, for more of
+    them than memory has room for.
     """
     folder = locate("features", name)
     info = read_info(folder)
     if info is None:
         raise CatalogueError(f"{folder} holds no features: it has no {INFO_FILE}")
     ids: list[str] = []
-    parts: list[np.ndarray] = []
-    for table in read_shards(folder, info):
-        table = table.filter(pc.equal(table["view"], view))
-        ids += table["id"].to_pylist()
-        flat = table["vector"].combine_chunks().flatten()
-        parts.append(np.asarray(flat, dtype=np.float32).reshape(-1, info.width))
+
+    def shards() -> Iterator[np.ndarray]:
+        for table in read_shards(folder, info):
+            table = table.filter(pc.equal(table["view"], view))
+            ids.extend(table["id"].to_pylist())
+            flat = table["vector"].combine_chunks().flatten()
+            yield np.asarray(flat, dtype=np.float32).reshape(-1, info.width)
+
+    def together(parts: Iterable[np.ndarray]) -> np.ndarray:
+        none = np.empty((0, info.width), dtype=np.float32)
+        return mapped(parts, width=info.width) if on_disk else np.concatenate([none, *parts])
+
+    vectors = together(shards())
     if view == FULL_VIEW and len(ids) != info.rows:
         raise CatalogueError(f"{folder}: expected {info.rows} features of whole pictures, found {len(ids)}")
-    vectors = np.concatenate(parts) if parts else np.empty((0, info.width), dtype=np.float32)
     order = sorted(range(len(ids)), key=ids.__getitem__)
-    in_order = order == list(range(len(ids)))
-    return Features(ids=[ids[row] for row in order], vectors=vectors if in_order else vectors[order], info=info)
+    if order != list(range(len(ids))):
+        vectors = together(in_parts(vectors, order))
+    return Features(ids=[ids[row] for row in order], vectors=vectors, info=info)
 
 
 def read_shards(folder: Path, info: FeaturesInfo) -> Iterator[pa.Table]:
-    """The shards of a folder, one at a time.
+    """The rows of a folder's shards, some at a time.
 
     Raises CatalogueError where one has other columns, or a null, and at the end where rows are missing or too many.
     """
@@ -115,15 +131,21 @@ def read_shards(folder: Path, info: FeaturesInfo) -> Iterator[pa.Table]:
     rows = 0
     for shard in sorted(folder.glob(SHARD_PATTERN)):
         try:
-            table = pq.read_table(shard, schema=schema)
-        except (pa.ArrowInvalid, pa.ArrowTypeError, OSError) as error:
+            for table in _batches(shard, schema):
+                if table["vector"].null_count:
+                    raise CatalogueError(f"{folder}: expected features, found {table['vector'].null_count} nulls")
+                rows += table.num_rows
+                yield table
+        except (pa.ArrowInvalid, pa.ArrowTypeError, OSError, KeyError) as error:
             raise CatalogueError(f"{folder}: a shard does not hold features of width {info.width}: {error}") from error
-        if table["vector"].null_count:
-            raise CatalogueError(f"{folder}: expected features, found {table['vector'].null_count} nulls")
-        rows += table.num_rows
-        yield table
     if rows != info.rows + info.view_rows:
         raise CatalogueError(f"{folder}: expected {info.rows + info.view_rows} features, found {rows}")
+
+
+def _batches(shard: Path, schema: pa.Schema) -> Iterator[pa.Table]:
+    with pq.ParquetFile(shard, memory_map=True, pre_buffer=False) as file:
+        for batch in file.iter_batches(batch_size=ROWS_AT_ONCE, columns=schema.names):
+            yield pa.Table.from_batches([batch]).select(schema.names).cast(schema)
 
 
 class FeaturesWriter:

@@ -10,7 +10,8 @@ ID_DIGITS = 32
 TRAIN = "train"
 HELD_OUT = "held-out"
 CAPTION_BY_FEED = "feed"
-# Attributes that a captioner leaves: its prompt, the cosine of caption and picture, and whether that is low.
+# Attributes that a captioner leaves: its prompt, the cosine of caption and picture, and, before such captions were
+# rejected, whether that is low.
 CAPTION_PROMPT, CAPTION_SIMILARITY, CAPTION_UNLIKE = "caption_prompt", "caption_similarity", "caption_unlike"
 CAPTION_ATTRIBUTES = (CAPTION_PROMPT, CAPTION_SIMILARITY, CAPTION_UNLIKE)
 

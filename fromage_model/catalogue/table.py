@@ -5,7 +5,7 @@ Reads and writes them. Knows nothing of feeds, of Ray, or of how pictures are de
 
 import hashlib
 import json
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
 from typing import Any
@@ -55,13 +55,21 @@ class Catalogue:
     @classmethod
     def open(cls, name: str | Path) -> "Catalogue":
         """By known name, folder or fsspec URI. Raises MissingArtefact, or CatalogueError where files don't fit."""
+        parts = list(cls.parts(name))
+        table = pa.concat_tables([part.table for part in parts])
+        return cls(parts[0].folder, table=table, info=parts[0].info, uri=parts[0].uri)
+
+    @classmethod
+    def parts(cls, name: str | Path) -> Iterator["Catalogue"]:
+        """The same a part at a time, for who goes over all items and need not hold them. Raises as `open` does."""
         folder = locate("catalogue", name)
         shards = sorted(folder.glob(SHARD_PATTERN))
         if not shards:
             raise CatalogueError(f"{folder} is no catalogue: it has no {SHARD_PATTERN}")
-        table = pa.concat_tables([_read_shard(shard) for shard in shards])
+        info = read_info(folder) or {}
         uri = str(name).rstrip("/") if is_uri(name) and is_store(str(name)) else None
-        return cls(folder, table=table, info=read_info(folder) or {}, uri=uri)
+        for shard in shards:
+            yield cls(folder, table=_read_shard(shard), info=info, uri=uri)
 
     @property
     def name(self) -> str:

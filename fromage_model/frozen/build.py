@@ -10,7 +10,8 @@ from fromage_model.language.model import LanguageModel, load_language_model
 from fromage_model.language.precision import default_device, stored_dtype
 from fromage_model.language.tokens import Tokens, load_tokens
 from fromage_model.storage.pretrained import locate_language_model
-from fromage_model.vision.feature_maps import FeatureMapEncoder, load_feature_map_encoder
+from fromage_model.vision.feature_map_weights import load_feature_map_encoder
+from fromage_model.vision.feature_maps import FeatureMapEncoder
 
 
 @dataclass(frozen=True)

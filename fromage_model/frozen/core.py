@@ -3,7 +3,7 @@
 This class wires finished parts. What it knows is how text and prefix stand in one sequence, and the loss (Tsimpoukelli
 et al. 2021, section 3); answers are read off it in `answers.py`.
 
-Shapes: B batch, T text tokens, N visual tokens, D LM width, V vocabulary, H x W pixels.
+Shapes: B batch, T text tokens, N visual tokens, D LM width, V vocabulary, H x W pixels, K kept numbers.
 """
 
 from collections.abc import Iterator, Mapping, Sequence
@@ -26,7 +26,8 @@ from fromage_model.prompts.segments import Picture, Prompt
 from fromage_model.vision.feature_maps import FeatureMapEncoder
 
 Images = Tensor | Sequence[Image.Image]
-"""RGB pictures, or their normalised pixels (B, 3, H, W) float32 as `FrozenModel.preprocess` gives them."""
+"""RGB pictures, their normalised pixels (B, 3, H, W) float32 as `FrozenModel.preprocess` gives them, or what the frozen
+stages made of those, (B, K), as `FrozenModel.begin` gives it."""
 
 
 def positions_of(mask: Tensor) -> Tensor:
@@ -66,16 +67,25 @@ class FrozenCore(nn.Module):
         """RGB pictures -> normalised pixels (B, 3, H, W) float32 on the CPU."""
         return self.encoder.preprocess(images)
 
+    def begin(self, images: Images) -> Tensor:
+        """Pictures or pixels -> what the encoder's frozen stages make of them, (B, K): it may be kept as long as the
+        same stages are frozen, and stands for the pictures wherever those are taken.
+        """
+        return self.encoder.begin(self.pixels(images))
+
     def pixels(self, images: Images, *, blind: bool = False) -> Tensor:
         """Pictures or pixels -> pixels (B, 3, H, W) on the model's device; all black where `blind` (section 4)."""
         pixels = images if isinstance(images, Tensor) else self.preprocess(images)
         if blind:
+            if pixels.ndim == 2:
+                raise InvalidInput("expected pictures or pixels: what was made of them can't be made blind")
             pixels = self.encoder.blank(pixels)
         return pixels.to(self.lm.device)
 
     def visual_prefix(self, images: Images, *, blind: bool = False) -> Tensor:
         """Pictures -> their prefixes (B, N, D) float32. Raises InvalidInput on pixels of another shape."""
-        return self.visual_map(self.encoder(self.pixels(images, blind=blind)))
+        pixels = self.pixels(images, blind=blind)
+        return self.visual_map(self.encoder.finish(pixels) if pixels.ndim == 2 else self.encoder(pixels))
 
     def forward(self, images: Images, tokens: Tensor | Mapping[str, Tensor], *, blind: bool = False) -> Tensor:
         """Each picture's prefix, then its text -> the LM's logits (B, N + T, V) float32, V the tokenizer's length.
@@ -113,29 +123,38 @@ class FrozenCore(nn.Module):
         if not len(pixels) == len(captions) == len(contexts) > 0:
             said = f"{len(pixels)} pictures, {len(captions)} captions and {len(contexts)} contexts"
             raise InvalidInput(f"expected one caption, and one context or none at all, for each picture; got {said}")
+        prompts = [
+            frozen_prompt([Picture(row), context], self.tokens) for row, context in zip(pixels, contexts, strict=True)
+        ]
+        return self.continuation_loss(prompts, captions, max_tokens=max_tokens)
+
+    def continuation_loss(
+        self, prompts: Sequence[Prompt], texts: Sequence[str], *, max_tokens: int = 48, ends: bool = True
+    ) -> CaptionLoss:
+        """Cross-entropy on the tokens of each text alone, its prompt, interleaved pictures and all, being given.
+
+        A text learns to end, unless it is cut to `max_tokens` or not `ends`. Raises InvalidInput, PromptTooLong.
+        """
         if max_tokens < 1:
             raise InvalidInput(f"max_tokens is {max_tokens}; expected 1 or more")
-        bodies = [[*self.tokens.encode(caption), self.tokens.stop_id][:max_tokens] for caption in captions]
-        prompts: list[Prompt] = [
-            [*frozen_prompt([Picture(row), context], self.tokens), body]
-            for row, context, body in zip(pixels, contexts, bodies, strict=True)
-        ]
-        batch = self.embed_prompts(prompts)
+        end = [self.tokens.stop_id] if ends else []
+        bodies = [[*self.tokens.encode(text), *end][:max_tokens] for text in texts]
+        batch = self.embed_prompts([[*prompt, body] for prompt, body in zip(prompts, bodies, strict=True)])
         last = self.lm(batch.embeddings, attention_mask=batch.mask, position_ids=positions_of(batch.mask)).last
         position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         first = batch.lengths - torch.tensor([len(body) for body in bodies], device=batch.ids.device)
         rows, columns = torch.where((position >= first[:, None]) & (batch.mask == 1))
         targets = batch.ids[rows, columns]
-        logits = self.lm.logits(last[rows, columns - 1])
-        loss = losses.next_token_loss(logits, targets, torch.ones_like(targets, dtype=torch.float32))
+        weights = torch.ones_like(targets, dtype=torch.float32)
+        loss = losses.next_token_loss(last[rows, columns - 1], self.lm.logits, targets, weights)
         return CaptionLoss(loss=loss, tokens=len(targets))
 
     def prompt(self, parts: Sequence[PromptPart], *, blind: bool = False) -> Prompt:
         """Text and pictures in order -> a prompt; a picture that comes several times is prepared once.
 
-        A picture is RGB, or pixels (3, H, W). The tokenizer's start token stands before the first text, so that a
-        picture and a text are one sequence here and in training. With `blind`, every picture is black. Raises
-        InvalidInput on a part that is neither text nor picture.
+        A picture is RGB, pixels (3, H, W), or what `begin` made of one, (K,). The tokenizer's start token stands before
+        the first text, so that a picture and a text are one sequence here and in training. With `blind`, every picture
+        is black. Raises InvalidInput on a part that is neither text nor picture.
         """
         ready: dict[int, Picture] = {}
         for part in parts:
@@ -185,7 +204,7 @@ class FrozenCore(nn.Module):
     def _picture(self, part: object, *, blind: bool) -> Picture:
         if isinstance(part, Image.Image):
             return Picture(self.pixels([part], blind=blind)[0])
-        if isinstance(part, Tensor) and part.ndim == 3:
+        if isinstance(part, Tensor) and part.ndim in (1, 3):
             return Picture(self.pixels(part.unsqueeze(0), blind=blind)[0])
         found = f"a tensor {tuple(part.shape)}" if isinstance(part, Tensor) else type(part).__name__
         raise InvalidInput(f"a prompt's part must be text, a picture or its pixels (3, H, W), got {found}")

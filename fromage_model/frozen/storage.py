@@ -25,12 +25,8 @@ from fromage_model.storage.artefacts import locate, writing
 from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
 from fromage_model.storage.weights import lay_over, read_tensors
-from fromage_model.vision.feature_maps import (
-    Architecture,
-    FeatureMapEncoder,
-    build_feature_map_encoder,
-    load_feature_map_encoder,
-)
+from fromage_model.vision.feature_map_weights import load_feature_map_encoder
+from fromage_model.vision.feature_maps import Architecture, FeatureMapEncoder, build_feature_map_encoder
 
 FORMAT = 1
 HEADER, WEIGHTS = "frozen.json", "weights.safetensors"
@@ -70,7 +66,7 @@ def read_frozen(
 ) -> FrozenParts:
     """The parts of what `save_frozen` wrote; see `FrozenModel.load`."""
     folder = locate("bundle", name)
-    header = _read_header(folder)
+    header = read_header(folder)
     _check(header.config.language_model, header.lm_fingerprint, locate_language_model(header.config.language_model))
     parts = build_parts(header.config, encoder=_encoder(header), device=device, dtype=dtype)
     stored = _stored_parts(parts, with_encoder=header.encoder_stored)
@@ -101,7 +97,8 @@ def _check(what: str, expected: str, found: Any) -> None:
         raise FingerprintMismatch(what, expected=expected, found=found.fingerprint)
 
 
-def _read_header(folder: Path) -> Header:
+def read_header(folder: Path) -> Header:
+    """What the folder says of itself. Raises BundleError where it is no saved FROZEN model."""
     if not (folder / HEADER).is_file() and (folder / bundle.HEADER).is_file():
         raise BundleError(f"{folder} has a {bundle.HEADER}: it is a FROMAGe bundle, which load_bundle opens")
     try:

@@ -20,6 +20,7 @@ from fromage_model.storage.pretrained import (
     load_pretrained,
     locate_vision_encoder,
 )
+from fromage_model.vision.palette import LEVELS, WIDTH, palette
 
 SIDE_PX = 224
 """Side of the squares that EfficientNet-Lite0 sees."""
@@ -92,8 +93,8 @@ class EfficientNetLite(VisionEncoder):
 
 
 class EfficientNetLiteStages(EfficientNetLite):
-    """The same, and beside it mean and maximum of an earlier block's map: the last one says what a thing is and has
-    lost which colour it has.
+    """The same, and beside it mean and maximum of an earlier block's map, and the picture's palette: the last map says
+    what a thing is and has lost which colour it has.
     """
 
     def forward(self, pixels: Tensor) -> Tensor:
@@ -104,7 +105,7 @@ class EfficientNetLiteStages(EfficientNetLite):
             if place == COLOUR_BLOCK:
                 pooled = [maps.mean(dim=(2, 3)), maps.amax(dim=(2, 3))]
         last = backbone._swish(backbone._bn1(backbone._conv_head(maps)))
-        return torch.cat([last.mean(dim=(2, 3)), *pooled], dim=1)
+        return torch.cat([last.mean(dim=(2, 3)), *pooled, palette(pixels).to(last.dtype)], dim=1)
 
 
 class PooledVision(VisionEncoder):
@@ -152,8 +153,8 @@ def _efficientnet_lite(name: str, weights: Weights) -> EfficientNetLite:
     backbone.load_state_dict(torch.load(weights.path, map_location="cpu", weights_only=True))
     kind, width, pooling = EfficientNetLite, backbone._fc.in_features, "mean-pool"
     if name == STAGES_VISION_ENCODER:
-        kind, pooling = EfficientNetLiteStages, f"mean-pool+block{COLOUR_BLOCK}-mean-max"
-        width += 2 * backbone._blocks[COLOUR_BLOCK]._block_args.output_filters
+        kind, pooling = EfficientNetLiteStages, f"mean-pool+block{COLOUR_BLOCK}-mean-max+palette-{LEVELS}"
+        width += 2 * backbone._blocks[COLOUR_BLOCK]._block_args.output_filters + WIDTH
     backbone._fc = nn.Identity()
     fingerprint = f"{weights.fingerprint}:letterbox-{SIDE_PX}-bicubic:{pooling}"
     return kind(backbone, name=name, side_px=SIDE_PX, feature_width=width, fingerprint=fingerprint)

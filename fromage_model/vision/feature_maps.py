@@ -1,47 +1,35 @@
 """Vision encoders that are trained: pictures -> feature maps. `encoders.py` has the frozen ones, which give one vector.
 
-What is trained and what is not is chosen by stages, counted from the picture. Knows nothing of the LM.
+What is trained and what is not is chosen by stages, counted from the picture; what the frozen ones make of a picture
+can be kept (`begin`) and gone on with (`finish`). Knows nothing of the LM.
 
-Shapes: B batch, F feature width, H x W pixels, h x w cells of the feature map.
+Shapes: B batch, F feature width, H x W pixels, h x w cells of the feature map, K numbers that are kept of a picture.
 """
 
 import dataclasses
-import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 import torch
 from PIL import Image
 from torch import Tensor, nn
+from torch.nn import functional as F
 
 from fromage_model.errors import ConfigError, InvalidInput
-from fromage_model.storage.file_kinds import read_json
-from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, load_pretrained, locate_vision_encoder
-from fromage_model.storage.weights import lay_over
-from fromage_model.vision.encoders import fit_on_white
+from fromage_model.storage.pretrained import EMBEDDED_VISION_ENCODERS, STAGES_VISION_ENCODER
+from fromage_model.vision.encoders import COLOUR_BLOCK, fit_on_white
 
-UNTRAINED_RESNET = "resnet-50"
-IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
-_RESNET_SETTINGS = (
-    "embedding_size",
-    "hidden_sizes",
-    "depths",
-    "layer_type",
-    "hidden_act",
-    "downsample_in_first_stage",
-    "downsample_in_bottleneck",
-)
-_NORMALISER_FREE = re.compile(r"nf[-_]?resnet", re.IGNORECASE)
+COLOUR_STAGE = 4
+"""The stage of EfficientNet-Lite0 that ends with its block `COLOUR_BLOCK`, counted from 0."""
 
 
 @dataclass(frozen=True)
 class Architecture:
     """All that makes an encoder but its weights, as JSON can hold it. `mean` and `std` are of channels in 0 to 1."""
 
-    family: Literal["efficientnet-lite0", "resnet"]
+    family: Literal["efficientnet-lite0", "efficientnet-lite0-stages", "resnet"]
     side_px: int
     mean: tuple[float, float, float]
     std: tuple[float, float, float]
@@ -52,8 +40,9 @@ class Architecture:
         """Raises ConfigError on a family or on fields that are not ours."""
         if {item.name for item in dataclasses.fields(cls)} != set(values):
             raise ConfigError(f"an encoder's architecture has the fields {', '.join(sorted(values))}: not one of ours")
-        if values["family"] not in ("efficientnet-lite0", "resnet"):
-            raise ConfigError(f"an encoder of the family {values['family']!r}; expected efficientnet-lite0 or resnet")
+        families = (*EMBEDDED_VISION_ENCODERS, "resnet")
+        if values["family"] not in families:
+            raise ConfigError(f"an encoder of the family {values['family']!r}; expected one of {', '.join(families)}")
         return cls(**values | {"mean": tuple(values["mean"]), "std": tuple(values["std"])})
 
 
@@ -64,6 +53,9 @@ class FeatureMapEncoder(nn.Module):
     ones, so a picture's map then depends on the batch that it comes in; frozen stages, and every stage in eval mode,
     normalise by the running statistics and leave them as they are, so that a map depends on its own picture alone.
     """
+
+    beside: int | None = None
+    """The stage whose map is kept beside the last one's, counted from 0; most have none."""
 
     def __init__(
         self,
@@ -81,6 +73,7 @@ class FeatureMapEncoder(nn.Module):
         self.feature_width = feature_width
         self.fingerprint = fingerprint
         self.frozen_stages = 0
+        self._kept_shapes: list[torch.Size] = []
 
     @property
     def stages(self) -> int:
@@ -95,6 +88,7 @@ class FeatureMapEncoder(nn.Module):
         if not 0 <= stages <= self.stages:
             raise ConfigError(f"frozen_stages is {stages}; {self.architecture.family} has {self.stages}, so 0 to that")
         self.frozen_stages = stages
+        self._kept_shapes = []
         for index, stage in enumerate(self._stages):
             for module in stage:
                 module.requires_grad_(index >= stages)
@@ -126,10 +120,44 @@ class FeatureMapEncoder(nn.Module):
             raise InvalidInput(
                 f"expected normalised pixels (B, 3, H, W) in floating point, got {tuple(pixels.shape)} {pixels.dtype}"
             )
-        return self._maps(pixels)
+        return self._joined(self._through([pixels], 0, self.stages))
 
-    def _maps(self, pixels: Tensor) -> Tensor:
+    @torch.no_grad()
+    def begin(self, pixels: Tensor) -> Tensor:
+        """(B, 3, H, W) -> what the frozen stages make of it, (B, K): the same for as long as they are frozen."""
+        held = self._through([pixels], 0, self.frozen_stages)
+        if self.frozen_stages == self.stages:
+            held = [self._joined(held)]
+        self._kept_shapes = [maps.shape[1:] for maps in held]
+        return torch.cat([maps.flatten(1) for maps in held], dim=1)
+
+    def finish(self, kept: Tensor) -> Tensor:
+        """What `begin` gave, of pictures of one size -> the map (B, F, h, w), as `forward` gives it of the pixels.
+
+        Raises InvalidInput where nothing was begun since stages were frozen.
+        """
+        if not self._kept_shapes:
+            raise InvalidInput("expected what begin gave of pictures, but since stages were frozen nothing was begun")
+        parts = kept.split([shape.numel() for shape in self._kept_shapes], dim=1)
+        held = [part.unflatten(1, shape) for part, shape in zip(parts, self._kept_shapes, strict=True)]
+        if self.frozen_stages == self.stages:
+            return held[0]
+        return self._joined(self._through(held, self.frozen_stages, self.stages))
+
+    def _through(self, held: Sequence[Tensor], first: int, end: int) -> list[Tensor]:
+        """The map and, where there is one, that beside it, through the stages from `first` to before `end`."""
+        maps, *beside = held
+        for index in range(first, end):
+            maps = self._stage(index, maps)
+            if index == self.beside:
+                beside = [maps]
+        return [maps, *beside]
+
+    def _stage(self, index: int, maps: Tensor) -> Tensor:
         raise NotImplementedError
+
+    def _joined(self, held: Sequence[Tensor]) -> Tensor:
+        return held[0]
 
     def _normalise(self, pixels: Tensor) -> Tensor:
         said = (self.architecture.mean, self.architecture.std)
@@ -140,15 +168,36 @@ class FeatureMapEncoder(nn.Module):
 class EfficientNetLiteMaps(FeatureMapEncoder):
     """EfficientNet-Lite0: what comes before its pooling. Nine stages: the stem, seven of blocks, the last 1x1."""
 
-    def _maps(self, pixels: Tensor) -> Tensor:
-        return self.backbone.extract_features(pixels)  # type: ignore[operator]
+    def _stage(self, index: int, maps: Tensor) -> Tensor:
+        net: Any = self.backbone
+        if index == 0:
+            return net._swish(net._bn0(net._conv_stem(maps)))
+        if index == self.stages - 1:
+            return net._swish(net._bn1(net._conv_head(maps)))
+        all_blocks, dropped = list(net._blocks), net._global_params.drop_connect_rate or 0.0
+        for block in self._stages[index]:
+            maps = block(maps, drop_connect_rate=dropped * all_blocks.index(block) / len(all_blocks))
+        return maps
+
+
+class EfficientNetLiteStagesMaps(EfficientNetLiteMaps):
+    """The same, and in each cell mean and maximum of the earlier map that still tells colours apart."""
+
+    beside = COLOUR_STAGE
+
+    def _joined(self, held: Sequence[Tensor]) -> Tensor:
+        last, earlier = held
+        cells = (last.shape[2], last.shape[3])
+        pooled = [F.adaptive_avg_pool2d(earlier, cells), F.adaptive_max_pool2d(earlier, cells)]
+        return torch.cat([last, *pooled], dim=1)
 
 
 class ResNetMaps(FeatureMapEncoder):
     """transformers' `ResNetModel`: its last hidden state. Five stages: the stem and four of blocks."""
 
-    def _maps(self, pixels: Tensor) -> Tensor:
-        return self.backbone(pixel_values=pixels).last_hidden_state
+    def _stage(self, index: int, maps: Tensor) -> Tensor:
+        (stage,) = self._stages[index]
+        return stage(maps)
 
 
 def build_feature_map_encoder(architecture: Architecture) -> FeatureMapEncoder:
@@ -156,36 +205,6 @@ def build_feature_map_encoder(architecture: Architecture) -> FeatureMapEncoder:
     if architecture.family == "resnet":
         return _resnet(architecture)
     return _efficientnet_lite(architecture)
-
-
-def load_feature_map_encoder(name: str) -> FeatureMapEncoder:
-    """A trainable encoder, in eval mode, by name:
-
-    - `efficientnet-lite0`: embedded, trained on ImageNet;
-    - a ResNet by hub id (`microsoft/resnet-50`) or folder as `save_pretrained` writes it, classifier or not;
-    - `resnet-50`: a ResNet-50 of random weights, to train from nothing as the paper does.
-
-    Raises ConfigError for NF-ResNet, which no library that we can import has, and for other models; MissingArtefact
-    when the weights are not found; CheckpointError when they can't be read or don't fit their config.
-    """
-    if _NORMALISER_FREE.search(Path(name).name):
-        raise ConfigError(
-            f"vision_encoder {name!r}: NF-ResNet, which the paper uses, is in none of the libraries that we can import "
-            f"(timm has it and needs torchvision); {UNTRAINED_RESNET!r} and {DEFAULT_VISION_ENCODER!r} work"
-        )
-    if name == UNTRAINED_RESNET and not Path(name).is_dir():
-        return build_feature_map_encoder(_resnet_architecture(Path(name), settings={})).eval()
-    weights = locate_vision_encoder(name)
-    if name == DEFAULT_VISION_ENCODER:
-        half = (0.5, 0.5, 0.5)
-        encoder = build_feature_map_encoder(Architecture("efficientnet-lite0", side_px=224, mean=half, std=half))
-        state = torch.load(weights.path, map_location="cpu", weights_only=True)
-        kept = {key: tensor for key, tensor in state.items() if not key.startswith("_fc.")}
-        lay_over(encoder.backbone, kept, source=weights.path)
-    else:
-        encoder = _pretrained_resnet(name, weights.path)
-    encoder.fingerprint = f"{weights.fingerprint}:letterbox-{encoder.architecture.side_px}-bicubic:map"
-    return encoder.eval()
 
 
 def _efficientnet_lite(architecture: Architecture) -> EfficientNetLiteMaps:
@@ -198,6 +217,11 @@ def _efficientnet_lite(architecture: Architecture) -> EfficientNetLiteMaps:
     for block in backbone._blocks:
         groups.setdefault(block._block_args.output_filters, []).append(block)
     stages = [[backbone._conv_stem, backbone._bn0], *groups.values(), [backbone._conv_head, backbone._bn1]]
+    if architecture.family == STAGES_VISION_ENCODER:
+        earlier = backbone._blocks[COLOUR_BLOCK]._block_args.output_filters
+        return EfficientNetLiteStagesMaps(
+            backbone, stages, architecture=architecture, feature_width=width + 2 * earlier
+        )
     return EfficientNetLiteMaps(backbone, stages, architecture=architecture, feature_width=width)
 
 
@@ -205,34 +229,11 @@ def _resnet(architecture: Architecture) -> ResNetMaps:
     from transformers import ResNetConfig, ResNetModel
 
     backbone = ResNetModel(ResNetConfig(**architecture.settings))
-    return _with_stages(backbone, architecture)
+    return resnet_maps(backbone, architecture)
 
 
-def _pretrained_resnet(name: str, folder: Path) -> ResNetMaps:
-    from transformers import AutoConfig, ResNetModel
-
-    found = AutoConfig.from_pretrained(folder).model_type
-    if found != "resnet":
-        raise ConfigError(
-            f"vision_encoder {name!r} is a {found!r} model, from which we take no feature map; a ResNet or "
-            f"{DEFAULT_VISION_ENCODER!r} works"
-        )
-    backbone = load_pretrained(ResNetModel, folder, unused=("classifier.",))
-    settings = {name: getattr(backbone.config, name) for name in _RESNET_SETTINGS}
-    return _with_stages(backbone.float(), _resnet_architecture(folder, settings=settings))
-
-
-def _with_stages(backbone: Any, architecture: Architecture) -> ResNetMaps:
+def resnet_maps(backbone: Any, architecture: Architecture) -> ResNetMaps:
+    """The encoder around a `ResNetModel` that is there."""
     stages = [[backbone.embedder], *([stage] for stage in backbone.encoder.stages)]
     width = backbone.config.hidden_sizes[-1]
     return ResNetMaps(backbone, stages, architecture=architecture, feature_width=width)
-
-
-def _resnet_architecture(folder: Path, *, settings: dict[str, Any]) -> Architecture:
-    """Side and normalisation as the folder's own preprocessor says them, ImageNet's where it says nothing."""
-    path = folder / "preprocessor_config.json"
-    said = read_json(path) if path.is_file() else {}
-    size = said.get("size", 224)
-    side = size if isinstance(size, int) else size.get("shortest_edge", size.get("height", 224))
-    mean, std = tuple(said.get("image_mean", IMAGENET_MEAN)), tuple(said.get("image_std", IMAGENET_STD))
-    return Architecture("resnet", side_px=side, mean=mean, std=std, settings=settings)

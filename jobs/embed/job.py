@@ -5,7 +5,7 @@ was, and after the catalogue changed it looks at new and changed pictures alone.
 failures.parquet with its reason. On a cluster, the catalogue's folder and that of the features must be the same on
 every node, or URIs. Knows nothing of the language model or of bundles: features depend on the encoder alone.
 
-    python -m jobs.embed --catalogue openmoji --encoder efficientnet-lite0
+    python -m jobs.embed --catalogue wardrobe --encoder efficientnet-lite0-stages
 """
 
 import hashlib
@@ -26,8 +26,8 @@ from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import CatalogueError
 from fromage_model.storage.artefacts import file_sha256
 from fromage_model.storage.pretrained import (
-    DEFAULT_VISION_ENCODER,
     EMBEDDED_VISION_ENCODERS,
+    STAGES_VISION_ENCODER,
     locate_vision_encoder,
 )
 from jobs.common.durable import DurableRun, Stage, work_folder
@@ -42,7 +42,7 @@ from jobs.embed.earlier import Earlier, computed_in, up_to_date
 log = logging.getLogger(__name__)
 
 # While these are the same, so is the encoder's fingerprint, and torch need not be imported to know it.
-CODE = ("fromage_model.vision.encoders", "fromage_model.vision.images")
+CODE = ("fromage_model.vision.encoders", "fromage_model.vision.images", "fromage_model.vision.palette")
 ROWS_PER_TABLE = 4096
 
 
@@ -50,9 +50,9 @@ ROWS_PER_TABLE = 4096
 class EmbedArgs:
     """Make the features of a catalogue's pictures."""
 
-    catalogue: str = "openmoji"
+    catalogue: str = "wardrobe"
     """Catalogue whose pictures are embedded: a name, a folder, or a URI."""
-    encoder: str = DEFAULT_VISION_ENCODER
+    encoder: str = STAGES_VISION_ENCODER
     """Frozen vision encoder: efficientnet-lite0, efficientnet-lite0-stages, which also sees colour, or a CLIP by hub id
     or local folder."""
     out: str | None = None

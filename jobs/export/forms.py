@@ -223,6 +223,26 @@ class Dataset(_OfCatalogue):
         return write_dataset(catalogue, out)
 
 
-ExportArgs = Original | Embeddings | Bundle | Prune | Unprune | Tsv | Parquet | Dataset
+@dataclass(frozen=True)
+class FrozenArrow:
+    """A catalogue, or a data set's official files -> the .arrow files that the original FROZEN trains on."""
+
+    data: str
+    """Catalogue by name, folder or URI, or coco-karpathy:FOLDER or vqav2:FOLDER."""
+    out: str
+    """Local folder to write into; files of other data in it stay."""
+    answers_at_least: int = 9
+    """Questions that an answer must be the most given one of to be a label of VQAv2."""
+
+    def write(self, out: Path) -> Written:
+        from fromage_model.frozen import make_arrow
+
+        made = make_arrow(self.data, out, answers_at_least=self.answers_at_least)
+        for name, rows in made.rows.items():
+            log.info("%s: %d rows", name, rows)
+        return Written(made.examples, failed=made.left_out)
+
+
+ExportArgs = Original | Embeddings | Bundle | Prune | Unprune | Tsv | Parquet | Dataset | FrozenArrow
 # Of a form that is a folder, the file without which it is not whole.
 LAST = {Original: MODEL_ARGS, Dataset: README}

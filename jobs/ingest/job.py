@@ -1,4 +1,5 @@
-"""A source -> a catalogue: the wardrobe, OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, .pkl.
+"""A source -> a catalogue: the wardrobe, OpenMoji, Open Clip Art, a folder of pictures, TSV, CSV, parquet, arrow, .pkl,
+or a data set by its official files (Karpathy's COCO, VQAv2, Conceptual Captions).
 
 In a table, `image` is a path or URL, and `caption`, `item_url`, `brand` and `group` (of items that must be trained on
 or held out together) are known, by these names or those of `--columns`; other columns become attributes. Workers fetch,
@@ -220,7 +221,7 @@ def _report(
         rows_failed=counts["failed"],
         seconds=watch.seconds,
         output=folder,
-        max_failed=args.max_failed,
+        max_failed=args.allowed_to_fail,
         left_out=counts["left_out"],
         **{name: counts[name] for name in told},
         fingerprint=info["fingerprint"],

@@ -13,6 +13,7 @@ from pathlib import Path
 from fromage_model.catalogue.feeds import openclipart, openmoji
 from fromage_model.catalogue.feeds.arrow import TABLE_SUFFIXES, read_tables
 from fromage_model.catalogue.feeds.columns import OWN_NAMES
+from fromage_model.catalogue.feeds.datasets.named import FORMS, split_source
 from fromage_model.catalogue.feeds.delimited import read_delimited
 from fromage_model.catalogue.feeds.feed import Feed, row_from
 from fromage_model.catalogue.feeds.folders import claims_to_be_picture, is_picture, read_folder
@@ -39,7 +40,8 @@ WARDROBE = wardrobe.SOURCE
 NAMED = (OPENMOJI, OPENCLIPART, WARDROBE)
 EMBEDDINGS_SUFFIXES = (".pkl", ".pickle")
 EXPECTED = (
-    "expected wardrobe, openmoji, openclipart, a folder of pictures, TSV, CSV, parquet, arrow, or embeddings .pkl"
+    f"expected wardrobe, openmoji, openclipart, {FORMS}, a folder of pictures, TSV, CSV, parquet, arrow, or "
+    "embeddings .pkl"
 )
 
 
@@ -59,8 +61,12 @@ def read_source(
     Raises ConfigError, CatalogueError, CheckpointError or MissingArtefact.
     """
     _check_folder(source, folder)
-    if columns and source in NAMED:
-        raise ConfigError(f"columns is for a source with columns of its own; {source} has none")
+    dataset = split_source(source)
+    if columns and (dataset or source in NAMED):
+        raise ConfigError(f"columns is for a source with columns of its own; {source} has none that could be named")
+    if dataset is not None:
+        log.info("reading the official files of %s", source)
+        return dataset[0].read(dataset[1])
     if source == OPENMOJI:
         log.info("fetching %s with npm, unless it is there", openmoji.PACKAGE)
         return openmoji.read_openmoji()
@@ -109,12 +115,15 @@ def source_sha256(
         return openclipart.source_sha256(_clipart_folder(folder))
     if source == WARDROBE:
         return wardrobe.source_sha256(items=items, seed=seed)
+    if (dataset := split_source(source)) is not None:
+        return dataset[0].sha256(dataset[1])
     return read_source(source, encoding=encoding, columns=columns).sha256
 
 
 def default_name(source: str) -> str:
     """The catalogue's name where none is given. Raises CatalogueError where the source has no name."""
-    name = source if source in NAMED else stem_of(source)
+    dataset = split_source(source)
+    name = dataset[0].name if dataset else source if source in NAMED else stem_of(source)
     if not name or "*" in name:
         raise CatalogueError(f"source {source!r} has no name that a catalogue could have; name one with --out")
     return name
@@ -125,7 +134,8 @@ def refuse_inside(catalogue: Path | str, source: str, folder: str | None = None)
 
     The catalogue in the source would be read with it the next time; the source in the catalogue would be removed.
     """
-    place = str(_clipart_folder(folder)) if source == OPENCLIPART else source
+    dataset = split_source(source)
+    place = dataset[1] if dataset else str(_clipart_folder(folder)) if source == OPENCLIPART else source
     if source in (OPENMOJI, WARDROBE) or isinstance(catalogue, str) or not is_local(place):
         return
     here, there = catalogue.resolve(), Path(filesystem(place)[1]).resolve()

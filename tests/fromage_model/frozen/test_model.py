@@ -181,8 +181,10 @@ def test_inputs_that_do_not_fit_each_other_are_refused(build):
         model.caption_loss(images, ["one"])
     with pytest.raises(InvalidInput, match="max_tokens is 0"):
         model.caption_loss(images, ["one", "two"], max_tokens=0)
-    with pytest.raises(InvalidInput, match=r"got a tensor \(3,\)"):
-        model.prompt([torch.zeros(3)])
+    with pytest.raises(InvalidInput, match=r"got a tensor \(3, 32\)"):
+        model.prompt([torch.zeros(3, 32)])
+    with pytest.raises(InvalidInput, match="what was made of them can't be made blind"):
+        model.prompt([torch.zeros(3)], blind=True)
     prompt = model.prompt([torch.zeros(3, 32, 32), torch.zeros(3, 64, 64)])
     with pytest.raises(InvalidInput, match=r"one size, got \[\(3, 32, 32\), \(3, 64, 64\)\]"):
         model.embed_prompts([prompt])

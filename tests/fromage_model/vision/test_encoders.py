@@ -14,6 +14,7 @@ from transformers.models.convnext.image_processing_pil_convnext import ConvNextI
 from fromage_model.errors import ConfigError
 from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, STAGES_VISION_ENCODER
 from fromage_model.vision.encoders import load_squares, load_vision_encoder
+from fromage_model.vision.palette import palette
 
 
 @pytest.fixture(scope="module")
@@ -195,14 +196,16 @@ def test_nothing_imports_torchvision(efficientnet, clip, own_home):
     assert "torchvision" not in sys.modules
 
 
-def test_the_stages_are_the_last_map_s_mean_and_what_a_hook_sees_of_block_7(efficientnet):
+def test_the_stages_are_the_last_map_s_mean_what_a_hook_sees_of_block_7_and_the_palette(efficientnet):
     seen = []
     hook = efficientnet.backbone._blocks[7].register_forward_hook(lambda module, inputs, output: seen.append(output))
     last = efficientnet.encode(pictures())
     hook.remove()
-    expected = np.concatenate([last, seen[0].mean(dim=(2, 3)).numpy(), seen[0].amax(dim=(2, 3)).numpy()], axis=1)
+    stage = seen[0].mean(dim=(2, 3)).numpy(), seen[0].amax(dim=(2, 3)).numpy()
+    colours = palette(efficientnet.preprocess(pictures())).numpy()
+    expected = np.concatenate([last, *stage, colours], axis=1)
     stages = load_vision_encoder(STAGES_VISION_ENCODER)
-    assert stages.feature_width == 1440
+    assert stages.feature_width == 1280 + 160 + 216
     np.testing.assert_allclose(stages.encode(pictures()), expected, atol=1e-5)
     squares = load_squares(STAGES_VISION_ENCODER)(pictures())
     np.testing.assert_array_equal(stages.encode_squares(squares), stages.encode(pictures()))
@@ -211,4 +214,4 @@ def test_the_stages_are_the_last_map_s_mean_and_what_a_hook_sees_of_block_7(effi
 def test_the_stages_have_a_fingerprint_of_their_own_and_leave_that_of_the_last_map_as_it_was(efficientnet):
     assert efficientnet.fingerprint.endswith(":letterbox-224-bicubic:mean-pool")
     stages = load_vision_encoder(STAGES_VISION_ENCODER).fingerprint
-    assert stages == f"{efficientnet.fingerprint}+block7-mean-max"
+    assert stages == f"{efficientnet.fingerprint}+block7-mean-max+palette-6"

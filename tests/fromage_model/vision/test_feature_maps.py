@@ -7,9 +7,10 @@ from safetensors.torch import load_file, save_file
 from transformers import ResNetModel
 
 from fromage_model.errors import CheckpointError, ConfigError, InvalidInput
-from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
+from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER, STAGES_VISION_ENCODER
 from fromage_model.vision.encoders import load_vision_encoder
-from fromage_model.vision.feature_maps import Architecture, build_feature_map_encoder, load_feature_map_encoder
+from fromage_model.vision.feature_map_weights import load_feature_map_encoder
+from fromage_model.vision.feature_maps import Architecture, build_feature_map_encoder
 from tests.fromage_model import tiny_frozen
 
 
@@ -48,6 +49,42 @@ def test_a_resnet_s_maps_are_transformers_own_and_its_preprocessor_is_followed(r
     expected = ResNetModel.from_pretrained(folder).eval()(pixels).last_hidden_state
     assert expected.shape == (3, tiny_frozen.RESNET_WIDTH, 4, 4)
     torch.testing.assert_close(resnet(pixels), expected)
+
+
+@torch.no_grad()
+def test_the_stages_encoder_has_the_map_of_the_plain_one_and_what_the_frozen_one_pools_beside_it(efficientnet):
+    stages = load_feature_map_encoder(STAGES_VISION_ENCODER)
+    frozen = load_vision_encoder(STAGES_VISION_ENCODER)
+    pictures = tiny_frozen.pictures(2)
+    pixels = stages.preprocess(pictures)
+    maps = stages(pixels)
+    assert maps.shape == (2, stages.feature_width, 7, 7) == (2, 1280 + 80 + 80, 7, 7)
+    torch.testing.assert_close(maps[:, :1280], efficientnet(pixels))
+    pooled = torch.cat([maps[:, :1360].mean(dim=(2, 3)), maps[:, 1360:].amax(dim=(2, 3))], dim=1)
+    torch.testing.assert_close(pooled, torch.from_numpy(frozen.encode(pictures))[:, :1440], atol=1e-5, rtol=1e-5)
+    assert stages.fingerprint != efficientnet.fingerprint
+
+
+@pytest.mark.parametrize("stages", [0, 1, 3])
+def test_what_the_frozen_stages_made_can_be_kept_and_gone_on_with(resnet, stages):
+    resnet.freeze(stages)
+    resnet.train()
+    pixels = resnet.preprocess(tiny_frozen.pictures(3))
+    kept = resnet.begin(pixels)
+    assert not kept.requires_grad
+    state = {key: value.clone() for key, value in resnet.state_dict().items()}
+    whole = resnet(pixels)
+    resnet.load_state_dict(state)
+    torch.testing.assert_close(resnet.finish(kept), whole, atol=1e-3, rtol=1e-3)
+
+
+@torch.no_grad()
+@pytest.mark.parametrize("stages", [3, 6, 9])
+def test_the_stages_encoder_goes_on_from_before_and_behind_the_map_that_it_keeps_beside(stages):
+    encoder = load_feature_map_encoder(STAGES_VISION_ENCODER)
+    encoder.freeze(stages)
+    pixels = encoder.preprocess(tiny_frozen.pictures(2))
+    torch.testing.assert_close(encoder.finish(encoder.begin(pixels)), encoder(pixels))
 
 
 def test_resnet_50_by_its_bare_name_is_drawn_at_random():

@@ -11,6 +11,7 @@ from jobs.common.reporting.report import run
 from jobs.export.forms import ExportArgs
 from jobs.export.job import main
 from tests.fromage_model import tiny
+from tests.fromage_model.catalogue.feeds.datasets.official import write_vqav2
 from tests.fromage_model.interop.test_original import TEXTS, write_folder
 from tests.jobs import tiny as tiny_jobs
 
@@ -65,3 +66,16 @@ def test_catalogues_and_indexes_go_out_and_what_is_left_out_is_counted(tmp_path,
         assert (tmp_path / form).exists()
     code, report = ended(capsys, monkeypatch, "tsv", "--catalogue", tmp_path / "none", "--out", tmp_path / "x.tsv")
     assert (code, "jobs.ingest" in report["error"]) == (2, True)
+
+
+def test_the_files_that_the_original_frozen_trains_on_come_of_official_ones(tmp_path, monkeypatch, capsys):
+    source = f"vqav2:{write_vqav2(tmp_path / 'vqa')}"
+    (tmp_path / "vqa" / "val2014" / "COCO_val2014_000000000073.jpg").unlink()
+    options = ("--out", tmp_path / "arrows", "--answers-at-least", 1)
+    code, report = ended(capsys, monkeypatch, "frozen-arrow", "--data", source, *options)
+    assert (code, report["form"], report["rows_in"], report["rows_out"]) == (0, "frozen-arrow", 5, 4)
+    assert sorted(path.name for path in (tmp_path / "arrows").iterdir()) == [
+        "vqav2_test-dev.arrow", "vqav2_test.arrow", "vqav2_train.arrow",
+    ]  # fmt: skip
+    code, report = ended(capsys, monkeypatch, "frozen-arrow", "--data", source, "--out", "s3://bucket/arrows")
+    assert (code, "written to a local folder" in report["error"]) == (2, True)

@@ -217,7 +217,7 @@ def test_a_folder_that_holds_something_else_is_not_replaced(tmp_path):
 
 
 def test_a_source_that_is_nowhere_is_refused(tmp_path):
-    with pytest.raises(CatalogueError, match="expected wardrobe, openmoji, openclipart, a folder of pictures, TSV"):
+    with pytest.raises(CatalogueError, match="expected wardrobe, openmoji, openclipart, coco-karpathy:FOLDER"):
         ingest(tmp_path / "absent.tsv")
 
 

@@ -49,7 +49,8 @@ def shop() -> Iterator[Shop]:
 
 
 def ingest(source: Path, **options):
-    return main(IngestArgs(source=str(source), workers=1, threads=2, allow_private=True, attempts=1, **options))
+    given = {"workers": 1, "threads": 2, "allow_private": True, "attempts": 1} | options
+    return main(IngestArgs(source=str(source), **given))
 
 
 def caption_by_machine(name: str, place: int) -> None:
@@ -198,12 +199,12 @@ def test_a_killed_job_goes_on_with_what_is_done_and_ends_as_if_undisturbed(ray_s
     with pytest.raises(SettingsDiffer, match="side_px: 224 then, 99 now"):
         ingest(feed, side_px=99)
 
-    report = ingest(feed)
+    report = ingest(feed, attempts=3)
     assert (report.rows_in, report.rows_out, report.rows_failed) == (300, 300, 0)
     assert [shop.times_asked(f"/{number}.png") for number in range(256)] == [1] * 256
     assert not manifest.parent.exists()
     with without_ray():
-        ingest(feed, out="undisturbed", shard_rows=300)
+        ingest(feed, out="undisturbed", shard_rows=300, attempts=3)
     dates = ["updated_at", "caption_at"]
     assert Catalogue.open("feed").table.drop(dates).equals(Catalogue.open("undisturbed").table.drop(dates))
 

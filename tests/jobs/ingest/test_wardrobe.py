@@ -70,5 +70,5 @@ def test_a_seed_that_is_no_number_leaves_with_2_and_says_so():
 
 
 def test_drawings_of_other_sources_are_as_large_as_before():
-    assert (IngestArgs().drawn_px, IngestArgs(source="wardrobe").drawn_px) == (224, 384)
+    assert (IngestArgs(source="openmoji").drawn_px, IngestArgs().drawn_px) == (224, 384)
     assert IngestArgs(source="wardrobe", side_px=100).drawn_px == 100

@@ -1,0 +1,1 @@
+"""The `.arrow` files that the original FROZEN project trains on, made of ours. The way in is `make.py`."""
