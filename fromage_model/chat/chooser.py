@@ -27,6 +27,7 @@ from fromage_model.chat.sampling import (
     penalise_words,
     row_numbers,
 )
+from fromage_model.chat.thresholds import Thresholds
 from fromage_model.prompts.messages import RetrievalMode, Sampling
 
 Way = Literal["best", "drawn", "drawn by top-p"]
@@ -45,6 +46,7 @@ class _Row:
     top_p: float
     penalties: tuple[float, float, float]
     ret_scale: float
+    ret_log_odds: float | None
     rules: RetRules | None
     told: int | None
     steps: int = 0
@@ -81,10 +83,17 @@ class Chooser:
         """(R,) what was last chosen, on the device."""
         return self._ids[: len(self._rows)]
 
-    def admit(self, sampling: Sampling, mode: RetrievalMode = "auto", *, begun: Sequence[int] = ()) -> None:
+    def admit(
+        self,
+        sampling: Sampling,
+        mode: RetrievalMode = "auto",
+        *,
+        begun: Sequence[int] = (),
+        after_ret: Sequence[int] = (),
+    ) -> None:
         """One row more, after those in use, for at most `sampling.max_new_tokens` tokens; `mode` means nothing without
-        [RET]. It goes on as if `begun` had been chosen in it. A setting that can't be used raises what it raises, and
-        nothing has changed.
+        [RET]. It goes on as if `begun` had been chosen in it; `after_ret` are the ids of the sampling's. A setting that
+        can't be used raises what it raises, and nothing has changed.
         """
         place, count = len(self._rows), sampling.max_new_tokens
         temperature, top_p = float(sampling.temperature), float(sampling.top_p)
@@ -92,13 +101,15 @@ class Chooser:
         numbers = None if way == "best" else row_numbers(sampling.seed, count)
         rules = None
         if self._ret_id is not None:
-            rules = RetRules(sampling, mode, ret_id=self._ret_id, stop_ids=self._stop_ids, begun=begun)
+            rules = RetRules(
+                sampling, mode, ret_id=self._ret_id, stop_ids=self._stop_ids, begun=begun, after_ret=after_ret
+            )
         repetition, presence = float(sampling.repetition_penalty), float(sampling.presence_penalty)
         penalties = (repetition, presence, float(sampling.frequency_penalty))
-        ret_scale = float(sampling.ret_scale_factor)
+        ret = (1.0 if sampling.ret_scale_factor is None else float(sampling.ret_scale_factor), sampling.ret_log_odds)
         words = [token for token in begun if token != self._ret_id]
         start = len(words)
-        row = _Row(way, temperature, top_p, penalties, ret_scale, rules, sampling.top_logprobs, steps=start)
+        row = _Row(way, temperature, top_p, penalties, *ret, rules, sampling.top_logprobs, steps=start)
         self._widen(start + count)
         self._places[place] = start
         if words:
@@ -137,6 +148,7 @@ class Chooser:
         if self._plan.scoring is not None:
             self._plan.scoring.look(logits[:, : self._ret_id])
         barred = [row.rules is None or row.rules.barred for row in self._rows]
+        decided = self._plan.thresholds.decide(barred, logits)
         if any(kept is not None for kept in self._plan.penalties):
             if all(barred):
                 self._penalise(logits)
@@ -144,11 +156,16 @@ class Chooser:
                 penalise_words(logits, self._penalise)
         if self._ret_id is not None:
             self._plan.restrain(barred, logits[:, -1])
+        if decided is not None:
+            decided.lay_over(logits)
         numbers = None
         if self._plan.draws:
             numbers = self._numbers[: len(logits)].gather(1, self._places[: len(logits)])
         for group in self._plan.groups:
             self._ids.index_copy_(0, group.index, group.choose(logits, numbers))
+        due = {place: row.rules.due for place, row in enumerate(self._rows) if row.rules and row.rules.due is not None}
+        if due:
+            self._ids.index_copy_(0, _sent(list(due), self._device), _sent(list(due.values()), self._device))
 
     def _penalise(self, logits: Tensor) -> None:
         # A row's columns beyond what it has written repeat its first token.
@@ -181,7 +198,8 @@ class Chooser:
 
     def _settle(self, chosen: list[int]) -> list[int]:
         """The LM's choice -> what is written, by the rules of [RET]."""
-        forced = [place for place, row in enumerate(self._rows) if row.rules and row.rules.forced]
+        ruled = [(place, row.rules) for place, row in enumerate(self._rows) if row.rules]
+        forced = [place for place, rules in ruled if rules.forced or rules.due is not None]
         ids = [row.rules.settle(token) if row.rules else token for row, token in zip(self._rows, chosen, strict=True)]
         overruled = [place for place, token in enumerate(ids) if token != chosen[place]]
         if overruled and self._ret_id is not None:
@@ -227,6 +245,7 @@ class _Plan:
         self.scoring = Scoring(told, device) if any(count is not None for count in told) else None
         scales = [row.ret_scale for row in rows]
         self._scales = None if scales == [1.0] * len(rows) else _sent(scales, device)
+        self.thresholds = Thresholds([row.ret_log_odds for row in rows], device)
         self._barred: list[bool] = []
         self._mask = _sent(self._barred, device)
 

@@ -259,7 +259,9 @@ class Engine:
         failed: list[tuple[Request, Exception]] = []
         for row in [row for row in self._reading if not len(row.unread)]:
             try:
-                self._chooser.admit(row.request.sampling, row.request.retrieval, begun=row.request.begun)
+                asked = row.request
+                after_ret = self._model.tokens.encode(asked.sampling.after_ret or "")
+                self._chooser.admit(asked.sampling, asked.retrieval, begun=asked.begun, after_ret=after_ret)
             except Exception as error:  # what no check of a request foresaw ends it, and nobody else
                 row.writing.finished = True
                 failed.append((row.request, error))

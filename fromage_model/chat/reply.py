@@ -116,13 +116,21 @@ def next_turn(model: FromageCore, messages: Sequence[Message], *, sampling: Samp
 
     A last message of the assistant's is continued: the prompt ends with its text as the LM would have written it, and
     what is decoded, with its offsets, is what comes after. A [RET] in it counts as asked, and is read where
-    `ret_in_context` says so. Where `sampling` does not say how late [RET] may come, the model's config does.
+    `ret_in_context` says so. Where `sampling` does not say how late [RET] may come, what follows it, or how sure of it
+    the LM must be, the model's config does.
     """
     config = model.config
     bound = config.max_tokens_before_ret
+    # Under a picture the reply says what it shows, beside products or not.
+    pictured = any(not isinstance(part, str) for message in messages[-1:] for part in message.parts)
+    if sampling.after_ret is None and config.after_ret and not pictured:
+        sampling = dataclasses.replace(sampling, after_ret=config.after_ret)
     if sampling.max_tokens_before_ret is None and bound is not None:
         bound = max(bound, sampling.min_tokens_before_ret)
         sampling = dataclasses.replace(sampling, max_tokens_before_ret=bound)
+    least = config.show_log_odds_pictured if pictured else config.show_log_odds
+    if sampling.ret_scale_factor is None and sampling.ret_log_odds is None and least is not None:
+        sampling = dataclasses.replace(sampling, ret_log_odds=least)
     seen = [dataclasses.replace(message, parts=model.with_features(message.parts)) for message in messages]
     begun = begun_reply(seen.pop(), model.tokens) if seen and seen[-1].role == "assistant" else []
     prompt = chat_prompt(seen, model.tokens, system_prompt=config.system_prompt, examples=config.examples)

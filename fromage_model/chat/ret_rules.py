@@ -1,4 +1,4 @@
-"""Where [RET] may stand in a reply, and where it must. Knows nothing of logits."""
+"""Where [RET] may stand in a reply, where it must, and what follows it. Knows nothing of logits."""
 
 from collections.abc import Collection, Sequence
 
@@ -16,7 +16,9 @@ class RetRules:
         ret_id: int,
         stop_ids: Collection[int],
         begun: Sequence[int] = (),
+        after_ret: Sequence[int] = (),
     ):
+        """`after_ret`: the ids that a reply goes on with that begins with [RET]."""
         self._ret_id = ret_id
         self._stop_ids = stop_ids
         self._earliest = sampling.min_tokens_before_ret
@@ -29,6 +31,8 @@ class RetRules:
         self._words = 0
         self._written = 0
         self._just_asked = False
+        self._after_ret = list(after_ret)
+        self._due: list[int] = []
         for token in begun:
             self._remember(token)
 
@@ -36,19 +40,24 @@ class RetRules:
     def barred(self) -> bool:
         """Whether the next token can't be [RET]."""
         again = self._just_asked and not self._again_at_once
-        return again or self._rets_left <= 0 or not self._earliest <= self._words <= self._latest
+        return bool(self._due) or again or self._rets_left <= 0 or not self._earliest <= self._words <= self._latest
 
     @property
     def forced(self) -> bool:
         """Whether the next token is [RET], whatever the LM would write."""
-        return self._owed and (self._words >= self._earliest or self._written == self._limit - 1)
+        return not self._due and self._owed and (self._words >= self._earliest or self._written == self._limit - 1)
+
+    @property
+    def due(self) -> int | None:
+        """The token of text that comes next, whatever the LM would write; None where it may choose."""
+        return self._due[0] if self._due else None
 
     def settle(self, token: int) -> int:
         """The token that was chosen -> the one that is written: [RET] where the reply must not go on, or end, without.
 
         It is remembered.
         """
-        if self.forced or (self._owed and token in self._stop_ids):
+        if self.forced or (self._owed and token in self._stop_ids and not self._due):
             token = self._ret_id
         self._written += 1
         self._remember(token)
@@ -59,5 +68,7 @@ class RetRules:
         if self._just_asked:
             self._rets_left -= 1
             self._owed = False
+            self._due = self._after_ret if self._words == 0 else []
         else:
+            self._due = self._due[1:] if token == self.due else []
             self._words += 1

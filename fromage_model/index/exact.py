@@ -3,8 +3,9 @@
 Shapes: N rows, Q queries, S shared width.
 """
 
-from collections.abc import Iterator
-from typing import NamedTuple
+from collections.abc import Iterator, Sequence
+from functools import reduce
+from typing import NamedTuple, TypeAlias
 
 import numpy as np
 
@@ -23,6 +24,9 @@ class Ranked(NamedTuple):
     scores: np.ndarray
 
 
+Side: TypeAlias = tuple[VectorRows, np.ndarray]
+
+
 def search_exactly(
     vectors: VectorRows, queries: np.ndarray, *, top_k: int, allowed: np.ndarray | None = None
 ) -> list[Ranked]:
@@ -30,18 +34,35 @@ def search_exactly(
 
     `allowed` (N,) bool leaves out the rows where it is False; None allows all.
     """
+    return search_sum([(vectors, queries)], top_k=top_k, allowed=allowed)
+
+
+def search_sum(
+    sides: Sequence[Side], *, top_k: int, allowed: np.ndarray | None = None, bonus: np.ndarray | None = None
+) -> list[Ranked]:
+    """The same by the sum of what each row has on every side: vectors in segments of the same rows, each with its own
+    Q queries; and of what each has beside, `bonus` (N,) float32.
+    """
     if allowed is not None:
         top_k = min(top_k, int(np.count_nonzero(allowed)))
     results = []
-    for start in range(0, len(queries), CHUNK_QUERIES):
-        results += _search_chunk(vectors, queries[start : start + CHUNK_QUERIES], top_k=top_k, allowed=allowed)
+    for start in range(0, len(sides[0][1]), CHUNK_QUERIES):
+        chunk = [(vectors, queries[start : start + CHUNK_QUERIES]) for vectors, queries in sides]
+        results += _search_chunk(chunk, top_k=top_k, allowed=allowed, bonus=bonus)
     return results
 
 
 def rank(vectors: VectorRows, query: np.ndarray, rows: np.ndarray, *, top_k: int) -> Ranked:
     """The best of some rows by their exact cosines with one query (S,)."""
+    return rank_sum([(vectors, query[None])], rows, top_k=top_k)
+
+
+def rank_sum(sides: Sequence[Side], rows: np.ndarray, *, top_k: int, bonus: np.ndarray | None = None) -> Ranked:
+    """The same by the sum over sides of one query each, (1, S), and a `bonus` as for `search_sum`."""
     rows = np.sort(rows)
-    scores = vectors.take(rows) @ query
+    scores = reduce(np.add, (vectors.take(rows) @ query[0] for vectors, query in sides))
+    if bonus is not None:
+        scores = scores + bonus[rows]
     best = top_rows(scores, top_k)
     return Ranked(rows[best], scores[best])
 
@@ -60,10 +81,15 @@ def top_rows(scores: np.ndarray, top_k: int) -> np.ndarray:
     return rows[np.argsort(-scores[rows], kind="stable")]
 
 
-def _search_chunk(vectors: VectorRows, queries: np.ndarray, *, top_k: int, allowed: np.ndarray | None) -> list[Ranked]:
-    best = [Ranked(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in queries]
-    for rows, block in _blocks(vectors, allowed):
-        scores = queries @ block.T
+def _search_chunk(
+    sides: Sequence[Side], *, top_k: int, allowed: np.ndarray | None, bonus: np.ndarray | None
+) -> list[Ranked]:
+    best = [Ranked(np.empty(0, np.int64), np.empty(0, np.float32)) for _ in sides[0][1]]
+    for blocks in zip(*(_blocks(vectors, allowed) for vectors, _ in sides), strict=True):
+        rows = blocks[0][0]
+        scores = reduce(np.add, (queries @ block.T for (_, queries), (_, block) in zip(sides, blocks, strict=True)))
+        if bonus is not None:
+            scores = scores + bonus[rows]
         if allowed is not None:
             scores[:, ~allowed[rows]] = -np.inf
         best = [_better(found, rows, row_scores, top_k=top_k) for found, row_scores in zip(best, scores, strict=True)]

@@ -38,9 +38,23 @@ class Measured:
 
 
 @dataclass(frozen=True)
+class Sentences:
+    """Of an index for hybrid search: by which sentence encoder (a name, a hub id or a folder) the items' texts were
+    embedded, its fingerprint, the width of what it makes, and how a search by faiss does among these.
+    """
+
+    encoder: str
+    fingerprint: str
+    width: int
+    measured: Measured | None = None
+
+
+@dataclass(frozen=True)
 class IndexInfo:
     """What `index.json` says. `vectors`: what an item's vector is made of, `image`, `caption` or `both`, of which then
     `picture_share` is the picture's; `words`: how many of an item's words were read beside its caption.
+
+    `sentences`: what items' texts were embedded by, where they were, for hybrid search.
 
     `rows` counts the items, `segments` the stored vectors file by file; `tombstones` of these are deleted or replaced.
     Raises ConfigError, naming the field, for a value that can't be.
@@ -62,6 +76,7 @@ class IndexInfo:
     measured: Measured | None = None
     picture_share: float = 0.5
     words: int = 0
+    sentences: Sentences | None = None
 
     def __post_init__(self):
         checks = [(name, isinstance(getattr(self, name), str), "a text") for name in TEXTS]
@@ -98,7 +113,9 @@ def read_info(folder: Path) -> IndexInfo:
             raise RetrievalIndexError(f"{folder}: expected index format 1 or {FORMAT}, got {fields['format']}")
         measured = fields.pop("measured", None)
         segments = tuple(fields.pop("segments", None) or (fields["rows"],))
-        info = IndexInfo(**fields, segments=segments, measured=Measured(**measured) if measured else None)
+        sentences = _sentences(fields.pop("sentences", None))
+        measured = Measured(**measured) if measured else None
+        info = IndexInfo(**fields, segments=segments, measured=measured, sentences=sentences)
     except (OSError, ValueError, TypeError, KeyError, AttributeError, ConfigError) as error:
         raise RetrievalIndexError(
             f"{folder}: index.json can't be read ({error!r}). `python -m jobs.index` makes it again"
@@ -109,6 +126,13 @@ def read_info(folder: Path) -> IndexInfo:
             f"{sum(info.segments)} rows"
         )
     return info
+
+
+def _sentences(fields: dict[str, Any] | None) -> Sentences | None:
+    if fields is None:
+        return None
+    measured = fields.pop("measured", None)
+    return Sentences(**fields, measured=Measured(**measured) if measured else None)
 
 
 def _is_count(value: Any) -> bool:

@@ -1,13 +1,14 @@
 """An index's files: segments of vectors and items, tombstones, and what faiss made. Knows nothing of searching.
 
-A segment is `vectors-NNNNN.npy` and `items-NNNNN.arrow`, both read by memory map and never changed: an upsert adds one,
-and a save that finds a segment on the same disk links it instead of writing it again.
+A segment is `vectors-NNNNN.npy`, `items-NNNNN.arrow` and, for hybrid search, `texts-NNNNN.npy`, all read by memory map
+and never changed: an upsert adds one, and a save that finds a segment on the same disk links it instead of writing it
+again.
 """
 
 import json
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -20,26 +21,32 @@ from fromage_model.index.info import INFO_FILE, IndexInfo
 from fromage_model.storage.artefacts import writing
 
 TOMBSTONES_FILE = "tombstones.npy"
-FAISS_FILE = "faiss.index"
+FAISS_FILE, FAISS_TEXTS_FILE = "faiss.index", "faiss-texts.index"
 
 
 @dataclass(frozen=True)
 class Segment:
-    """Vectors (n, S) and their items, and the folder and number under which they lie on disk, if they do."""
+    """Vectors (n, S) and their items, and the folder and number under which they lie on disk, if they do. `texts`
+    (n, T) are the embeddings of the items' texts, where the index has such.
+    """
 
     vectors: np.ndarray
     items: pa.Table
     folder: Path | None = None
     number: int = 0
+    texts: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
 class Stored:
-    """All that a folder holds; `tombstones` (N,) bool is True for rows that are deleted or replaced."""
+    """All that a folder holds; `tombstones` (N,) bool is True for rows that are deleted or replaced. `approximate` and
+    `approximate_texts` are what faiss made of the vectors and of the texts.
+    """
 
     segments: list[Segment]
     tombstones: np.ndarray
     approximate: Approximate | None
+    approximate_texts: Approximate | None = None
 
 
 def write_index(folder: Path, info: IndexInfo, stored: Stored) -> list[Segment]:
@@ -55,7 +62,7 @@ def write_index(folder: Path, info: IndexInfo, stored: Stored) -> list[Segment]:
         raise RetrievalIndexError(
             f"the index can't be written to {folder}: {error}. What stood there before is as it was"
         ) from error
-    return [Segment(segment.vectors, segment.items, folder, number) for number, segment in enumerate(stored.segments)]
+    return [replace(segment, folder=folder, number=number) for number, segment in enumerate(stored.segments)]
 
 
 def write_files(folder: Path, info: IndexInfo, stored: Stored) -> None:
@@ -66,6 +73,8 @@ def write_files(folder: Path, info: IndexInfo, stored: Stored) -> None:
         np.save(folder / TOMBSTONES_FILE, stored.tombstones)
     if stored.approximate is not None:
         stored.approximate.save(folder / FAISS_FILE)
+    if stored.approximate_texts is not None:
+        stored.approximate_texts.save(folder / FAISS_TEXTS_FILE)
     (folder / INFO_FILE).write_text(json.dumps(info.to_json(), indent=2) + "\n", encoding="utf-8")
 
 
@@ -75,23 +84,29 @@ def read_index(folder: Path, info: IndexInfo) -> Stored:
         if info.format == 1:
             segments = [_read_first_format(folder)]
         else:
-            segments = [_read_segment(folder, number) for number in range(len(info.segments))]
+            texts = info.sentences is not None
+            segments = [_read_segment(folder, number, texts=texts) for number in range(len(info.segments))]
         tombstones = _read_tombstones(folder, info)
     except (OSError, ValueError, pa.ArrowException) as error:
         raise RetrievalIndexError(f"index {folder}: {error}. `python -m jobs.index` makes it again") from error
     for segment, rows in zip(segments, info.segments, strict=True):
         _check_segment(segment, rows, info)
-    approximate = None
+    approximate = approximate_texts = None
     if info.kind != "exact":
         approximate = Approximate.load(folder / FAISS_FILE, info.kind, rows=info.stored, width=info.width)
-    return Stored(segments, tombstones, approximate)
+        if (told := info.sentences) is not None:
+            path = folder / FAISS_TEXTS_FILE
+            approximate_texts = Approximate.load(path, info.kind, rows=info.stored, width=told.width)
+    return Stored(segments, tombstones, approximate, approximate_texts)
 
 
 def _write_segment(scratch: Path, number: int, segment: Segment) -> None:
-    vectors_file, items_file = _names(number)
-    old_vectors, old_items = _names(segment.number)
+    vectors_file, items_file, texts_file = _names(number)
+    old_vectors, old_items, old_texts = _names(segment.number)
     _link_or(segment.folder, old_vectors, scratch / vectors_file, lambda path: np.save(path, segment.vectors))
     _link_or(segment.folder, old_items, scratch / items_file, lambda path: _write_items(path, segment.items))
+    if (texts := segment.texts) is not None:
+        _link_or(segment.folder, old_texts, scratch / texts_file, lambda path: np.save(path, texts))
 
 
 def _link_or(folder: Path | None, name: str, path: Path, write: Callable[[Path], None]) -> None:
@@ -110,17 +125,20 @@ def _write_items(path: Path, items: pa.Table) -> None:
         writer.write_table(items)
 
 
-def _read_segment(folder: Path, number: int) -> Segment:
-    vectors_file, items_file = _names(number)
-    vectors = np.load(folder / vectors_file, mmap_mode="r", allow_pickle=False)
+def _read_segment(folder: Path, number: int, *, texts: bool) -> Segment:
+    vectors_file, items_file, texts_file = _names(number)
     with pa.memory_map(str(folder / items_file)) as file:
         items = pa.ipc.open_file(file).read_all()
-    return Segment(np.asarray(vectors), items, folder, number)
+    told = _mapped(folder / texts_file) if texts else None
+    return Segment(_mapped(folder / vectors_file), items, folder, number, told)
+
+
+def _mapped(path: Path) -> np.ndarray:
+    return np.asarray(np.load(path, mmap_mode="r", allow_pickle=False))
 
 
 def _read_first_format(folder: Path) -> Segment:
-    vectors = np.load(folder / "vectors.npy", mmap_mode="r", allow_pickle=False)
-    return Segment(np.asarray(vectors), parquet.read_table(folder / "items.parquet"))
+    return Segment(_mapped(folder / "vectors.npy"), parquet.read_table(folder / "items.parquet"))
 
 
 def _read_tombstones(folder: Path, info: IndexInfo) -> np.ndarray:
@@ -133,14 +151,17 @@ def _read_tombstones(folder: Path, info: IndexInfo) -> np.ndarray:
 
 
 def _check_segment(segment: Segment, rows: int, info: IndexInfo) -> None:
-    vectors = segment.vectors
-    if vectors.shape != (rows, info.width) or vectors.dtype != info.dtype:
-        raise RetrievalIndexError(
-            f"expected {info.dtype} vectors of shape {(rows, info.width)}, got {vectors.dtype} {vectors.shape}"
-        )
+    wanted = [(segment.vectors, info.width)]
+    if info.sentences is not None and segment.texts is not None:
+        wanted.append((segment.texts, info.sentences.width))
+    for vectors, width in wanted:
+        if vectors.shape != (rows, width) or vectors.dtype != info.dtype:
+            raise RetrievalIndexError(
+                f"expected {info.dtype} vectors of shape {(rows, width)}, got {vectors.dtype} {vectors.shape}"
+            )
     if segment.items.num_rows != rows:
         raise RetrievalIndexError(f"expected {rows} items for {rows} vectors, got {segment.items.num_rows}")
 
 
 def _names(number: int) -> Sequence[str]:
-    return f"vectors-{number:05d}.npy", f"items-{number:05d}.arrow"
+    return f"vectors-{number:05d}.npy", f"items-{number:05d}.arrow", f"texts-{number:05d}.npy"

@@ -6,7 +6,7 @@ special tokens that a user types (`<|im_start|>`, `</s>`) are encoded as the ord
 
 import copy
 from collections.abc import Callable, Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +17,9 @@ from fromage_model.errors import ConfigError, InvalidInput
 from fromage_model.language.spelling import spelling_of
 from fromage_model.storage.file_kinds import read_json
 
+REMEMBERED, MOST_REMEMBERED = 256, 256
+"""Texts whose ids are kept, and characters of the longest of them."""
+
 
 class Tokens:
     """Text <-> token ids. `vocabulary` is the tokenizer's length, `ret_id` the id after it."""
@@ -26,6 +29,8 @@ class Tokens:
         # other: so there is one for our templates and one for everything else.
         self._tokenizer = tokenizer
         self._ordinary = copy.deepcopy(tokenizer)
+        self._encode = _remembering(self._ordinary, split_special_tokens=True)
+        self._encode_template = _remembering(self._tokenizer, split_special_tokens=False)
         self.vocabulary = len(tokenizer)
         self.ret_id = self.vocabulary
         self.stop_id: int = tokenizer.eos_token_id
@@ -37,7 +42,7 @@ class Tokens:
 
     def encode(self, text: str) -> list[int]:
         """Ordinary text -> ids, among which no special token can be."""
-        return _ids(self._ordinary, text, split_special_tokens=True)
+        return list(self._encode(text) if len(text) <= MOST_REMEMBERED else self._encode.__wrapped__(text))
 
     def beginning(self, text: str, most: int) -> str:
         """The text, or as much of its beginning as `most` ids hold."""
@@ -56,7 +61,7 @@ class Tokens:
 
     def encode_template(self, text: str) -> list[int]:
         """Our own template's text -> ids, special tokens recognised. Never for a user's words."""
-        return _ids(self._tokenizer, text, split_special_tokens=False)
+        return list(self._encode_template(text))
 
     def encode_turn(self, text: str, ret_offsets: Sequence[int] = ()) -> list[int]:
         """Ordinary text with [RET] put back at the given character positions -> ids."""
@@ -138,6 +143,11 @@ def _generation_stop_ids(path: Path) -> list[int]:
     except (ValueError, AttributeError) as error:
         raise ConfigError(f"{path} can't be read as generation_config.json: {error}") from error
     return [stop for stop in (stops if isinstance(stops, list) else [stops]) if isinstance(stop, int)]
+
+
+def _remembering(tokenizer: Any, *, split_special_tokens: bool) -> Any:
+    """Text -> ids, of the latest texts without the tokenizer: every chat begins with the same ones."""
+    return lru_cache(REMEMBERED)(lambda text: _ids(tokenizer, text, split_special_tokens=split_special_tokens))
 
 
 def _ids(tokenizer: Any, text: str, *, split_special_tokens: bool) -> list[int]:

@@ -5,6 +5,7 @@ Shapes: F feature width, S shared width.
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from math import isfinite
 from typing import Literal
 
 import numpy as np
@@ -44,6 +45,12 @@ class Sampling:
     state before [RET], as the frozen LM by itself would; what a short training makes of [RET] can't derail it.
     `max_tokens_before_ret`: how many tokens of text may stand before a [RET]; None for any number, in a chat for what
     the model's config says; 0 where the LM must ask at once or not at all.
+    `after_ret`: the text with which a reply goes on that begins with [RET]; None for none, in a chat for what the
+    model's config says.
+    `ret_scale_factor`: what [RET]'s logit is multiplied by, as in the original; None for 1, or in a chat for what the
+    model's config says of when to show products.
+    `ret_log_odds`: the least log-odds of [RET] against all other tokens at which it is written, and below which it is
+    not, whatever the temperature; None where it is chosen like any token.
     `repetition_penalty` divides the logits of what was written, once (CTRL); `presence_penalty` is taken from them
     once, `frequency_penalty` once for each time. [RET] is among none of them.
     `stop`: texts before the first of which the reply ends.
@@ -53,10 +60,12 @@ class Sampling:
     max_new_tokens: int = 128
     temperature: float = 0.0
     top_p: float = 1.0
-    ret_scale_factor: float = 1.0
+    ret_scale_factor: float | None = None
+    ret_log_odds: float | None = None
     min_tokens_before_ret: int = 0
     max_tokens_before_ret: int | None = None
     max_rets: int = 1
+    after_ret: str | None = None
     ret_in_context: bool = True
     repetition_penalty: float = 1.0
     presence_penalty: float = 0.0
@@ -71,7 +80,12 @@ class Sampling:
             ("max_new_tokens", self.max_new_tokens >= 1, "at least 1"),
             ("temperature", 0 <= self.temperature <= 2, "between 0 (greedy) and 2"),
             ("top_p", 0 < self.top_p <= 1, "above 0 and at most 1"),
-            ("ret_scale_factor", self.ret_scale_factor >= 0, "0 or more"),
+            ("ret_scale_factor", self.ret_scale_factor is None or self.ret_scale_factor >= 0, "0 or more, or None"),
+            (
+                "ret_log_odds",
+                self.ret_log_odds is None or (isfinite(self.ret_log_odds) and self.ret_scale_factor is None),
+                "a number, without a ret_scale_factor, or None",
+            ),
             ("min_tokens_before_ret", self.min_tokens_before_ret >= 0, "0 or more"),
             (
                 "max_tokens_before_ret",

@@ -13,10 +13,13 @@ import pyarrow as pa
 from fromage_model.index.conditions import NOT, Condition
 from fromage_model.understanding.names import Names
 from fromage_model.understanding.prices import holds_any, price_in
-from fromage_model.understanding.values import Statement, described, mentions, statements_in
-from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary
-from fromage_model.understanding.words import Word, words_of
+from fromage_model.understanding.values import Statement, mentions, statements_in
+from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary, role_of
+from fromage_model.understanding.wanted import Cells, Preference, is_other, wanted_in
+from fromage_model.understanding.words import Word, lexicon, words_of
 
+LOOKS = ("colour", "pattern", "material")
+"""What holds of a kind of things, and not of the next one; a price and a brand hold for all."""
 LOW, HIGH = ("gte", "gt"), ("lte", "lt")
 Filters = Mapping[str, Condition]
 
@@ -32,11 +35,20 @@ class Said:
 @dataclass(frozen=True)
 class Understood:
     """`filters`, by column, the one that was said last at the end. `first`: narrower filters, of which items come
-    first, in this order.
+    first, in this order. `preferred`: what things were described by; an item that has one of the cells comes sooner.
     """
 
     filters: dict[str, Condition] = field(default_factory=dict)
     first: tuple[Filters, ...] = ()
+    preferred: tuple[Cells, ...] = ()
+
+
+@dataclass
+class _Heard:
+    """What holds by now of a conversation."""
+
+    filters: dict[str, Condition] = field(default_factory=dict)
+    wanted: dict[str, Preference] = field(default_factory=dict)
 
 
 class Reader:
@@ -53,19 +65,15 @@ class Reader:
 
     def read(self, said: Sequence[Said]) -> Understood:
         """What holds at the end of a conversation."""
-        filters = self.filters(said)
+        heard = self._heard(said)
         last = next((turn.text for turn in reversed(said) if turn.filters is None), "")
-        return Understood(filters, tuple(one for one in self.named(last) if not filters.keys() & one.keys()))
+        first = tuple(one for one in self.named(last) if not heard.filters.keys() & one.keys())
+        preferred = [one.cells for one in heard.wanted.values() if not heard.filters.keys() & one.cells.keys()]
+        return Understood(heard.filters, first, tuple(preferred))
 
     def filters(self, said: Sequence[Said]) -> dict[str, Condition]:
         """The filters that hold at the end, the one that was said last at the end."""
-        held: dict[str, Condition] = {}
-        for turn in said:
-            if turn.filters is not None:
-                held = dict(turn.filters)
-            else:
-                self._hear(words_of(turn.text), held)
-        return held
+        return self._heard(said).filters
 
     def named_items(self, text: str) -> tuple[Filters, ...]:
         """As `named`, without the brand."""
@@ -77,11 +85,28 @@ class Reader:
         brands = mentions(words_of(text), self.vocabulary)
         return (*self.named_items(text), *([{BRAND: brands}] if brands else []))
 
-    def _hear(self, words: Sequence[Word], held: dict[str, Condition]) -> None:
-        # `a red dress` is no filter, but after `in brown` it is the end of one.
-        for column, cells in described(words, self.vocabulary).items():
-            if column in held and _wanted(held[column]) and not cells & set(_wanted(held[column])):
+    def _heard(self, said: Sequence[Said]) -> _Heard:
+        heard = _Heard()
+        for turn in said:
+            if turn.filters is not None:
+                heard.filters = dict(turn.filters)
+            else:
+                self._hear(words_of(turn.text), heard)
+        return heard
+
+    def _hear(self, words: Sequence[Word], heard: _Heard) -> None:
+        held = heard.filters
+        wanted = {one.of: one for one in wanted_in(words, self.vocabulary)}
+        if _begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
+            heard.wanted.clear()
+            for column in [column for column in held if role_of(column) in LOOKS]:
                 del held[column]
+        # `a red dress` is no filter, but after `in brown` it is the end of one.
+        for one in wanted.values():
+            for column, cells in one.cells.items():
+                if column in held and _wanted(held[column]) and not set(cells) & set(_wanted(held[column])):
+                    del held[column]
+        heard.wanted |= wanted
         for statement in statements_in(words, self.vocabulary):
             condition = _joined(held.pop(statement.column, None), statement)
             if condition is not None:
@@ -98,6 +123,13 @@ class Reader:
         held[price.column] = _bounded(before, bounds)
         if currency and price.currency_column and len(price.currencies) > 1:
             held[price.currency_column] = currency
+
+
+def _begins_anew(words: Sequence[Word], kind: Preference | None, before: Preference | None) -> bool:
+    """Whether a text speaks of things of another kind, and not of the same in another form: `skirts instead`."""
+    if kind is None or before is None or not is_other(kind, before):
+        return False
+    return not any(word.said in lexicon("topic", "goes_on") for word in words)
 
 
 def _joined(before: Condition, statement: Statement) -> Condition:

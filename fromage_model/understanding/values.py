@@ -54,29 +54,26 @@ def statements_in(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Sta
 def mentions(words: Sequence[Word], vocabulary: Vocabulary) -> list[str]:
     """The brands that a text names, in whatever way but as something that one has or does not want."""
     brands: list[str] = []
-    for place, listed in _wanted(words, vocabulary, ("brand",)):
+    for place, listed in wanted_values(words, vocabulary, ("brand",)):
         if not _unsure(words, place, listed.meanings[0]):
             brands += listed.meanings[0].cells
     return list(dict.fromkeys(brands))
 
 
-def described(words: Sequence[Word], vocabulary: Vocabulary) -> dict[str, set[str]]:
-    """By column, the colours, patterns and materials that a text names as `mentions` does brands: `a red dress`."""
-    found: dict[str, set[str]] = {}
-    for _, listed in _wanted(words, vocabulary, ("colour", "pattern", "material")):
-        for meaning in listed.meanings:
-            found.setdefault(meaning.column, set()).update(meaning.cells)
-    return found
-
-
-def _wanted(words: Sequence[Word], vocabulary: Vocabulary, roles: tuple[Role, ...]) -> Iterator[tuple[int, Listed]]:
+def wanted_values(
+    words: Sequence[Word], vocabulary: Vocabulary, roles: tuple[Role, ...]
+) -> Iterator[tuple[int, Listed]]:
     """Values of these roles with their places, but for those of something that one has or does not want."""
     owned = owned_places(words)
     for place in range(len(words)):
-        unwanted = any(word.said in lexicon("values", "not") for word in words[max(0, place - 3) : place])
-        if not unwanted and not owned[place]:
+        if is_wanted(words, place) and not owned[place]:
             for listed in _values(words, place, vocabulary, roles):
                 yield place, listed
+
+
+def is_wanted(words: Sequence[Word], place: int) -> bool:
+    """Whether no word shortly before says the contrary."""
+    return not any(word.said in lexicon("values", "not") for word in words[max(0, place - 3) : place])
 
 
 Found = tuple[list[Statement], int] | None

@@ -7,7 +7,7 @@ descriptions, is what the retrieval embedding is for.
 
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from typing import Literal, Self
 
@@ -17,6 +17,7 @@ import pyarrow.compute as pc
 
 from fromage_model.index.conditions import numbers_in
 from fromage_model.index.filters import ATTRIBUTE
+from fromage_model.understanding.kinds import Calls, calls_of, other_names
 from fromage_model.understanding.words import folded, keyed, lexicon, phrases, spelled
 
 MOST_ITEMS = 200_000
@@ -30,9 +31,11 @@ LEAST_ITEMS_A_VALUE = 2
 """On the mean: what differs from item to item is no property that items share."""
 BRAND = "brand"
 
-Role = Literal["brand", "colour", "material", "pattern", "other"]
+Role = Literal["brand", "colour", "material", "pattern", "kind", "other"]
 CURRENCY = f"{ATTRIBUTE}currency"
-NAMED: tuple[Role, ...] = ("brand", "colour", "material", "pattern")
+NAMED: tuple[Role, ...] = ("brand", "colour", "material", "pattern", "kind")
+RENAMED: tuple[Role, ...] = ("colour", "material", "pattern")
+"""Whose values others may call otherwise; kinds are looked up apart, for they have plurals."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,8 @@ class Vocabulary:
     brand: str | None = None
     """The one of most items."""
     longest: int = 1
+    kinds: Mapping[Calls, tuple[Meaning, ...]] = field(default_factory=dict)
+    """Kinds of things by what they are called (`kinds.stemmed`)."""
 
     @classmethod
     def of(cls, items: pa.Table) -> Self:
@@ -78,6 +83,7 @@ class Vocabulary:
         price = _price(cells)
         found: dict[tuple[str, ...], dict[str, Meaning]] = {}
         columns: dict[tuple[str, ...], str] = {}
+        kinds: dict[tuple[str, ...], dict[str, Meaning]] = {}
         for name, column in cells.items():
             role = role_of(name)
             values = _values(column, role)
@@ -88,18 +94,32 @@ class Vocabulary:
             for cell in values:
                 words = spelled(cell)
                 if 0 < len(words) <= MOST_VALUE_WORDS:
-                    same = found.setdefault(words, {})
-                    known = same[name].cells if name in same else ()
-                    same[name] = Meaning(name, role, (*known, cell), _is_common(words))
+                    _add(found, words, Meaning(name, role, (cell,), _is_common(words)))
+                    for call in calls_of(words) if role == "kind" else ():
+                        _add(kinds, call, Meaning(name, role, (cell,)))
+            if role in RENAMED:
+                own = {spelled(cell) for cell in values}
+                for cell in values:
+                    for other in other_names(role, spelled(cell)):
+                        if other not in own:
+                            _add(found, other, Meaning(name, role, (cell,), _is_common(other)))
         meanings = {words: tuple(same.values()) for words, same in found.items()}
-        longest = max(map(len, meanings), default=1)
-        return cls(meanings, columns, price, _most(cells[BRAND].drop_null()), longest)
+        called = {words: tuple(same.values()) for words, same in kinds.items()}
+        longest = max(map(len, [*meanings, *called]), default=1)
+        return cls(meanings, columns, price, _most(cells[BRAND].drop_null()), longest, called)
 
 
 @cache
 def currencies() -> Mapping[str, str]:
     """Currencies (ISO 4217) by what they are called."""
     return {" ".join(name): code for name, code in keyed("currencies").items()}
+
+
+def _add(found: dict[tuple[str, ...], dict[str, Meaning]], words: tuple[str, ...], meaning: Meaning) -> None:
+    """One more cell that the words may mean."""
+    same = found.setdefault(words, {})
+    known = same[meaning.column].cells if meaning.column in same else ()
+    same[meaning.column] = replace(meaning, cells=tuple(dict.fromkeys((*known, *meaning.cells))))
 
 
 def _is_common(words: tuple[str, ...]) -> bool:

@@ -63,6 +63,12 @@ def phrases(table: str, name: str) -> tuple[tuple[str, ...], ...]:
 
 
 @cache
+def phrases_of(table: str) -> tuple[tuple[tuple[str, ...], ...], ...]:
+    """All lists of a table of `lexicon.toml`."""
+    return tuple(phrases(table, name) for name in _lexicon()[table])
+
+
+@cache
 def lexicon(table: str, name: str) -> frozenset[str]:
     """A list of `lexicon.toml` whose entries are single words."""
     return frozenset(" ".join(phrase) for phrase in phrases(table, name))

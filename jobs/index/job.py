@@ -11,102 +11,44 @@ An index that the same bundle made is brought up to date: only items that are ne
 are embedded, and those that are gone become tombstones until so many are there that the index is compacted. Small ones
 are searched exactly, large ones by faiss; the job says which, why, and how much of the exact answer is found.
 
-    python -m jobs.index --catalogue openmoji --bundle default
+With --hybrid a sentence encoder's embeddings of what is said of items stand beside, to be searched together with
+theirs; the option may come and go, and nothing else is embedded again for it.
+
+    python -m jobs.index --catalogue wardrobe --bundle default
 """
 
 import logging
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
 
+import numpy as np
 import psutil
+import pyarrow as pa
 import pyarrow.parquet as pq
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.schema import Failure
 from fromage_model.catalogue.table import FAILURES_FILE, write_failures
-from fromage_model.errors import ConfigError, FromageError
+from fromage_model.errors import FromageError
 from fromage_model.index import INFO_FILE, IndexInfo, Plan, RetrievalIndex, plan_index
 from fromage_model.storage.artefacts import locate
 from jobs.common.durable import DurableRun, work_folder
 from jobs.common.durable.publish import check_target, publishing, target
 from jobs.common.embeddings.cut_texts import CutText, read_cut, write_cut
-from jobs.common.embeddings.items import VectorKind
-from jobs.common.options import check_options
 from jobs.common.reporting.page import samples_of, spread, write_page
 from jobs.common.reporting.report import Progress, Report, Stopwatch
 from jobs.common.tables import rows_of
 from jobs.index.changes import changes_of
-from jobs.index.embeddings import READ_STAGE, Embedded, Reading, embed_items
+from jobs.index.embeddings import READ_STAGE, Reading, embed_items
+from jobs.index.options import IndexArgs
+from jobs.index.sentences import ItemSentences
 
 log = logging.getLogger(__name__)
 
 # Each upsert leaves a segment; a search goes through all of them.
 MOST_SEGMENTS = 32
 GIB = 1 << 30
-
-
-@dataclass(frozen=True)
-class IndexArgs:
-    """Make a retrieval index, or bring one up to date."""
-
-    catalogue: str = "openmoji"
-    """Catalogue to index: a name, a folder, or a URI."""
-    bundle: str = "default"
-    """Bundle whose maps make the embeddings: a name, a folder, or a URI."""
-    features: str | None = None
-    """Features of the catalogue's pictures: a name, a folder, or a URI. Without it, those named like the catalogue."""
-    out: str | None = None
-    """Name, folder or fsspec URI of the index. Without it, the catalogue's name."""
-    vectors: VectorKind = "both"
-    """What an item is found by; one without a caption always by its picture."""
-    picture_share: float = 0.25
-    """What the picture counts in both, from 0 to 1; the caption counts the rest."""
-    words: int = 4
-    """Most tags and keywords of an item that are read with its caption; 0 reads the caption alone."""
-    kind: Literal["auto", "exact", "hnsw", "ivfpq"] = "auto"
-    """How the index is searched; auto goes by the number of items, the width of vectors, and --memory-gib."""
-    memory_gib: float = 0.0
-    """GiB that faiss's graph or lists may take where the index is served; 0 for half of this machine's memory."""
-    dtype: Literal["float32", "float16"] = "float32"
-    """How vectors are stored; float16 takes half the disk, and rounds scores at the fourth digit."""
-    compact: bool = False
-    """Make the index anew without its tombstones, even where it is up to date; nothing is embedded for it."""
-    compact_above: float = 0.2
-    """Share of tombstones, from 0 to 1, above which an index that is brought up to date is compacted."""
-    shard_rows: int = 256
-    """Items whose texts are kept at once when read: what a kill can cost each worker."""
-    workers: int = 1
-    """Most Ray Data actors that read captions; there is one at first, and more while captions wait."""
-    threads: int = 0
-    """Torch threads of each actor on a CPU; 0 shares the machine's CPUs among them."""
-    cpus_per_worker: float = 1.0
-    """CPUs that each actor reserves."""
-    num_gpus: float = 0.0
-    """GPUs, or share of one, that each actor reserves; above 0 the LM runs on CUDA."""
-    max_failed: float = 0.01
-    """Largest share of items that may fail; with more the job ends with exit code 1, and what succeeded is indexed."""
-    retry_failed: bool = False
-    """Read captions again that could not be read before."""
-    force: bool = False
-    """Embed and index every item again, whatever is there."""
-
-    def __post_init__(self):
-        if not 0 <= self.picture_share <= 1:
-            raise ConfigError(f"picture_share is {self.picture_share}; expected 0 to 1, for example 0.25")
-        if self.words < 0:
-            raise ConfigError(f"words is {self.words}; expected 0 or more, for example 4")
-        if self.memory_gib < 0:
-            raise ConfigError(f"memory_gib is {self.memory_gib}; expected 0 or more, for example 4")
-        if not 0 <= self.compact_above <= 1:
-            raise ConfigError(f"compact_above is {self.compact_above}; expected a share from 0 to 1, for example 0.2")
-        check_options(
-            self,
-            positive=("shard_rows", "workers"),
-            not_negative=("threads", "cpus_per_worker", "num_gpus"),
-            shares=("max_failed",),
-        )
 
 
 @dataclass(frozen=True)
@@ -121,9 +63,10 @@ class Done:
     changed: int = 0
     deleted: int = 0
     compacted: bool = False
+    retold: bool = False
 
     def __bool__(self) -> bool:
-        return bool(self.added or self.changed or self.deleted or self.compacted)
+        return bool(self.added or self.changed or self.deleted or self.compacted or self.retold)
 
 
 def main(args: IndexArgs) -> Report:
@@ -132,12 +75,13 @@ def main(args: IndexArgs) -> Report:
     catalogue = Catalogue.open(args.catalogue)
     folder = target("index", args.out or catalogue.name)
     index = None if args.force else found_index(folder, args)
+    sentences = ItemSentences(args.hybrid, threads=args.threads) if args.hybrid else None
     if index is None:
         check_target(folder, marker=INFO_FILE)
-        done = make_index(catalogue, folder, args)
+        done = make_index(catalogue, folder, args, sentences=sentences)
     else:
         earlier = read_failures(folder)
-        done = update(index, catalogue, folder, args, earlier=earlier)
+        done = update(index, catalogue, folder, args, sentences=sentences, earlier=earlier)
         told = {failure.id for failure in done.failures} == {failure.id for failure in earlier}
         if not done and told and index.info.catalogue_fingerprint == catalogue.fingerprint:
             DurableRun.forget(work_folder(folder))
@@ -169,14 +113,17 @@ def _recipe(made: IndexInfo | IndexArgs) -> tuple[object, ...]:
     return made.vectors, made.dtype, share, None if made.vectors == "image" else made.words
 
 
-def make_index(catalogue: Catalogue, folder: Path | str, args: IndexArgs) -> Done:
+def make_index(
+    catalogue: Catalogue, folder: Path | str, args: IndexArgs, *, sentences: ItemSentences | None = None
+) -> Done:
     """The index of all items that have features, and whose texts could be read."""
     embedded = embed_items(catalogue, _reading(folder, args))
     plan = plan_of(args, rows=len(embedded.ids), width=embedded.vectors.shape[1])
     log.info("to be searched by %s: %s", plan.kind, plan.reason)
+    items = rows_of(catalogue.table, embedded.ids)
     index = RetrievalIndex.build(
         embedded.vectors,
-        rows_of(catalogue.table, embedded.ids),
+        items,
         fingerprint=embedded.fingerprint,
         catalogue=catalogue.name,
         catalogue_fingerprint=catalogue.fingerprint,
@@ -187,12 +134,20 @@ def make_index(catalogue: Catalogue, folder: Path | str, args: IndexArgs) -> Don
         plan=plan,
         dtype=args.dtype,
         queries=embedded.queries,
+        texts=sentences.of(items) if sentences else None,
+        sentences=sentences.info if sentences else None,
     )
     return Done(index, embedded.failures, embedded.progress, embedded.cut, added=len(index))
 
 
 def update(
-    index: RetrievalIndex, catalogue: Catalogue, folder: Path | str, args: IndexArgs, *, earlier: list[Failure]
+    index: RetrievalIndex,
+    catalogue: Catalogue,
+    folder: Path | str,
+    args: IndexArgs,
+    *,
+    earlier: list[Failure],
+    sentences: ItemSentences | None = None,
 ) -> Done:
     """Bring an index up to date, `earlier` being the items that could not be put into it before."""
     changes = changes_of(index.items, catalogue.table, vectors=args.vectors, words=args.words)
@@ -202,30 +157,35 @@ def update(
     held = set(index.ids)
     gone = list(changes.gone)
     embed = [id for id in changes.embed if id not in unread]
+    known = sentences is not None and sentences.made(index.info.sentences)
+    retold = not known and (sentences is not None or index.info.sentences is not None)
+    if retold:
+        index.forget_texts()
     embedded = embed_items(catalogue, _reading(folder, args), ids=embed) if embed else None
     added = changed = 0
     if embedded is not None:
         failures += embedded.failures
         gone += [failure.id for failure in embedded.failures if failure.id in held]
-        added, changed = _upsert(index, embedded, catalogue)
+        _upsert(index, embedded.vectors, rows_of(catalogue.table, embedded.ids), sentences if known else None)
+        added = sum(id not in held for id in embedded.ids)
+        changed = len(embedded.ids) - added
     if changes.keep:
-        index.upsert(index.vectors_for(changes.keep), rows_of(catalogue.table, changes.keep))
+        kept = rows_of(catalogue.table, changes.keep)
+        _upsert(index, index.vectors_for(changes.keep), kept, sentences if known else None)
         changed += len(changes.keep)
     deleted = index.delete(gone) if gone else 0
+    if retold and sentences is not None:
+        index.tell(sentences.of(index.items), sentences.info)
     progress = embedded.progress if embedded else Progress("index", total=len(catalogue))
     again = set(embed)
     cut = [one for one in read_cut(locate("index", folder)) if one.id in index and one.id not in again]
     cut += embedded.cut if embedded else []
-    return Done(index, failures, progress, cut, added, changed, deleted, compact(index, args))
+    return Done(index, failures, progress, cut, added, changed, deleted, compact(index, args), retold)
 
 
-def _upsert(index: RetrievalIndex, embedded: Embedded, catalogue: Catalogue) -> tuple[int, int]:
-    """How many items are new, and how many were there."""
-    held = set(index.ids)
-    if embedded.ids:
-        index.upsert(embedded.vectors, rows_of(catalogue.table, embedded.ids))
-    added = sum(id not in held for id in embedded.ids)
-    return added, len(embedded.ids) - added
+def _upsert(index: RetrievalIndex, vectors: np.ndarray, items: pa.Table, sentences: ItemSentences | None) -> None:
+    if len(vectors):
+        index.upsert(vectors, items, texts=sentences.of(items) if sentences else None)
 
 
 def compact(index: RetrievalIndex, args: IndexArgs) -> bool:
@@ -288,6 +248,7 @@ def _report(
         fingerprint=index.fingerprint,
         texts_cut=len(done.cut),
         skipped=skipped,
+        hybrid=told.encoder if (told := index.info.sentences) else None,
         kind=index.kind,
         reason=index.info.reason,
         recall_at_10=measured.recall_at_10 if measured else 1.0,

@@ -52,10 +52,17 @@ class RowChooser:
         owed = self.mode == "always" and rets == 0 and allowed > 0
         if owed and (not early or len(self.ids) == self.begun + sampling.max_new_tokens - 1):
             return self.ret_id
+        odds = float(logits[-1] - logits[:-1].logsumexp(dim=-1))
         logits = penalise(logits, [token for token in self.ids if token != self.ret_id], sampling)
-        logits[-1] = (
-            float("-inf") if early or late or again or rets >= allowed else logits[-1] * sampling.ret_scale_factor
-        )
+        if early or late or again or rets >= allowed:
+            logits[-1] = float("-inf")
+        elif sampling.ret_log_odds is not None:
+            if odds >= sampling.ret_log_odds:
+                sample(logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self.generator)
+                return self.ret_id
+            logits[-1] = float("-inf")
+        else:
+            logits[-1] *= 1.0 if sampling.ret_scale_factor is None else sampling.ret_scale_factor
         token = sample(logits, temperature=sampling.temperature, top_p=sampling.top_p, generator=self.generator)
         return self.ret_id if owed and token in self.stop_ids else token
 

@@ -32,11 +32,11 @@ def chooser(mode: str = "auto", **sampling):
 def requests(draw) -> tuple[Sampling, str, list[int]]:
     """How a reply is decoded, and how it begins."""
     earliest = draw(st.sampled_from([0, 0, 2, 9]))
+    rule = draw(st.sampled_from([{}, {}, {"ret_scale_factor": 0.0}, {"ret_scale_factor": 2.0}, {"ret_log_odds": -2.0}]))
     sampling = Sampling(
         max_new_tokens=draw(st.integers(1, 9)),
         temperature=draw(st.sampled_from([0.0, 0.0, 0.5, 1.0, 2.0])),
         top_p=draw(st.sampled_from([1.0, 1.0, 0.3, 0.9])),
-        ret_scale_factor=draw(st.sampled_from([0.0, 1.0, 1.0, 2.0])),
         min_tokens_before_ret=earliest,
         max_tokens_before_ret=draw(st.sampled_from([None, earliest + 2])),
         max_rets=draw(st.integers(0, 3)),
@@ -46,6 +46,7 @@ def requests(draw) -> tuple[Sampling, str, list[int]]:
         frequency_penalty=draw(st.sampled_from([0.0, 0.0, 0.6, -0.3])),
         top_logprobs=draw(st.sampled_from([None, 0, 3, 20])),
         seed=draw(st.integers(0, 99)),
+        **rule,
     )
     begun = draw(st.lists(st.integers(0, 5), max_size=4))
     return sampling, draw(st.sampled_from(["auto", "always", "never"])), begun
@@ -124,14 +125,15 @@ def test_a_chooser_looks_at_nothing_on_the_device_before_the_ids():
             assert not waits, f"{func} waits for the device"
             return func(*args, **(kwargs or {}))
 
-    rows = Chooser(slots=5, device=CPU, ret_id=6007, stop_ids=[STOP])
+    rows = Chooser(slots=6, device=CPU, ret_id=6007, stop_ids=[STOP])
     rows.admit(Sampling(repetition_penalty=1.3, max_rets=3), "always")
     rows.admit(Sampling(temperature=1.0, seed=1, ret_scale_factor=2.0))
     rows.admit(Sampling(temperature=0.7, top_p=0.9, seed=2), "never")
     rows.admit(Sampling(temperature=2.0, top_p=0.99, min_tokens_before_ret=3, top_logprobs=2))
     rows.admit(Sampling(presence_penalty=0.5, frequency_penalty=0.5, top_logprobs=0))
+    rows.admit(Sampling(ret_log_odds=-3.0, max_rets=4))
     for step in range(5):
-        logits = torch.stack([logits_of(row, step, 6007, 2.0) for row in range(5)])
+        logits = torch.stack([logits_of(row, step, 6007, 2.0) for row in range(6)])
         with Watch():
             rows.decide(logits.clone())
         rows(logits)

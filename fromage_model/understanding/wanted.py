@@ -1,0 +1,64 @@
+"""What a conversation describes its things by: kind, colour, pattern, material, and cuts. What meets it comes sooner.
+
+It is no filter: `a red dress` may well be answered by one in burgundy, and what people call a dress is not always what
+a catalogue calls so. But where a catalogue says of an item that it is red and a dress, that counts beside what models
+see.
+"""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+
+from fromage_model.understanding.kinds import kinds_in, stem
+from fromage_model.understanding.values import is_wanted, owned_places, wanted_values
+from fromage_model.understanding.vocabulary import ATTRIBUTE, Meaning, Role, Vocabulary
+from fromage_model.understanding.words import Word, lexicon, spelled
+
+Cells = Mapping[str, tuple[str, ...]]
+DESCRIBING: tuple[Role, ...] = ("colour", "pattern", "material")
+
+
+@dataclass(frozen=True)
+class Preference:
+    """What an item should have in one of these columns: one of the cells. `of` is a role, or a column's name."""
+
+    of: str
+    cells: Cells
+
+
+def wanted_in(words: Sequence[Word], vocabulary: Vocabulary) -> list[Preference]:
+    """What one text describes its things by, but for what one has, or does not want."""
+    found: dict[str, dict[str, tuple[str, ...]]] = {}
+    for meaning in (*_kinds(words, vocabulary), *_looks(words, vocabulary), *_cuts(words, vocabulary)):
+        columns = found.setdefault(meaning.column if meaning.role == "other" else meaning.role, {})
+        columns[meaning.column] = tuple(dict.fromkeys((*columns.get(meaning.column, ()), *meaning.cells)))
+    return [Preference(of, cells) for of, cells in found.items()]
+
+
+def is_other(kind: Preference, than: Preference) -> bool:
+    """Whether a kind is another one than that which was spoken of before."""
+    shared = kind.cells.keys() & than.cells.keys()
+    return not any(set(kind.cells[column]) & set(than.cells[column]) for column in shared)
+
+
+def _kinds(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Meaning]:
+    owned = owned_places(words)
+    for place, key in kinds_in(words, vocabulary.kinds, longest=vocabulary.longest):
+        if is_wanted(words, place) and not owned[place]:
+            yield from vocabulary.kinds[key]
+
+
+def _looks(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Meaning]:
+    for _, listed in wanted_values(words, vocabulary, DESCRIBING):
+        yield from listed.meanings
+
+
+def _cuts(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Meaning]:
+    """Of other columns values of several words (`block heel`), and others beside a column's name (`wide leg`)."""
+    for place, listed in wanted_values(words, vocabulary, ("other",)):
+        near = {stem(word.said) for word in (*words[max(0, place - 2) : place], *words[listed.end : listed.end + 2])}
+        for meaning in listed.meanings:
+            named = stem(spelled(meaning.column.removeprefix(ATTRIBUTE))[-1]) in near
+            said = words[place : listed.end]
+            distinct = len(said) > 1 or "-" in said[0].said or said[0].said in lexicon("values", "cuts")
+            if named or distinct:
+                yield meaning

@@ -1,0 +1,68 @@
+"""Items that have what is preferred come sooner, by as many deviations of the cosines as asked; the others after."""
+
+import numpy as np
+import pytest
+
+from fromage_model.errors import InvalidInput
+from fromage_model.index import Plan, RetrievalIndex
+from tests.fromage_model.index.items import items, unit_vectors
+
+QUERY = unit_vectors(1, seed=7)[0]
+ODD, TENTH = {"attributes.parity": ["odd"]}, {"brand": ["Tenth", "Hundredth"]}
+
+
+def build(count: int = 60, **settings) -> RetrievalIndex:
+    return RetrievalIndex.build(unit_vectors(count), items(count), fingerprint="abc", catalogue="test", **settings)
+
+
+def found(index: RetrievalIndex, *, top_k: int = 10, **options) -> list[str]:
+    return [hit.id for hit in index.search(QUERY, top_k=top_k, **options)[0]]
+
+
+@pytest.mark.parametrize("preference", [0.0, 0.4, 1.5, 100.0])
+def test_each_property_adds_as_many_deviations_to_an_item(preference: float):
+    index = build()
+    cosines = index.vectors @ QUERY
+    table = index.items.to_pylist()
+    has = np.array(
+        [
+            (dict(row["attributes"])["parity"] == "odd") * 1.0 + (row["brand"] in ("Tenth", "Hundredth")) * 1.0
+            for row in table
+        ]
+    )
+    order = np.argsort(-(cosines / cosines.std() + preference * has), kind="stable")
+    ids = found(index, preferred=[ODD, TENTH], preference=preference)
+    assert ids == [index.ids[row] for row in order[:10]]
+
+
+def test_one_of_several_columns_is_enough_and_counts_once():
+    index = build()
+    either = {**ODD, "brand": ["Half", "Tenth", "Hundredth", "Three"]}
+    has = np.array(
+        [dict(row["attributes"])["parity"] == "odd" or row["brand"] is not None for row in index.items.to_pylist()]
+    )
+    cosines = index.vectors @ QUERY
+    order = np.argsort(-(cosines / cosines.std() + has), kind="stable")
+    assert found(index, preferred=[either], preference=1.0) == [index.ids[row] for row in order[:10]]
+
+
+def test_scores_stay_cosines_and_filters_hold():
+    index = build()
+    hits = index.search(QUERY, top_k=5, filter={"attributes.parity": "even"}, preferred=[ODD, TENTH])[0]
+    assert all(int(hit.id[2:]) % 2 == 0 for hit in hits)
+    for hit in hits:
+        assert hit.score == pytest.approx(float(index.vectors_for([hit.id])[0] @ QUERY), abs=1e-6)
+
+
+def test_what_is_preferred_is_found_by_faiss_however_far_it_lies():
+    exact, graph = build(2000), build(2000, plan=Plan("hnsw", "for the test"))
+    rare = {"brand": ["Three"]}
+    assert graph.kind == "hnsw"
+    far = found(exact, top_k=3, preferred=[rare], preference=100.0)
+    assert found(graph, top_k=3, preferred=[rare], preference=100.0) == far
+    assert {graph.item(id).brand for id in far} == {"Three"}
+
+
+def test_a_column_that_is_not_there_is_named():
+    with pytest.raises(InvalidInput, match=r"no column 'attributes\.size'"):
+        found(build(), preferred=[{"attributes.size": ["M"]}])

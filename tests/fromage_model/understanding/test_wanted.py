@@ -1,0 +1,99 @@
+"""What things are described by is preferred and is no filter; another kind of things begins anew."""
+
+import pytest
+
+from fromage_model.understanding import Reader, Said
+from fromage_model.understanding.kinds import stem
+from tests.fromage_model.understanding.shops import garments, table_of
+
+KIND, COLOUR, PATTERN, MATERIAL = "attributes.kind", "attributes.colour", "attributes.pattern", "attributes.material"
+
+
+@pytest.fixture(scope="module")
+def reader() -> Reader:
+    return Reader.of(garments())
+
+
+def preferred(reader: Reader, *texts: str) -> dict[str, set[str]]:
+    found: dict[str, set[str]] = {}
+    for cells in reader.read([Said(text) for text in texts]).preferred:
+        for column, wanted in cells.items():
+            found[column] = set(wanted)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a red dress", {KIND: {"dress"}, COLOUR: {"red"}}),
+        ("dresses?", {KIND: {"dress"}}),
+        ("Scarves, striped ones", {KIND: {"scarf"}, PATTERN: {"striped"}}),
+        ("a jacket against the rain", {KIND: {"rain jacket"}}),
+        ("have you got an anorak", {KIND: {"rain jacket"}}),
+        ("stripes and red or blue", {PATTERN: {"striped"}, COLOUR: {"red", "blue"}}),
+        ("rose gold boots", {KIND: {"boots"}, COLOUR: {"rose gold"}}),
+        ("a woolly coat", {KIND: {"coat"}, MATERIAL: {"wool"}}),
+        ("dark blue", {COLOUR: {"navy", "blue"}}),
+        ("something to go with my black coat", {}),
+        ("I don't want a dress", {}),
+        ("no stripes please", {}),
+        ("what time is it?", {}),
+    ],
+)
+def test_what_a_thing_is_described_by_is_preferred(reader: Reader, text: str, found: dict[str, set[str]]):
+    assert preferred(reader, text) == found
+
+
+def test_a_filter_s_column_is_not_preferred_beside():
+    reader = Reader.of(garments())
+    read = reader.read([Said("a coat in red")])
+    assert read.filters == {COLOUR: "red"}
+    assert [set(cells) for cells in read.preferred] == [{KIND}]
+
+
+def test_what_was_described_before_still_holds_until_it_is_said_anew(reader: Reader):
+    assert preferred(reader, "a red dress", "striped") == {KIND: {"dress"}, COLOUR: {"red"}, PATTERN: {"striped"}}
+    assert preferred(reader, "a red dress", "blue would be nicer") == {KIND: {"dress"}, COLOUR: {"blue"}}
+
+
+def test_another_kind_of_things_begins_anew_but_for_price_and_brand(reader: Reader):
+    said = [Said("a coat from Norden under 80 euros"), Said("in red wool"), Said("and a scarf to go with it?")]
+    assert reader.filters(said[:2]).keys() == {"brand", "attributes.price", COLOUR, MATERIAL}
+    assert reader.filters(said).keys() == {"brand", "attributes.price"}
+    assert preferred(reader, "a red coat", "striped boots?") == {KIND: {"boots"}, PATTERN: {"striped"}}
+
+
+def test_the_same_in_another_kind_goes_on(reader: Reader):
+    assert reader.filters([Said("a coat in red"), Said("a scarf instead")]) == {COLOUR: "red"}
+    assert reader.filters([Said("coats in red"), Said("another coat")]) == {COLOUR: "red"}
+
+
+def test_cuts_count_where_their_words_mean_nothing_else():
+    rows = [
+        {"kind": "jeans", "leg": "wide-leg", "length": "cropped"},
+        {"kind": "skirt", "leg": "", "length": "long"},
+        {"kind": "heels", "heel": "block heel", "length": "long"},
+    ]
+    reader = Reader.of(table_of({"caption": "x", "attributes": row} for row in rows * 3))
+    assert preferred(reader, "shoes with a block heel") == {"attributes.heel": {"block heel"}, KIND: {"heels"}}
+    assert preferred(reader, "cropped jeans") == {"attributes.length": {"cropped"}, KIND: {"jeans"}}
+    assert preferred(reader, "a long day") == {}
+    assert preferred(reader, "of a long length")["attributes.length"] == {"long"}
+
+
+@pytest.mark.parametrize(
+    ("one", "several"),
+    [
+        ("dress", "dresses"),
+        ("scarf", "scarves"),
+        ("tie", "ties"),
+        ("hoodie", "hoodies"),
+        ("watch", "watches"),
+        ("glove", "gloves"),
+        ("shoe", "shoes"),
+        ("blouse", "blouses"),
+        ("body", "bodies"),
+    ],
+)
+def test_one_and_several_have_one_stem(one: str, several: str):
+    assert stem(one) == stem(several)
