@@ -4,6 +4,7 @@ import dataclasses
 import json
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from math import isfinite, log
 from typing import Any, Self
 
 from fromage_model.errors import ConfigError
@@ -74,6 +75,20 @@ class FromageConfig:
     max_tokens_before_ret: int | None = None
     """How many tokens of a chat's reply may stand before [RET], where a request does not say: 0 for a model that
     learned to ask at once or not at all, as `jobs.finetune` teaches it; None, as in the original, for any number."""
+    after_ret: str = ""
+    """How a chat's reply goes on that begins with [RET], where a request does not say and the last message has no
+    picture; the LM finishes the sentence. Of what was found it knows nothing, and left alone it may answer that there
+    is no such thing."""
+    show_calibration: tuple[float, float] = (1.0, 0.0)
+    """Scale and offset that make of the log-odds of [RET] against all other tokens those that products are wanted
+    (Platt 1999), fitted to messages of people who want some and of others."""
+    show_threshold: float | None = None
+    """Least probability that products are wanted at which a chat's reply shows them, where a request brings no
+    `ret_scale_factor` and the last message has no picture; None, as in the original, lets [RET] be chosen like any
+    token."""
+    show_log_odds_pictured: float | None = None
+    """The same where the last message has a picture, as log-odds of [RET] against all other tokens: what people ask for
+    under a picture is parted from what they ask about it at another place."""
 
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
@@ -87,6 +102,24 @@ class FromageConfig:
         if self.max_tokens_before_ret is not None and self.max_tokens_before_ret < 0:
             most = self.max_tokens_before_ret
             raise ConfigError(f"max_tokens_before_ret is {most}; expected 0 or more or None, for example 0")
+        object.__setattr__(self, "show_calibration", tuple(self.show_calibration))
+        if (
+            len(self.show_calibration) != 2
+            or not self.show_calibration[0] > 0
+            or not all(map(isfinite, self.show_calibration))
+        ):
+            raise ConfigError(
+                f"show_calibration is {self.show_calibration}; expected a scale above 0 and an offset, "
+                f"for example (1.0, 0.0)"
+            )
+        if self.show_threshold is not None and not 0 < self.show_threshold < 1:
+            raise ConfigError(
+                f"show_threshold is {self.show_threshold}; expected above 0 and below 1, for example 0.5, or None"
+            )
+        if self.show_log_odds_pictured is not None and not isfinite(self.show_log_odds_pictured):
+            raise ConfigError(
+                f"show_log_odds_pictured is {self.show_log_odds_pictured}; expected a number, for example 0.0, or None"
+            )
         if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
             raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
         for name in ("image_dropout", "text_dropout"):
@@ -97,6 +130,14 @@ class FromageConfig:
                 f"text_dropout is {self.text_dropout}, but without a shared_width no map is there for it to follow; "
                 f"text_dropout 0.0 works, or a shared_width, for example 256"
             )
+
+    @property
+    def show_log_odds(self) -> float | None:
+        """The threshold as log-odds of [RET] against all other tokens; None without one."""
+        if self.show_threshold is None:
+            return None
+        scale, offset = self.show_calibration
+        return (log(self.show_threshold / (1 - self.show_threshold)) - offset) / scale
 
     def to_dict(self) -> dict[str, Any]:
         """The fields as they are written; those that came later only where they differ from their default."""

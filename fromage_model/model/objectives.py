@@ -57,11 +57,11 @@ def caption_loss(
     opening: Prompt = [] if model.config.original_captions else [list(model.tokens.start_ids)]
     prompts = [[*opening, *(part for one in sequence for part in one.prompt)] for sequence in sequences]
     batch = model.embed_prompts(prompts)
-    last = model.lm(batch.embeddings, attention_mask=batch.mask).last
+    # Nothing is chosen after the longest rows' last token.
+    last = model.lm(batch.embeddings[:, :-1], attention_mask=batch.mask[:, :-1]).last
     rows, columns = _caption_places(model, sequences, start=token_count(opening, visual_tokens=0))
     targets = batch.ids[rows, columns]
-    logits = model.logits(last[rows, columns - 1])
-    loss = losses.next_token_loss(logits, targets, torch.ones_like(targets, dtype=torch.float32))
+    loss = _weighted_loss(model, last[rows, columns - 1], targets, torch.ones_like(targets, dtype=torch.float32))
     return CaptionLoss(loss=loss, tokens=len(targets))
 
 
@@ -140,13 +140,17 @@ class _Captioned:
     labels: int
 
 
+def caption_labels(model: FromageCore, caption: str, *, max_tokens: int) -> list[int]:
+    """The tokens of a caption that `caption_loss` learns."""
+    tokens = model.tokens
+    if model.config.original_captions:
+        return [*tokens.start_ids, *tokens.encode(caption)][:max_tokens]
+    return [*tokens.encode(f" {caption.strip()}."), tokens.stop_id][:max_tokens]
+
+
 def _captioned(model: FromageCore, row: Tensor, caption: str, max_tokens: int) -> _Captioned:
-    tokens, config = model.tokens, model.config
-    if config.original_captions:
-        body = [*tokens.start_ids, *tokens.encode(caption)][:max_tokens]
-    else:
-        body = [*tokens.encode(f" {caption.strip()}."), tokens.stop_id][:max_tokens]
-    return _Captioned([Picture(row), tokens.encode(config.caption_prompt), body], len(body))
+    body = caption_labels(model, caption, max_tokens=max_tokens)
+    return _Captioned([Picture(row), model.tokens.encode(model.config.caption_prompt), body], len(body))
 
 
 def _caption_places(
@@ -164,10 +168,8 @@ def _caption_places(
 
 
 def _weighted_loss(model: FromageCore, last: Tensor, targets: Tensor, weights: Tensor) -> Tensor:
-    """Cross-entropy after states (P, D), by the shorter way where these are constants."""
-    if last.requires_grad:
-        return losses.next_token_loss(model.logits(last), targets, weights)
-    return losses.next_token_loss_frozen(last, model.lm.logits, model.trained.ret.head_row, targets, weights)
+    """Cross-entropy after states (P, D), over the LM's own tokens and [RET]."""
+    return losses.next_token_loss(last, model.lm.logits, targets, weights, row=model.trained.ret.head_row)
 
 
 def _tail(batch: PromptBatch, lengths: Sequence[int]) -> tuple[Tensor, Tensor]:

@@ -16,7 +16,7 @@ from fromage_model.language.model import States
 from fromage_model.model.batching import PromptBatch, embed_tokens
 from fromage_model.model.core import FromageCore
 from fromage_model.model.opening import Opening
-from fromage_model.prompts.segments import Prompt, after_opening
+from fromage_model.prompts.segments import Prompt, after_opening, token_count
 
 WORTH_SHARING = 64
 """Tokens that must not be read again for a common beginning to be read by itself."""
@@ -75,6 +75,19 @@ def read_prompts(model: FromageCore, prompts: Sequence[Prompt], *, more: int = 0
     mask = opened_mask(batch.mask, opened)
     states = model.lm(batch.embeddings, attention_mask=mask, cache=opening.cache(len(prompts)))
     return Read(batch, states, opened=opened)
+
+
+def alike(model: FromageCore, prompts: Sequence[Prompt], *, at_once: int) -> list[list[int]]:
+    """The rows of `prompts` in batches of at most `at_once`, of like length, the shortest first; those that begin with
+    the opening by themselves, because one that does not would have them read it again.
+    """
+    sizes = [token_count(prompt, visual_tokens=model.config.visual_tokens) for prompt in prompts]
+    opened = [opening_of(model, prompt) is not None for prompt in prompts]
+    batches: list[list[int]] = []
+    for kind in (False, True):
+        order = sorted((row for row in range(len(prompts)) if opened[row] == kind), key=lambda row: sizes[row])
+        batches += [order[start : start + at_once] for start in range(0, len(order), at_once)]
+    return batches
 
 
 def consume_ret(model: FromageCore, read: Read) -> tuple[Tensor, ...]:

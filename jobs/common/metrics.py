@@ -151,6 +151,23 @@ def image_to_text(
     return _matched_recall(images, texts, targets=targets, answers=answers, ks=ks, seed=seed)
 
 
+def matched_ranks(
+    queries: np.ndarray,
+    candidates: np.ndarray,
+    *,
+    targets: np.ndarray | None = None,
+    answers: np.ndarray | None = None,
+) -> np.ndarray:
+    """Embeddings (Q, S) and (C, S) -> (Q,) ranks from 0, with the scores of a few queries in memory at a time."""
+    targets = np.arange(len(queries)) if targets is None else np.asarray(targets)
+    ranks = []
+    for start in range(0, len(queries), CHUNK_QUERIES):
+        some = slice(start, start + CHUNK_QUERIES)
+        scores = queries[some] @ candidates.T
+        ranks.append(target_ranks(scores, targets[some]) if answers is None else answer_ranks(scores, answers[some]))
+    return np.concatenate(ranks or [np.empty(0)])
+
+
 def _matched_recall(
     queries: np.ndarray,
     candidates: np.ndarray,
@@ -160,14 +177,8 @@ def _matched_recall(
     ks: Sequence[int],
     seed: int,
 ) -> Recall:
-    """Recall from embeddings, with the scores of a few queries in memory at a time."""
-    targets = np.arange(len(queries)) if targets is None else np.asarray(targets)
-    ranks = []
-    for start in range(0, len(queries), CHUNK_QUERIES):
-        some = slice(start, start + CHUNK_QUERIES)
-        scores = queries[some] @ candidates.T
-        ranks.append(target_ranks(scores, targets[some]) if answers is None else answer_ranks(scores, answers[some]))
-    return _recall(np.concatenate(ranks or [np.empty(0)]), candidates=len(candidates), ks=ks, seed=seed)
+    ranks = matched_ranks(queries, candidates, targets=targets, answers=answers)
+    return _recall(ranks, candidates=len(candidates), ks=ks, seed=seed)
 
 
 def _recall(ranks: np.ndarray, *, candidates: int, ks: Sequence[int], seed: int) -> Recall:

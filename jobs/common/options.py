@@ -13,9 +13,14 @@ def check_options(
 
     `positive` are counts from 1, `shares` go from 0 to 1.
     """
-    bounds = [(positive, 1, None, "1 or more"), (not_negative, 0, None, "0 or more"), (shares, 0, 1, "0 to 1")]
+    bounds = [
+        (positive, 1, None, "1 or more, for example 1"),
+        (not_negative, 0, None, "0 or more, for example 1"),
+        (shares, 0, 1, "0 to 1, for example 0.5"),
+    ]
     for names, least, most, expected in bounds:
         for name in names:
             value = getattr(args, name)
-            if value is not None and (value < least or (most is not None and value > most)):
+            # Written so that what is no number fails too.
+            if value is not None and not (value >= least and (most is None or value <= most)):
                 raise ConfigError(f"{name} is {value}; expected {expected}")

@@ -2,27 +2,38 @@
 
 import dataclasses
 import hashlib
+import itertools
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 
 import numpy as np
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import Features, read_features
+from fromage_model.catalogue.mapped import mapped
+from fromage_model.catalogue.schema import Failure
 from fromage_model.catalogue.words import item_words
 from fromage_model.errors import CatalogueError, FingerprintMismatch
 from jobs.finetune.settings import FinetuneArgs
 
 TRAINING_SPLIT = "train"
+WHY = {
+    "no_caption": "no caption",
+    "no_words": "a caption without a letter or a digit",
+    "no_features": "no features; `python -m jobs.embed` makes them of pictures that can be read",
+}
 
 
 @dataclass(frozen=True)
 class TrainingItems:
-    """Items with a caption and features. `vectors`, (N, F), and `validation_features`, (M, F), are float32.
+    """Items with a caption and features. `vectors`, (N, F), and `validation_features`, (M, F), are float32; the first
+    are mapped from a file, and need not fit into memory.
 
-    The first `own` of the items are the catalogue's; the others are of further catalogues.
+    The first `own` of the items are the catalogue's; the others are of further catalogues. `left_out` are those of its
+    training split that can't be trained on; `row` is their place there, from 1.
     """
 
     items: list[Item]
@@ -31,6 +42,7 @@ class TrainingItems:
     validation_items: list[Item]
     validation_features: np.ndarray = field(repr=False)
     held_out_items: list[Item]
+    left_out: list[Failure]
     features: Features = field(repr=False)
     catalogue_fingerprints: dict[str, str]
 
@@ -56,12 +68,14 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
     left_out = validation_groups([item.group or item.id for item in usable], share=args.validation)
     items = [item for item in usable if (item.group or item.id) not in left_out]
     validation = [item for item in usable if (item.group or item.id) in left_out]
+    left_out_items = _left_out(catalogue, features)
     needed = 2 * args.workers
     if len(items) < needed:
+        told = f"; {len(left_out_items)} can't be, the first: {left_out_items[0].message}" if left_out_items else ""
         raise CatalogueError(
-            f"{catalogue.name} has {len(items)} items with a caption to train on; at least {needed} are needed"
+            f"{catalogue.name} has {len(items)} items with a caption to train on; at least {needed} are needed{told}"
         )
-    vectors = [features.of([item.id for item in items])]
+    vectors = [features.parts_of([item.id for item in items])]
     own = len(items)
     fingerprints = {catalogue.name: catalogue.fingerprint}
     stored = args.further_features or (None,) * len(args.further_catalogues)
@@ -71,22 +85,23 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
         _check_encoder(found, further, expected=features.encoder_fingerprint)
         lent = _lent(further, found, per_group=args.further_per_group)
         items += lent
-        vectors.append(found.of([item.id for item in lent]))
+        vectors.append(found.parts_of([item.id for item in lent]))
         fingerprints[further.name] = further.fingerprint
     return TrainingItems(
         items=items,
         own=own,
-        vectors=np.concatenate(vectors),
+        vectors=mapped(itertools.chain.from_iterable(vectors), width=features.info.width),
         validation_items=validation,
         validation_features=features.of([item.id for item in validation]),
         held_out_items=[item for item in catalogue.items() if item.split != TRAINING_SPLIT],
+        left_out=left_out_items,
         features=features,
         catalogue_fingerprints=fingerprints,
     )
 
 
 def _features_of(catalogue: Catalogue, name: str) -> Features:
-    features = read_features(name)
+    features = read_features(name, on_disk=True)
     if features.catalogue_fingerprint != catalogue.fingerprint:
         raise CatalogueError(
             f"the features are of another state of {catalogue.name}; "
@@ -103,7 +118,26 @@ def _features_of(catalogue: Catalogue, name: str) -> Features:
 
 def _usable(catalogue: Catalogue, features: Features) -> list[Item]:
     have = set(features.ids)
-    return [item for item in catalogue.items(TRAINING_SPLIT) if item.caption and item.id in have]
+    return [item for item in catalogue.items(TRAINING_SPLIT) if _problem(item, have) is None]
+
+
+def _left_out(catalogue: Catalogue, features: Features) -> list[Failure]:
+    have, now = set(features.ids), datetime.now(UTC)
+    problems = [(row, item, _problem(item, have)) for row, item in enumerate(catalogue.items(TRAINING_SPLIT), start=1)]
+    return [
+        Failure(row, item.id, item.image, "read", problem, f"{item.id} has {WHY[problem]}", 1, now)
+        for row, item, problem in problems
+        if problem is not None
+    ]
+
+
+def _problem(item: Item, have: Collection[str]) -> str | None:
+    """Why it can't be trained on, one of WHY. A caption without a letter or a digit, of any script, says nothing."""
+    if not (item.caption or "").strip():
+        return "no_caption"
+    if not any(character.isalnum() for character in item.caption or ""):
+        return "no_words"
+    return None if item.id in have else "no_features"
 
 
 def _check_encoder(features: Features, catalogue: Catalogue, *, expected: str) -> None:

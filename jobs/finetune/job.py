@@ -3,70 +3,104 @@
 The frozen parts never change; what is trained is a few MB. A run that was stopped goes on from its last epoch when the
 same command is given again. TensorBoard's scalars lie in the run's folder.
 
-    python -m jobs.finetune --catalogue openmoji --out tuned
+    python -m jobs.finetune --catalogue wardrobe --out tuned
     python -m jobs.finetune --catalogue shop --start-from tuned --lora-rank 8 --out tuned-for-shop
 """
 
 from __future__ import annotations
 
-import dataclasses
 import hashlib
 import json
 import logging
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.table import FAILURES_FILE, write_failures
 from fromage_model.errors import BundleError, ConfigError
-from fromage_model.storage.artefacts import check_replaceable, home, place, writing
+from fromage_model.storage.artefacts import check_replaceable, home, place
+from jobs.common.reporting.phases import live_view, phases_in_words
 from jobs.common.reporting.report import Report, Stopwatch, ray_session
 from jobs.common.reporting.worker_lines import worker_lines
-from jobs.common.stages.workers import name_for_workers
+from jobs.finetune.run_settings import RunArgs
 from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.training import BUNDLE_MARKER, SCALARS
 
 if TYPE_CHECKING:
     from jobs.finetune.data import TrainingItems
+    from jobs.finetune.sweep import Trial
+    from jobs.finetune.training import Trained
 
 log = logging.getLogger(__name__)
-RUN_FILE, BUNDLE_MARKER = "run.json", "bundle.json"
+RUN_FILE = "run.json"
+# What is left of the job's time when that of its workers' phases is taken away.
+RAY_S = "starting and ending Ray"
 
 
 def main(args: FinetuneArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
+    from jobs.finetune.checkpoints import keeping_of
     from jobs.finetune.data import select_items
     from jobs.finetune.model_config import choose_layers, config_of
     from jobs.finetune.start import adopt_config
+    from jobs.finetune.sweep import run_sweep
+    from jobs.finetune.training import place_bundle, train_run
 
     watch = Stopwatch()
+    phases: dict[str, float] = {}
     data = select_items(args)
     args = choose_layers(adopt_config(args, features=data.features.info))
     config_of(args, encoder=data.features.info.encoder)
     decisive = decisive_of(args, data)
     folder = run_folder(args, decisive)
     output = place("bundle", args.out)
-    done = _open_run(folder, decisive)
+    done = open_run(folder, decisive)
+    write_failures(folder, data.left_out)
+    reasons = Counter(failure.error for failure in data.left_out)
+    if reasons:
+        told = ", ".join(f"{count} {reason}" for reason, count in reasons.most_common())
+        log.warning("items that can't be trained on: %s; %s has each", told, folder / FAILURES_FILE)
     skipped = done is not None and holds_bundle_of(folder, output) and not args.force
     if not skipped:
         check_replaceable(output, marker=BUNDLE_MARKER)
-        with ray_session(), worker_lines() as lines:
-            done = _train(args, folder, output, data, lines=lines)
-        _write_run(folder, decisive, figures=done)
+        keeping = keeping_of(folder, checkpoints=args.checkpoints, settings=decisive, fresh=args.force)
+        with live_view(), ray_session(), worker_lines() as lines:
+            if args.tune:
+                swept = run_sweep(args, folder, output, decisive=decisive, keeping=keeping, lines=lines)
+                trained, trials, scalars = swept.best, swept.trials, swept.scalars
+            else:
+                trained, checkpoint = train_run(
+                    args, folder, data, run=folder.name, decisive=decisive, keeping=keeping, lines=lines
+                )
+                place_bundle(checkpoint, output)
+                trials, scalars = [], folder / SCALARS
+        done = trained.figures
+        phases = trained.phases | {RAY_S: round(watch.seconds - sum(trained.phases.values()), 2)}
+        log.info("%.1f s: %s", watch.seconds, phases_in_words(phases))
+        write_run(folder, decisive, figures=done)
+        _write_page(args, folder, output, trained, phases, scalars=scalars, trials=trials)
     else:
         log.info("the run %s is complete; --force trains again", folder.name)
     return Report(
         "finetune",
-        rows_in=len(data.items),
+        rows_in=len(data.items) + len(data.left_out),
         rows_out=len(data.items),
-        rows_failed=0,
+        rows_failed=len(data.left_out),
+        failures=None,
+        failed_by=dict(reasons),
         seconds=watch.seconds,
         output=output,
         run=str(folder),
         skipped=skipped,
+        phases=phases,
         figures=done,
     )
 
 
-def run_folder(args: FinetuneArgs, decisive: dict[str, Any]) -> Path:
+def run_folder(args: RunArgs, decisive: dict[str, Any]) -> Path:
     """Where the run's checkpoints, scalars and settings lie; without a name, what decides the run makes one."""
     digest = hashlib.sha256(json.dumps(decisive, sort_keys=True).encode()).hexdigest()[:12]
     return home() / "runs" / (args.run or f"{Path(args.out).name}-{digest}")
@@ -94,11 +128,39 @@ def holds_bundle_of(folder: Path, output: Path) -> bool:
         return False
 
 
-def _open_run(folder: Path, decisive: dict[str, Any]) -> dict[str, Any] | None:
+def _write_page(
+    args: FinetuneArgs,
+    folder: Path,
+    output: Path,
+    trained: Trained,
+    phases: dict[str, float],
+    *,
+    scalars: Path,
+    trials: Sequence[Trial],
+) -> None:
+    from fromage_model.bundle import read_header
+    from jobs.finetune.run_page import write_run_page
+    from jobs.finetune.seen import Seen
+
+    path = write_run_page(
+        folder,
+        figures={"run": folder.name, "bundle": output} | trained.figures,
+        phases=phases,
+        scalars=scalars,
+        seen=[Seen(**one) for one in trained.seen],
+        read=Catalogue.open(args.catalogue).image_bytes,
+        settings=args.decisive(),
+        lineage={name: value for name, value in read_header(output)[0].lineage.items() if name != "settings"},
+        trials=[asdict(trial) for trial in trials],
+    )
+    log.info("%s shows the run", path)
+
+
+def open_run(folder: Path, decisive: dict[str, Any]) -> dict[str, Any] | None:
     """The figures of a complete run, or None. Raises ConfigError where the run is another one's."""
     path = folder / RUN_FILE
     if not path.is_file():
-        _write_run(folder, decisive, figures=None)
+        write_run(folder, decisive, figures=None)
         return None
     known = json.loads(path.read_text())
     wanted = json.loads(json.dumps(decisive))
@@ -110,82 +172,9 @@ def _open_run(folder: Path, decisive: dict[str, Any]) -> dict[str, Any] | None:
     return known["figures"]
 
 
-def _write_run(folder: Path, decisive: dict[str, Any], *, figures: dict[str, Any] | None) -> None:
+def write_run(folder: Path, decisive: dict[str, Any], *, figures: dict[str, Any] | None) -> None:
+    """What a run is known by, and its figures once it is complete."""
     folder.mkdir(parents=True, exist_ok=True)
     partial = folder / f"{RUN_FILE}.partial"
     partial.write_text(json.dumps({"settings": decisive, "figures": figures}, indent=2) + "\n")
     partial.replace(folder / RUN_FILE)
-
-
-def _train(args: FinetuneArgs, folder: Path, output: Path, data: TrainingItems, *, lines: str) -> dict[str, Any]:
-    """Run Ray Train, put the last epoch's bundle in its place -> the last epoch's figures. `lines` is for workers."""
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
-
-    from jobs.finetune.loop import BUNDLE_FOLDER, train_loop
-    from jobs.finetune.start import origin
-
-    lineage = {
-        "job": "finetune",
-        "run": folder.name,
-        "settings": args.decisive(),
-        "catalogue_fingerprints": data.catalogue_fingerprints,
-        "split": "train",
-        "items": data.own,
-        "further_items": len(data.items) - data.own,
-        "versions": _versions(),
-    } | origin(args)
-    attempt = _attempt(folder, fresh=args.force)
-    trainer = TorchTrainer(
-        train_loop,
-        train_loop_config=dataclasses.asdict(_for_workers(args))
-        | {"lineage": lineage, "scalars": str(folder / "scalars"), "lines": lines},
-        torch_config=TorchConfig(backend="nccl" if args.use_gpu else "gloo"),
-        scaling_config=ScalingConfig(
-            num_workers=args.workers,
-            use_gpu=args.use_gpu,
-            resources_per_worker={"CPU": args.cpus_per_worker} | ({"GPU": 1} if args.use_gpu else {}),
-        ),
-        run_config=RunConfig(
-            name=attempt,
-            storage_path=str(folder),
-            failure_config=FailureConfig(max_failures=args.max_failures),
-            checkpoint_config=CheckpointConfig(num_to_keep=2),
-        ),
-    )
-    result = trainer.fit()
-    with result.checkpoint.as_directory() as checkpoint, writing(output, marker=BUNDLE_MARKER) as bundle:
-        for file in (Path(checkpoint) / BUNDLE_FOLDER).iterdir():
-            (bundle / file.name).write_bytes(file.read_bytes())
-    return {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
-
-
-def _for_workers(args: FinetuneArgs) -> FinetuneArgs:
-    """The same, with names that another process resolves to the same folders."""
-    features = name_for_workers("features", args.features or Catalogue.open(args.catalogue).name)
-    glosses = str(Path(args.glosses).resolve()) if args.glosses else None
-    catalogue = name_for_workers("catalogue", args.catalogue)
-    further = [Catalogue.open(name) for name in args.further_catalogues]
-    further_features = args.further_features or [one.name for one in further]
-    return dataclasses.replace(
-        args,
-        catalogue=catalogue,
-        features=features,
-        glosses=glosses,
-        further_catalogues=tuple(name_for_workers("catalogue", name) for name in args.further_catalogues),
-        further_features=tuple(name_for_workers("features", name) for name in further_features),
-        start_from=name_for_workers("bundle", args.start_from) if args.start_from else None,
-    )
-
-
-def _attempt(folder: Path, *, fresh: bool) -> str:
-    """Ray Train resumes what bears the same name: a fresh start takes the next one."""
-    numbers = [int(path.name.removeprefix("attempt-")) for path in folder.glob("attempt-*") if path.is_dir()]
-    last = max(numbers, default=0)
-    return f"attempt-{last + 1 if fresh or not numbers else last}"
-
-
-def _versions() -> dict[str, str]:
-    from importlib.metadata import version
-
-    return {name: version(name) for name in ("torch", "transformers", "ray", "numpy")}

@@ -8,13 +8,16 @@ from fromage_model.language.model import check_layers
 from fromage_model.storage.pretrained import locate_language_model
 from jobs.finetune.settings import FinetuneArgs
 
+AFTER_RET = "Here are some"
+"""Of a new model: left alone, an LM that knows nothing of what was found is sorry that there is none."""
+
 
 def choose_layers(args: FinetuneArgs) -> FinetuneArgs:
     """`args` with the layers that they leave open: the last one, and the one at four fifths of the LM's depth.
 
     That is layer 24 of SmolLM2's 30. Raises MissingArtefact without the LM, ConfigError for layers that it has not.
     """
-    depth = _depth(args.language_model)
+    depth = depth_of(args.language_model)
     if args.text_layers is None:
         return dataclasses.replace(args, text_layers=(-1, 4 * depth // 5))
     check_layers(args.text_layers, depth=depth)
@@ -33,6 +36,7 @@ def config_of(args: FinetuneArgs, *, encoder: str) -> FromageConfig:
         text_layers=args.text_layers,
         picture_weight=args.picture_weight,
         max_tokens_before_ret=args.max_tokens_before_ret,
+        after_ret=AFTER_RET if args.after_ret is None else args.after_ret,
         two_ret_rows=args.two_ret_rows,
         system_prompt=args.system_prompt,
         examples=args.examples,
@@ -43,7 +47,8 @@ def config_of(args: FinetuneArgs, *, encoder: str) -> FromageConfig:
     )
 
 
-def _depth(language_model: str) -> int:
+def depth_of(language_model: str) -> int:
+    """Layers of the LM. Raises MissingArtefact without it."""
     from transformers import AutoConfig
 
     folder = locate_language_model(language_model).path

@@ -28,8 +28,11 @@ FREE = (
     "text_dropout",
     "picture_weight",
     "max_tokens_before_ret",
+    "after_ret",
 )
 """Fields that a run may change."""
+FITTED = ("show_calibration", "show_threshold", "show_log_odds_pictured")
+"""Fields that a run fits, and that stay as they are where it does not."""
 
 
 def adopt_config(args: FinetuneArgs, *, features: FeaturesInfo) -> FinetuneArgs:

@@ -7,14 +7,18 @@ from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor, distributed, nn
+from torch import Tensor, nn
 
 from fromage_model.fromage import Fromage
 from fromage_model.model import losses
 from fromage_model.model.asking import Asked
+from fromage_model.model.objectives import CaptionLoss
+from fromage_model.model.reading import alike
 from fromage_model.prompts.messages import Message
 from fromage_model.prompts.segments import Prompt, chat_prompt, token_count
 from jobs.finetune.examples.examples import Sampler, Shown, StepExamples, Talk
+from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.workers import gather, gather_objects
 
 ROWS_AT_ONCE = 16
 """Prompts in one pass through the LM."""
@@ -22,7 +26,11 @@ ROWS_AT_ONCE = 16
 
 @dataclass(frozen=True)
 class StepWeights:
-    """How much each loss counts, and what training adds to keep the maps from overfitting."""
+    """How much each loss counts, and what training adds to keep the maps from overfitting.
+
+    Captions before [RET] are cut to `shown_max_tokens`. `by_token`: the next-token loss is the mean over all tokens of
+    a batch, and not over prompts of like length first.
+    """
 
     caption: float = 1.0
     info_nce: float = 1.0
@@ -32,14 +40,28 @@ class StepWeights:
     sibling: float = 0.25
     feature_noise: float = 0.3
     caption_max_tokens: int = 24
+    shown_max_tokens: int = 48
+    by_token: bool = False
+
+    @classmethod
+    def of(cls, args: FinetuneArgs) -> "StepWeights":
+        return cls(
+            caption=args.cap_loss_scale,
+            info_nce=args.ret_loss_scale,
+            next_token=args.ret_loss_scale,
+            feature_noise=args.feature_noise,
+            sibling=args.sibling_weight,
+            caption_max_tokens=args.caption_max_tokens,
+            shown_max_tokens=2 * args.caption_max_tokens if args.conversations else args.caption_max_tokens - 1,
+            by_token=not args.conversations,
+        )
 
 
 @dataclass(frozen=True)
 class Contrast:
-    """The contrastive half of a step, scalars."""
+    """InfoNCE of a step, and the share of texts nearest to their own picture; scalars."""
 
     info_nce: Tensor
-    next_token: Tensor
     accuracy: Tensor
 
 
@@ -55,11 +77,12 @@ class FinetuneStep(nn.Module):
 
     def forward(self, examples: StepExamples) -> dict[str, Tensor]:
         """-> `loss` and its parts, scalars; `accuracy`: share of texts nearest to their own picture in the batch."""
-        contrast = self._contrast(examples.shown)
+        texts, next_token = self._ask(examples.shown)
+        contrast = self.contrast(texts, self.images_of(examples.shown), examples.shown)
         parts = {
             "info_nce": contrast.info_nce,
-            "next_token": contrast.next_token,
-            "talk": self._talk(examples.talks),
+            "next_token": next_token,
+            "talk": self.talk_loss(examples.talks),
             "caption": self._caption(examples.captioned, concatenate=examples.concatenate),
         }
         loss = torch.stack([getattr(self.weights, name) * part for name, part in parts.items()]).sum()
@@ -69,56 +92,67 @@ class FinetuneStep(nn.Module):
         if shown.caption is not None:
             tokens = self.model.tokens
             ids = [*tokens.start_ids, *tokens.encode(shown.caption)]
-            return [ids[: self.weights.caption_max_tokens * 2]]
+            return [ids[: self.weights.shown_max_tokens]]
         return self._chat_prompt(shown.messages)
 
-    def _contrast(self, shown: Sequence[Shown]) -> Contrast:
-        embeddings, next_token = self._ask(shown)
-        images = self.model.image_embeddings(self._features([one.item for one in shown]))
+    def images_of(self, shown: Sequence[Shown]) -> Tensor:
+        """(B, S), of noisy features."""
+        return self.model.image_embeddings(self._features([one.item for one in shown]))
+
+    def contrast(self, own_texts: Tensor, own_images: Tensor, shown: Sequence[Shown]) -> Contrast:
+        """Both (B, S) in the order of `shown`, among those of all workers."""
         groups = gather_objects([self._groups[one.item] for one in shown])
         items = gather_objects([one.item for one in shown])
         asked = gather_objects([one.asked for one in shown])
         positives = positive_pairs(items, groups, sibling=self.weights.sibling)
-        positives = torch.maximum(positives, self.sampler.facts.pairs(asked, items)).to(images.device)
-        texts, pictures = gather(embeddings), gather(images)
+        positives = torch.maximum(positives, self.sampler.facts.pairs(asked, items)).to(own_images.device)
+        texts, pictures = gather(own_texts), gather(own_images)
         contrast = losses.info_nce(texts, pictures, self.model.log_scale, positives=positives)
         with torch.no_grad():
             nearest = (texts @ pictures.T).argmax(dim=1)
             accuracy = (nearest == torch.arange(len(texts), device=nearest.device)).float().mean()
-        return Contrast(info_nce=contrast, next_token=next_token, accuracy=accuracy)
+        return Contrast(info_nce=contrast, accuracy=accuracy)
 
     def _ask(self, shown: Sequence[Shown]) -> tuple[Tensor, Tensor]:
         """Retrieval embeddings (B, S) in the order of `shown`, and the mean next-token loss.
 
         Prompts of like length go through the LM together: a caption is not padded to a conversation's length.
         """
-        embeddings, next_token, order = [], [], []
+        embeddings, next_token, counts, order = [], [], [], []
         for rows, asked in self.asked(shown):
             captions = torch.tensor([float(shown[row].caption is not None) for row in rows])
             embeddings.append(asked.embeddings)
-            next_token.append(self.model.next_token_loss(asked, captions) * len(rows) / len(shown))
+            next_token.append(self.model.next_token_loss(asked, captions))
+            counts.append(int(asked.batch.lengths.sum()) if self.weights.by_token else len(rows))
             order += rows
         back = torch.tensor(order).argsort().to(embeddings[0].device)
-        return torch.cat(embeddings)[back], torch.stack(next_token).sum()
+        shares = torch.tensor(counts, device=back.device) / sum(counts)
+        return torch.cat(embeddings)[back], (torch.stack(next_token) * shares).sum()
 
     def asked(self, shown: Sequence[Shown]) -> Iterator[tuple[list[int], Asked]]:
         """Rows of `shown` with what the LM made of their prompts, those of like length together."""
-        prompts = [self.prompt_of(one) for one in shown]
-        sizes = [token_count(prompt, visual_tokens=self.model.config.visual_tokens) for prompt in prompts]
-        order = sorted(range(len(shown)), key=lambda row: sizes[row])
-        for start in range(0, len(order), ROWS_AT_ONCE):
-            rows = order[start : start + ROWS_AT_ONCE]
-            yield rows, self.model.ask([prompts[row] for row in rows])
+        for together in self.in_order(shown):
+            yield list(together), self.model.ask(list(together.values()))
 
-    def _talk(self, talks: Sequence[Talk]) -> Tensor:
+    def in_order(self, shown: Sequence[Shown]) -> list[dict[int, Prompt]]:
+        """Prompts by their rows of `shown`, those of like length together."""
+        prompts = [self.prompt_of(one) for one in shown]
+        batches = alike(self.model, prompts, at_once=ROWS_AT_ONCE)
+        return [{row: prompts[row] for row in rows} for rows in batches]
+
+    def length_of(self, prompt: Prompt) -> int:
+        """Positions that it takes."""
+        return token_count(prompt, visual_tokens=self.model.config.visual_tokens)
+
+    def talk_loss(self, talks: Sequence[Talk]) -> Tensor:
         """Small talk costs no gradient through the LM; what follows a [RET] or a picture does, for what it follows."""
-        tokens, total = self.model.tokens, torch.zeros((), device=self.model.lm.device)
+        total = torch.zeros((), device=self.model.lm.device)
         for small_talk in (True, False):
             some = [talk for talk in talks if talk.small_talk == small_talk]
             if some:
                 prompts = [self.opening_of(talk) for talk in some]
-                replies = [tokens.encode(talk.reply) + [tokens.stop_id] * talk.ends for talk in some]
-                first = self.weights.decision if small_talk else 1.0
+                replies = [self.reply_to(talk) for talk in some]
+                first = self.first_token_weight(small_talk=small_talk)
                 loss = self.model.reply_loss(prompts, replies, through_lm=not small_talk, first_token_weight=first)
                 total = total + loss * len(some) / len(talks)
         return total
@@ -128,6 +162,13 @@ class FinetuneStep(nn.Module):
         prompt = self._chat_prompt(talk.messages)
         return [*prompt, [self.model.tokens.ret_id]] if talk.after_ret else prompt
 
+    def reply_to(self, talk: Talk) -> list[int]:
+        return self.model.tokens.encode(talk.reply) + [self.model.tokens.stop_id] * talk.ends
+
+    def first_token_weight(self, *, small_talk: bool) -> float:
+        """What a reply's first token counts beside each other."""
+        return self.weights.decision if small_talk else 1.0
+
     def _chat_prompt(self, messages: Sequence[Message]) -> Prompt:
         config = self.model.config
         return chat_prompt(messages, self.model.tokens, system_prompt=config.system_prompt, examples=config.examples)
@@ -135,10 +176,14 @@ class FinetuneStep(nn.Module):
     def _caption(self, items: Sequence[int], *, concatenate: bool) -> Tensor:
         if not items:
             return torch.zeros((), device=self.model.lm.device)
+        return self.captioned(items, concatenate=concatenate).loss
+
+    def captioned(self, items: Sequence[int], *, concatenate: bool) -> CaptionLoss:
+        """Of noisy features."""
         captions = [self.sampler.caption_of(item) for item in items]
         return self.model.caption_loss(
             self._features(items), captions, max_tokens=self.weights.caption_max_tokens, concatenate=concatenate
-        ).loss
+        )
 
     def _features(self, items: Sequence[int]) -> Tensor:
         features = torch.from_numpy(self.sampler.features[list(items)]).to(self.model.lm.device, non_blocking=True)
@@ -155,29 +200,3 @@ def _equal(values: Sequence[Hashable]) -> Tensor:
     numbers = {value: number for number, value in enumerate(dict.fromkeys(values))}
     column = torch.tensor([numbers[value] for value in values])
     return (column[:, None] == column[None, :]).float()
-
-
-def world_size() -> int:
-    return distributed.get_world_size() if distributed.is_initialized() else 1
-
-
-def gather(own: Tensor) -> Tensor:
-    """(B, S) of each worker -> (W * B, S) in rank order; the gradient flows into this worker's rows, W times over.
-
-    Averaged over workers, that is the gradient of one loss over all rows, for what every worker shares as well.
-    """
-    if world_size() == 1:
-        return own
-    parts = [torch.empty_like(own) for _ in range(world_size())]
-    distributed.all_gather(parts, own.detach().contiguous())
-    parts[distributed.get_rank()] = own.detach() + world_size() * (own - own.detach())
-    return torch.cat(parts)
-
-
-def gather_objects(own: list) -> list:
-    """Each worker's list -> all of them in rank order."""
-    if world_size() == 1:
-        return own
-    parts: list = [None] * world_size()
-    distributed.all_gather_object(parts, own)
-    return [value for part in parts for value in part]

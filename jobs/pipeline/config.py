@@ -10,8 +10,8 @@ from typing import Any, get_type_hints
 import yaml
 from pydantic import TypeAdapter, ValidationError
 
-from fromage_model.errors import ConfigError
-from fromage_model.storage.artefacts import FOLDERS, Kind, is_uri
+from fromage_model.errors import ConfigError, FromageError
+from fromage_model.storage.artefacts import FOLDERS, Kind, is_uri, locate
 from jobs.pipeline.paths import beside, from_anywhere, is_path, path_or_name
 
 # Section -> the module of its options, their class, and the options that the pipeline sets itself.
@@ -69,10 +69,22 @@ def read_pipeline(path: Path) -> Pipeline:
     for section in SECTIONS:
         if section in content or section not in OPTIONAL:
             given = content.get(section) or {}
+            if section == "embed" and "finetune" not in content and isinstance(given, dict):
+                given = _encoder_of(bundle) | given
             out = {"ingest": places["catalogue"], "embed": places["features"], "index": places["index"]}
             tied = places | {"bundle": bundle, "out": out.get(section, name)}
             stages[section] = _options(section, given, tied=tied, path=path)
     return Pipeline(name, bundle, places["catalogue"], places["index"], stages)
+
+
+def _encoder_of(bundle: str) -> dict[str, str]:
+    """The option that makes the features which the bundle wants; none where its job will say what is wrong with it."""
+    from fromage_model.bundle import read_header
+
+    try:
+        return {"encoder": read_header(locate("bundle", bundle))[0].config.vision_encoder}
+    except FromageError:
+        return {}
 
 
 def _options(section: str, given: Any, *, tied: dict[str, str], path: Path) -> Any:

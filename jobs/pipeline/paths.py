@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from fromage_model.captioning.names import LLAMA_ADAPTER, adapter_places
+from fromage_model.catalogue.feeds.datasets.named import split_source
 from fromage_model.storage.artefacts import SHIPPED_BUNDLES, Kind, is_uri, place
 from jobs.ingest.sources import NAMED
 
@@ -30,7 +31,7 @@ PATHS_OR_NAMES: dict[str, dict[str, Kind | None]] = {
 def from_anywhere(section: str, options: dict[str, Any], config: Path) -> dict[str, Any]:
     """The options of a section of the file `config`, checked already, with whole paths."""
     given = {key: options.get(key) for key in PATHS.get(section, ())}
-    paths: dict[str, Any] = {key: beside(value, config) for key, value in given.items() if value not in (None, *NAMED)}
+    paths: dict[str, Any] = {key: _source(value, config) for key, value in given.items() if value not in (None, *NAMED)}
     for key, kind in PATHS_OR_NAMES.get(section, {}).items():
         value = options.get(key)
         if isinstance(value, str):
@@ -50,6 +51,12 @@ def path_or_name(value: str, config: Path, *, kind: Kind | None) -> str:
         return value
     there = beside(value, config)
     return there if value.startswith(".") or Path(there).exists() else value
+
+
+def _source(value: str, config: Path) -> str:
+    """A path, or a data set's name and one, as `vqav2:FOLDER`."""
+    dataset = split_source(value)
+    return beside(value, config) if dataset is None else f"{dataset[0].name}:{beside(dataset[1], config)}"
 
 
 def is_path(value: str) -> bool:

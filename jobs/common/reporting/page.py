@@ -8,6 +8,7 @@ import io
 import json
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -100,7 +101,12 @@ def polyline(rates: Sequence[tuple[float, float]]) -> str:
 def samples_of(rows: Iterable[Mapping[str, Any]], read: Callable[[str], bytes]) -> list[Sample]:
     """Samples of catalogue rows (id, caption), whose pictures `read` gives by id; `note` where a row has one."""
     return [
-        Sample(str(row["id"]), str(row["caption"] or ""), _thumbnail(str(row["id"]), read), str(row.get("note", "")))
+        Sample(
+            str(row["id"]),
+            str(row["caption"] or ""),
+            thumbnail(partial(read, str(row["id"]))),
+            str(row.get("note", "")),
+        )
         for row in rows
     ]
 
@@ -110,9 +116,10 @@ def spread(count: int, *, most: int = PICTURES) -> list[int]:
     return sorted({place * count // min(most, count) for place in range(min(most, count))}) if count else []
 
 
-def _thumbnail(id: str, read: Callable[[str], bytes]) -> str | None:
+def thumbnail(read: Callable[[], bytes]) -> str | None:
+    """The picture whose bytes `read` gives, made small, as a data: URI; None where it can't be read."""
     try:
-        picture: Image.Image = decode_image(read(id), target_px=THUMBNAIL_PX)
+        picture: Image.Image = decode_image(read(), target_px=THUMBNAIL_PX)
     except (OSError, FromageError):
         return None
     picture.thumbnail((THUMBNAIL_PX, THUMBNAIL_PX))

@@ -22,7 +22,8 @@ log = logging.getLogger(__name__)
 class Progress:
     """Rows, or whatever it is a number `of`, done and failed of `total`, told every `every_s` seconds and at the end.
 
-    As a context manager it shows a live view instead where stderr is a terminal.
+    As a context manager it shows a live view instead where stderr is a terminal. `then` are as many more that come
+    after these, in another progress: what is left in all is told with them.
     """
 
     def __init__(
@@ -33,8 +34,10 @@ class Progress:
         of: str = "rows",
         done: int = 0,
         failed: int = 0,
+        then: int = 0,
         every_s: float = EVERY_S,
     ):
+        self.then = then
         self.what = what
         self.of = of
         self.total = total
@@ -91,7 +94,7 @@ class Progress:
             self._view.update(self._bar, completed=self.done, **self._fields())
         elif self.seconds - self._told_s >= self.every_s or self.done >= self.total:
             self._told_s = self.seconds
-            log.info("%s", self.line())
+            log.info("%s", self.line(), extra={"progress": self.as_dict()})
 
     def shard(self, done: "ShardDone") -> None:
         """A shard of a durable run is done."""
@@ -106,12 +109,22 @@ class Progress:
         """What a log says of it."""
         fields = self._fields()
         failed = f"{self.failed} failed, " if self.of == "rows" or self.failed else ""
-        return f"{self.what}: {self.done} of {self.total} {self.of}, {fields['rate']}, {failed}{fields['left']} left"
+        in_all = f", {duration(self._left_s(self.then))} in all" if self.then else ""
+        told = f"{self.what}: {self.done} of {self.total} {self.of}, {fields['rate']}, {failed}{fields['left']} left"
+        return told + in_all
+
+    def as_dict(self) -> dict[str, Any]:
+        """The same for who draws it; seconds left are None while the rate is not known."""
+        counts = {"what": self.what, "of": self.of, "done": self.done, "total": self.total}
+        return counts | {"left_s": self._left_s(), "all_left_s": self._left_s(self.then)}
+
+    def _left_s(self, then: int = 0) -> float | None:
+        rate = self.rows_per_second
+        return (self.total + then - self.done) / rate if rate else None
 
     def _fields(self) -> dict[str, Any]:
-        rate = self.rows_per_second
-        left_s = (self.total - self.done) / rate if rate else None
-        return {"rate": f"{rate:.1f} {self.of}/s", "failed": self.failed, "left": duration(left_s)}
+        rate = f"{self.rows_per_second:.1f} {self.of}/s"
+        return {"rate": rate, "failed": self.failed, "left": duration(self._left_s())}
 
 
 def duration(seconds: float | None) -> str:

@@ -41,7 +41,8 @@ class Report:
 
     With `max_failed`, a larger share of failed rows is told in words and ends in exit code 1; the share is of
     `judged_rows` where a job looks at some rows of many. `failures` is where below the output the table of failures is,
-    None where there is none. A `verdict` is given where the rows alone do not tell why the job did not go well.
+    None where there is none. `excused` failed rows are counted, but are no reason to end so. A `verdict` is given where
+    the rows alone do not tell why the job did not go well.
     """
 
     def __init__(
@@ -55,6 +56,7 @@ class Report:
         output: Path | str,
         max_failed: float | None = None,
         judged_rows: int | None = None,
+        excused: int = 0,
         failures: str | None = FAILURES_FILE,
         verdict: str | None = None,
         **extra: Any,
@@ -67,6 +69,7 @@ class Report:
         self.output = str(output) if is_uri(output) else str(Path(output).expanduser().resolve())
         self.max_failed = max_failed
         self.judged_rows = rows_in if judged_rows is None else judged_rows
+        self.excused = excused
         self.failures = failures
         self._verdict = verdict
         self.extra = extra
@@ -90,7 +93,7 @@ class Report:
         """Why the job did not go well, in words, and where more stands; None where it did."""
         if self._verdict is not None:
             return self._verdict
-        failed, rows = self.rows_failed, self.judged_rows
+        failed, rows = self.rows_failed - self.excused, self.judged_rows
         allowed = self.max_failed
         if failed and failed >= rows:
             told = f"all {failed} rows failed"
@@ -116,8 +119,17 @@ class Stopwatch:
         return time.perf_counter() - self._start_s
 
 
-def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
+def run(
+    main: Callable[[Args], Report],
+    args_class: type[Args],
+    *,
+    default: Callable[[list[str]], Args | None] = lambda arguments: None,
+    program: str | None = None,
+) -> None:
     """Parse the command line into `args_class`, do the job, print its report, and leave with an exit code.
+
+    `default` makes of the command line what stands where no option is given, None for the class's own defaults.
+    `program` is what stands after `python -m`, by default the package of `main`.
 
     0 when it went well, 1 when more rows failed than the job allows, 2 for what the user can put right (a FromageError,
     a wrong option), 130 for Ctrl-C; an error that nobody foresaw keeps its traceback and leaves with 1. What is said
@@ -129,7 +141,10 @@ def run(main: Callable[[Args], Report], args_class: type[Args]) -> None:
     dated_lines()
     signal.signal(signal.SIGTERM, _leave)
     try:
-        args = tyro.cli(args_class, prog=f"python -m {module.__package__}", description=module.__doc__)
+        usual = default(sys.argv[1:])
+        given: dict[str, Any] = {} if usual is None else {"default": usual}
+        prog = f"python -m {program or module.__package__}"
+        args = tyro.cli(args_class, prog=prog, description=module.__doc__, **given)
         report = main(args)
     except FromageError as error:
         log.error("%s", error)

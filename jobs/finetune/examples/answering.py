@@ -12,12 +12,13 @@ import torch
 from torch import Tensor
 
 from fromage_model.catalogue import Item
+from fromage_model.catalogue.annotations import ANNOTATIONS
 
 Asked = tuple[tuple[str, frozenset[str]], ...]
 """Attributes, each with the values of which an item must have one; empty where a text asks for its own item alone."""
 
 TOLD_IN_WORDS = frozenset(
-    {"title", "description", "tags", "captions", "price", "currency", "held_out_by", "openmoji_tags", "keywords"}
+    {"title", "description", "tags", "price", "currency", "held_out_by", "openmoji_tags", "keywords", *ANNOTATIONS}
 )
 """Attributes that are sentences, names or numbers: nothing that two items have in common."""
 

@@ -113,8 +113,10 @@ class Phrases:
     def after_products(self, item: int, draw: random.Random) -> str:
         return draw.choice(wording.AFTER_PRODUCTS).format(item=self._names[item])
 
-    def picture_answer(self, item: int, draw: random.Random) -> str:
-        return draw.choice(wording.PICTURE_ANSWERS).format(item=self._names[item])
+    def question(self, item: int, draw: random.Random) -> tuple[str, str]:
+        """What a picture of the item shows, and the answer."""
+        answer = draw.choice(wording.PICTURE_ANSWERS).format(item=self._names[item])
+        return draw.choice(wording.PICTURE_QUESTIONS), answer
 
     def _put(self, item: int, form: str, draw: random.Random, *, fallback: str) -> str:
         tags, gloss = self._tags[item], self._glosses[item]
@@ -128,7 +130,8 @@ class Sampler:
     """Draws the examples of each step. `features`, (N, F), belong to `items`, row by row.
 
     Where the items are `garments`, these say what is asked of them. The first `own_items` are the catalogue's, which
-    each epoch goes through; the others, of further catalogues, serve the warm start and captions.
+    each epoch goes through; the others, of further catalogues, serve the warm start and captions. Without
+    `conversations` each item's caption is shown as it stands, and the first of each batch are captioned.
     """
 
     def __init__(
@@ -146,6 +149,7 @@ class Sampler:
         talk_batch_size: int,
         seed: int,
         concatenate_share: float = 0.0,
+        conversations: bool = True,
     ):
         self.items = items
         self.features = features
@@ -159,6 +163,7 @@ class Sampler:
         self._caption_batch_size = caption_batch_size
         self._talk_batch_size = talk_batch_size
         self._concatenate_share = concatenate_share
+        self._conversations = conversations
         self._seed = seed
 
     def steps_per_epoch(self, world_size: int) -> int:
@@ -173,6 +178,13 @@ class Sampler:
         start = (place * world_size + rank) * self.batch_size
         chosen = order[start : start + self.batch_size]
         draw = self._random("step", step, rank)
+        if not self._conversations:
+            return StepExamples(
+                shown=[Shown(item, caption=self.items[item].caption) for item in chosen],
+                captioned=chosen[: self._caption_batch_size],
+                talks=[],
+                concatenate=self._random("concatenate", step, rank).random() < self._concatenate_share,
+            )
         return StepExamples(
             shown=[self._show(item, draw) for item in chosen],
             captioned=self._captioned(chosen, draw),
@@ -205,6 +217,17 @@ class Sampler:
         later = [self._small_talk(exchange, self._earlier(draw)) for exchange in self._exchanges]
         return alone + later
 
+    def pictured(self, count: int) -> list[Shown]:
+        """So many pictures with what people say who want such things."""
+        draw = self._random("pictures of what is wanted")
+        return [self._pictured(draw.randrange(len(self.items)), draw) for _ in range(count)]
+
+    def quiet(self) -> list[Talk]:
+        """All that calls for no product: small talk, and half as many questions about pictures."""
+        talks, draw = self.small_talk(), self._random("pictures that are asked about")
+        items = [draw.randrange(len(self.items)) for _ in range(len(talks) // 2)]
+        return talks + [self.picture_talk(item, self.features[item], draw) for item in items]
+
     def _captioned(self, chosen: Sequence[int], draw: random.Random) -> list[int]:
         """Items of the batch or, where there are further catalogues, as often one of theirs."""
         further = range(self.own_items, len(self.items))
@@ -214,7 +237,10 @@ class Sampler:
     def _show(self, item: int, draw: random.Random) -> Shown:
         if self._garments or draw.random() < self._mix.captions + self._mix.wishes:
             return self._phrase(item, draw)
-        parts: list[Part] = [self.features[item], draw.choice(wording.PICTURE_WISHES)]
+        return self._pictured(item, draw)
+
+    def _pictured(self, item: int, draw: random.Random) -> Shown:
+        parts: list[Part] = [self.features[item], draw.choice(wording.picture_wishes())]
         draw.shuffle(parts)
         return Shown(item, messages=(*self._history(draw), Message("user", parts)))
 
@@ -237,9 +263,15 @@ class Sampler:
         if kind < 0.75:
             wish = Message("user", [self._phrases.wish(item, draw)])
             return Talk((*self._history(draw), wish), self._phrases.after_products(item, draw), after_ret=True)
-        question = Message("user", [self.features[item], draw.choice(wording.PICTURE_QUESTIONS)])
-        answer = (self._garments.answer if self._garments else self._phrases.picture_answer)(item, draw)
-        return Talk((*self._history(draw), question), answer)
+        return self.picture_talk(item, self.features[item], draw, history=self._history(draw))
+
+    def picture_talk(
+        self, item: int, features: np.ndarray, draw: random.Random, *, history: Sequence[Message] = ()
+    ) -> Talk:
+        """A question about the item's picture, whose features, (F,), are given, and the answer."""
+        question, answer = (self._garments or self._phrases).question(item, draw)
+        parts: list[Part] = [question, features] if draw.random() < 0.25 else [features, question]
+        return Talk((*history, Message("user", parts)), answer)
 
     def _small_talk(self, exchange: Exchange, history: Sequence[Message]) -> Talk:
         messages = (*history, Message("user", [exchange.message]))

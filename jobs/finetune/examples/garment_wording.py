@@ -4,6 +4,12 @@
 it stands in the quality sets that `jobs.evaluate --queries` asks; a test holds that.
 """
 
+import tomllib
+from collections import defaultdict
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
 LOOK_WISHES = (
     "{what}",
     "I'd love {what}.",
@@ -17,6 +23,24 @@ LOOK_WISHES = (
     "Let me see all {things}.",
     "I'm hunting for {what}.",
     "got {things}?",
+    "Do you do {things}?",
+    "I fancy {what}",
+    "{what} pls",
+    "{what}, any brand",
+    "{what}!",
+    "My old one is worn out, so {what} again.",
+    "I've always wanted {what}.",
+    "for my brother: {what}",
+    "{what} would make my day",
+    "It should be {what}.",
+    "what about {what}?",
+    "{what}, you know the kind",
+    "I'm in the mood for {what}",
+    "ideally {what}",
+    "My daughter dreams of {what}.",
+    "Any {things} left?",
+    "where are the {things}?",
+    "{what} or something close to it",
 )
 
 OCCASIONS = {
@@ -42,6 +66,58 @@ OCCASIONS = {
     "home": ("for lazy days on the sofa", "to wear at home", "for being cosy indoors"),
 }
 """By an occasion: what it is said as after `something` or a garment."""
+
+SITUATIONS = {
+    "wedding": ("My cousin marries in June and I own nothing festive.", "I'm a bridesmaid in three weeks, help!"),
+    "office": ("I start at the bank on Monday.", "my boss says I dress too casually for clients"),
+    "interview": ("Tomorrow I meet the people who may hire me", "big interview next week and nothing to put on"),
+    "party": ("we're going dancing on Saturday", "It's my thirtieth and I want to be looked at."),
+    "date": ("He's taking me out for dinner and my wardrobe is empty.", "second date, and she dresses so well"),
+    "evening": ("We have seats at the opera.", "black tie, says the invitation. oh dear"),
+    "everyday": ("Everything I wear around town has holes by now.", "I want to look less scruffy from day to day"),
+    "festival": ("Four days of open-air concerts, and I'm not prepared", "Our tent is packed, my clothes aren't."),
+    "travel": ("two weeks of trains and one small case", "I fly to Lisbon with hand luggage only."),
+    "beach": ("By the sea for ten days, and I have nothing with me.", "we'll be lying in the sand all day"),
+    "swimming": ("the children want me in the pool with them", "I've joined a swimming club."),
+    "sport": ("I've signed up at the gym.", "my trainer laughed at what I came in"),
+    "running": ("I've begun to jog in the mornings", "My knees say these are no good for running any more."),
+    "hiking": ("On Sunday we climb a mountain.", "a week on the trail with a tent on my back"),
+    "skiing": ("first time on skis this winter", "We've rented a hut right beside the piste."),
+    "cold": (
+        "It's freezing outside and I shiver on my way to work.",
+        "there's frost on the car and I'm cold all over",
+        "Our heating has broken down.",
+        "I stand at the market stall from six, in this weather!",
+    ),
+    "rain": (
+        "It has been raining for days and I come home soaked.",
+        "wet through again",
+        "They forecast showers for all of our holiday.",
+    ),
+    "hot days": ("it's far too hot for what I have", "35 degrees in the shade and I'm sweating in wool"),
+    "school": ("My son starts school in September.", "what the kids wear to school is falling apart"),
+    "home": ("I work from the sofa and want to be comfortable.", "a lazy weekend indoors, nobody sees me"),
+}
+"""A need that nobody names, by its occasion: a wish all the same."""
+
+BODY_SITUATIONS = {
+    "head": ("my head gets cold", "The sun burns on my head."),
+    "head and ears": ("My ears are frozen after five minutes", "the wind whistles round my ears"),
+    "neck": ("my throat is always sore from the draught", "it's chilly around my neck"),
+    "hands": ("my hands are blue with cold", "I can't feel my fingers on the bike."),
+    "feet": ("My feet are wet.", "my soles hurt on the cobbles", "cold feet all day long"),
+    "legs": ("bare legs in this weather, brr", "My legs are cold under the desk."),
+    "waist": ("These slip down all the time!", "my trousers won't stay up"),
+    "eyes": ("The sun is blinding me.", "I squint all day on the water"),
+    "hair": ("my hair hangs in my face when I cook", "The wind does what it likes with my hair."),
+    "ears": ("my ears look so bare", "I had my ears pierced!"),
+    "finger": ("we've been together for ten years, my hand needs something that says so",),
+    "wrist": ("I never know what time it is.", "my wrist looks naked"),
+    "back": ("My books are too heavy to carry by hand", "half of the stuff I carry falls out on the bike"),
+    "over the shoulder": ("I need both hands free for the children.", "keys, purse, phone: where do I put it all"),
+    "in the hand": ("My pockets are full and the evening is elegant.",),
+}
+"""The same, by a part of the body."""
 
 SEASONS = {
     "winter": ("for winter", "for December"),
@@ -140,9 +216,23 @@ AFTER_PRODUCTS = (
     "These {things} come closest to what you asked for.",
 )
 
-PICTURE_ANSWERS = (
-    "This is {what}.",
-    "I see {what}.",
-    "The picture shows {what}.",
-    "It looks like {what}.",
-)
+PICTURE_ANSWER = "This is {what}."
+"""One for all questions: the prefix is the same whatever is asked, so that it can't tell which form is due."""
+
+
+@cache
+def picture_questions() -> list[str]:
+    """What people ask about a picture, one a line in `picture_questions.txt`."""
+    return Path(__file__).with_name("picture_questions.txt").read_text().splitlines()
+
+
+@cache
+def kind_situations() -> Mapping[str, list[tuple[str, frozenset[str]]]]:
+    """By a kind of garment: what people say who need it and name nothing, and all kinds that would do, of
+    `situations.toml`.
+    """
+    found: defaultdict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
+    for needs in tomllib.loads(Path(__file__).with_name("situations.toml").read_text())["needs"]:
+        for kind in needs["kinds"]:
+            found[kind] += [(text, frozenset(needs["kinds"])) for text in needs["said"]]
+    return dict(found)

@@ -19,9 +19,11 @@ from fromage_model.prompts.messages import Message, Part
 from jobs.finetune.examples import garment_wording as wording
 from jobs.finetune.examples import garment_words as words
 from jobs.finetune.examples.answering import Asked, Facts
-from jobs.finetune.examples.wording import PICTURE_WISHES
+from jobs.finetune.examples.wording import picture_wishes
 
 LOOK = ("kind", "colour", "pattern")
+UNNAMED = 0.6
+"""Share of the needs that are a situation in which nothing is asked for."""
 SHORT = frozenset({"mini", "short", "cropped", "thigh-length", "knee-length", "ankle", "choker"})
 LONG = frozenset({"midi", "maxi", "long", "full length", "knee-high", "Bermuda", "crew"})
 
@@ -39,9 +41,9 @@ class Said:
 class Shares:
     """How often a text is a caption, a wish by look, one by need, a conversation; the rest stand under pictures."""
 
-    captions: float = 0.36
+    captions: float = 0.3
     looks: float = 0.2
-    needs: float = 0.18
+    needs: float = 0.24
     turns: float = 0.14
 
 
@@ -105,6 +107,9 @@ class Garments:
         """By occasion, season, place on the body or use; of anything, a section, a kind, or a kind with its colour."""
         facts = self.items[item].attributes
         use = kinds().get(facts["kind"], {}).get("use")
+        if draw.random() < UNNAMED and (situations := self._situations(item)):
+            text, asked = draw.choice(situations)
+            return Said(asked, messages=_ask(text))
         thing, bare, asked = self._thing(item, draw)
         if use and use.split()[0] in ("keeps", "holds", "carries", "goes", "adds") and draw.random() < 0.25:
             text = draw.choice(wording.USE_WISHES).format(thing=thing, use=use)
@@ -149,7 +154,7 @@ class Garments:
         ]
         parts: list[Part]
         if not changes:
-            parts = [self._features[item], draw.choice(PICTURE_WISHES)]
+            parts = [self._features[item], draw.choice(picture_wishes())]
             draw.shuffle(parts)
             return Said(self._look_of(facts), messages=(Message("user", parts),))
         text, more = draw.choice(changes)
@@ -163,8 +168,12 @@ class Garments:
         draw.shuffle(parts)
         return Said(asked, messages=(Message("user", parts),))
 
-    def answer(self, item: int, draw: random.Random) -> str:
-        return draw.choice(wording.PICTURE_ANSWERS).format(what=self.plain(item))
+    def question(self, item: int, draw: random.Random) -> tuple[str, str]:
+        """About a picture of the item, and its answer: kind, colour and pattern, whichever is asked for."""
+        facts = self.items[item].attributes
+        pattern, plain = words.pattern_word(facts["pattern"]), words.PLAIN if facts["pattern"] == words.PLAIN else ""
+        what = words.article(words.spaced(plain, facts["colour"], pattern, facts["kind"]), facts["kind"])
+        return draw.choice(wording.picture_questions()), wording.PICTURE_ANSWER.format(what=what)
 
     def prefix_words(self, item: int) -> list[str]:
         """What a visual prefix says of a picture where it says it in words: colour, pattern, kind."""
@@ -226,6 +235,18 @@ class Garments:
             return first, asked
         said, asked = draw.choice(found) if found else (("for a present",), ())
         return draw.choice(said), asked
+
+    def _situations(self, item: int) -> list[tuple[str, Asked]]:
+        """What people say who want the item and ask for nothing."""
+        facts, worn = self.facts.of[item], self.items[item].attributes.get("worn_on", "")
+        found = [
+            (text, words.one("occasions", occasion))
+            for occasion in sorted(facts.get("occasions", ()))
+            for text in wording.SITUATIONS.get(occasion, ())
+        ]
+        found += [(text, words.one("worn_on", worn)) for text in wording.BODY_SITUATIONS.get(worn, ())]
+        kind = self.items[item].attributes["kind"]
+        return found + [(text, (("kind", kinds),)) for text, kinds in wording.kind_situations().get(kind, ())]
 
     def _refinements(self, facts: Mapping[str, str], draw: random.Random) -> list[tuple[str, Asked]]:
         """What a next message may ask of an item, in words, and exactly."""

@@ -5,6 +5,7 @@ products name the item wished for; replies to all other messages are the LM's ow
 in the quality sets that `jobs.evaluate --queries` asks; a test holds that.
 """
 
+from functools import cache
 from pathlib import Path
 
 NAME_WISHES = (
@@ -75,17 +76,6 @@ CAPTIONS = (
     "A picture of {item}: {gloss}.",
 )
 
-PICTURE_WISHES = (
-    "Find me things that look like this.",
-    "Do you have anything similar?",
-    "I saw this today. What have you got that comes close?",
-    "More of this kind, please.",
-    "What goes in the same direction as this?",
-    "Which of your products resemble this picture?",
-    "I love this one, what else is there?",
-    "similar ones?",
-)
-
 PICTURE_QUESTIONS = (
     "What is in this picture?",
     "What do you see here?",
@@ -127,3 +117,9 @@ AFTER_PRODUCTS = (
 def small_talk() -> list[str]:
     """Messages that call for no product, one a line in `small_talk.txt`."""
     return Path(__file__).with_name("small_talk.txt").read_text().splitlines()
+
+
+@cache
+def picture_wishes() -> list[str]:
+    """What people say under a picture of what they want, one a line in `picture_wishes.txt`."""
+    return Path(__file__).with_name("picture_wishes.txt").read_text().splitlines()

@@ -7,17 +7,19 @@ Shapes: P positions, D LM width.
 """
 
 import logging
+from dataclasses import dataclass
 
 import torch
-from torch import Tensor
 from torch.nn import functional as F
 
 from fromage_model.fromage import Fromage
-from jobs.finetune.warm_start.states import Positions, SmallTalk, Texts
+from jobs.common.showing.positions import Positions
+from jobs.finetune.warm_start.states import SmallTalk, Texts
 
 log = logging.getLogger(__name__)
 STEPS = 600
 LEARNING_RATE = 0.02
+REFINING_STEPS, ANCHOR = 100, 0.03
 
 
 def fit_decision(model: Fromage, texts: Texts, small_talk: SmallTalk) -> None:
@@ -32,16 +34,46 @@ def fit_decision(model: Fromage, texts: Texts, small_talk: SmallTalk) -> None:
     silent = [small_talk.starts, Positions.join([small_talk.within, texts.within])]
     optimizer = torch.optim.Adam([row], lr=LEARNING_RATE)
     for _ in range(STEPS):
-        loss = F.softplus(-_margin(row, texts.begins)).mean()
-        loss = loss + sum((F.softplus(_margin(row, positions)).mean() for positions in silent), start=torch.zeros(()))
+        loss = F.softplus(-texts.begins.log_odds(row)).mean()
+        loss = loss + sum((F.softplus(positions.log_odds(row)).mean() for positions in silent), start=torch.zeros(()))
         optimizer.zero_grad(set_to_none=True)
         loss.backward()
         optimizer.step()
         model.trained.ret.renormalise(model.lm)
-    shares = [100 * float((_margin(row.detach(), some) > 0).float().mean()) for some in (texts.begins, *silent)]
+    shares = [100 * float((some.log_odds(row.detach()) > 0).float().mean()) for some in (texts.begins, *silent)]
     log.info("[RET] leads after %.1f %% of wishes, %.1f %% of small talk, within %.1f %% of texts", *shares)
 
 
-def _margin(row: Tensor, positions: Positions) -> Tensor:
-    """(P,)"""
-    return positions.last @ row - positions.log_sum
+@dataclass(frozen=True)
+class Sides:
+    """Positions at which a reply begins to somebody who wants to be shown products, or who does not."""
+
+    wishes: Positions
+    others: Positions
+
+
+def refine_decision(model: Fromage, said: Sides) -> None:
+    """Draw the row that `model` has towards what people said, as far as `ANCHOR` lets it leave its place.
+
+    What it knows of many texts it keeps: some hundred messages by themselves give a row that knows their kinds alone.
+    Its length is free, and a common offset of the log-odds is left to the threshold, which is fitted afterwards.
+    """
+    row = model.trained.ret.output_row
+    if row is None:
+        return
+    anchor, offset = row.detach().clone(), torch.zeros(1, device=row.device, requires_grad=True)
+    optimizer = torch.optim.LBFGS([row, offset], max_iter=REFINING_STEPS, line_search_fn="strong_wolfe")
+
+    def loss() -> float:
+        optimizer.zero_grad()
+        value = F.softplus(-(said.wishes.log_odds(row) + offset)).mean()
+        value = value + F.softplus(said.others.log_odds(row) + offset).mean()
+        value = value + ANCHOR * (row - anchor).square().sum()
+        value.backward()
+        return float(value.detach())
+
+    optimizer.step(loss)
+    row.grad = None
+    sides = (said.wishes, said.others)
+    shares = [100 * float((one.log_odds(row.detach()) + offset.detach() > 0).float().mean()) for one in sides]
+    log.info("[RET] leads, with an offset, after %.1f %% of said wishes, %.1f %% of other messages", *shares)

@@ -18,8 +18,10 @@ from fromage_model.fromage import Fromage
 from fromage_model.model import losses
 from jobs.finetune.examples.answering import Asked, Facts
 from jobs.finetune.examples.examples import Sampler, defined, named
+from jobs.finetune.kept import KeptStates
+from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.step import FinetuneStep, positive_pairs
-from jobs.finetune.warm_start.decision import fit_decision
+from jobs.finetune.warm_start.decision import Sides, fit_decision, refine_decision
 from jobs.finetune.warm_start.states import Texts, read_small_talk, read_texts
 
 log = logging.getLogger(__name__)
@@ -45,6 +47,20 @@ class WarmStart:
     dictionary: float = 1.0
     seed: int = 0
 
+    @classmethod
+    def of(cls, args: FinetuneArgs) -> "WarmStart":
+        return cls(
+            steps=args.warm_start_steps,
+            phrasings=args.phrasings,
+            further_phrasings=args.further_phrasings,
+            weight_decay=args.weight_decay,
+            noise=args.feature_noise,
+            sibling=args.sibling_weight,
+            names=args.name_weight,
+            dictionary=args.dictionary_weight,
+            seed=args.seed,
+        )
+
 
 @dataclass(frozen=True)
 class Material:
@@ -68,34 +84,46 @@ def warm_start(
     model: Fromage,
     step: FinetuneStep,
     sampler: Sampler,
+    material: Material,
     settings: WarmStart,
     *,
-    dictionary: Sequence[tuple[str, str]] = (),
+    said: Sides | None = None,
+    kept: KeptStates | None = None,
 ) -> float:
-    """Fit the text head's statistics and [RET]'s output row, then train the heads -> the last step's loss.
-
-    `dictionary` holds names of things and their definitions; they teach the text head words that no item bears.
+    """Fit the text head's statistics and [RET]'s output row, to what is `said` too, then train the heads -> the last
+    step's loss.
     """
-    material = read_material(step, sampler, settings, dictionary=dictionary)
-    fit_decision(model, material.texts, read_small_talk(step, sampler.small_talk()))
+    fit_decision(model, material.texts, read_small_talk(step, sampler.quiet(), kept=kept))
+    if said is not None:
+        refine_decision(model, said)
     return train_heads(model, material, settings)
 
 
 def read_material(
-    step: FinetuneStep, sampler: Sampler, settings: WarmStart, *, dictionary: Sequence[tuple[str, str]] = ()
+    step: FinetuneStep,
+    sampler: Sampler,
+    settings: WarmStart,
+    *,
+    dictionary: Sequence[tuple[str, str]] = (),
+    kept: KeptStates | None = None,
 ) -> Material:
-    """All texts through the LM, once."""
+    """All texts through the LM, once.
+
+    `dictionary` holds names of things and their definitions; they teach the text head words that no item bears. Texts
+    whose states are `kept` are not read again.
+    """
     shown = sampler.phrasings(settings.phrasings, further=settings.further_phrasings)
+    names = read_texts(step, sampler.plain_names(), what="names", kept=kept) if settings.names > 0 else None
     return Material(
-        texts=read_texts(step, shown, what="phrasings"),
+        texts=read_texts(step, shown, what="phrasings", kept=kept),
         text_items=[one.item for one in shown],
         asked=[one.asked for one in shown],
         facts=sampler.facts,
-        names=read_texts(step, sampler.plain_names(), what="names") if settings.names > 0 else None,
+        names=names,
         features=torch.from_numpy(sampler.features).to(step.model.lm.device),
         groups=[item.group for item in sampler.items],
         own_items=sampler.own_items,
-        dictionary=_read_pairs(step, dictionary, draw=random.Random(settings.seed)),
+        dictionary=_read_pairs(step, dictionary, draw=random.Random(settings.seed), kept=kept),
     )
 
 
@@ -177,7 +205,7 @@ class _Objective:
 
 
 def _read_pairs(
-    step: FinetuneStep, dictionary: Sequence[tuple[str, str]], *, draw: random.Random
+    step: FinetuneStep, dictionary: Sequence[tuple[str, str]], *, draw: random.Random, kept: KeptStates | None
 ) -> tuple[Texts, Texts] | None:
     """The states at [RET] of all names, and of all definitions in words that a shopper might use."""
     if not dictionary:
@@ -185,6 +213,6 @@ def _read_pairs(
     names = [named(name) for name, _ in dictionary]
     definitions = [defined(gloss, draw) for _, gloss in dictionary]
     return (
-        read_texts(step, names, what="the dictionary's names"),
-        read_texts(step, definitions, what="the dictionary's definitions"),
+        read_texts(step, names, what="the dictionary's names", kept=kept),
+        read_texts(step, definitions, what="the dictionary's definitions", kept=kept),
     )

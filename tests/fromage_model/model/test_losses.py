@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 from torch.nn import functional as F
 
 from fromage_model.model import losses
-from fromage_model.model.losses import info_nce, next_token_loss, next_token_loss_frozen
+from fromage_model.model.losses import info_nce, next_token_loss
 from tests.fromage_model import reference
 
 
@@ -63,35 +63,58 @@ def test_a_batch_of_twins_costs_nothing_when_twins_are_positives():
     assert soft.requires_grad
 
 
+def plain(logits: torch.Tensor, targets: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """The weighted mean of cross-entropies, all logits at once."""
+    losses = torch.stack([-row.log_softmax(0)[target] for row, target in zip(logits, targets, strict=True)])
+    return (losses * weights).sum() / weights.sum()
+
+
 def test_next_token_loss_is_the_weighted_mean_of_cross_entropies():
     logits, targets, weights = drawn(4, 9), torch.tensor([0, 8, 3, 3]), torch.tensor([1.0, 0.5, 0.0, 2.0])
-    losses = torch.stack([-row.log_softmax(0)[target] for row, target in zip(logits, targets, strict=True)])
-    torch.testing.assert_close(next_token_loss(logits, targets, weights), (losses * weights).sum() / 3.5)
+    torch.testing.assert_close(
+        next_token_loss(logits, lambda states: states, targets, weights), plain(logits, targets, weights)
+    )
 
 
 def test_no_weight_at_all_is_a_loss_of_0():
-    assert float(next_token_loss(drawn(2, 9), torch.tensor([0, 1]), torch.zeros(2))) == 0.0
+    targets, weights = torch.tensor([0, 1]), torch.zeros(2)
+    assert float(next_token_loss(drawn(2, 9), lambda states: states, targets, weights)) == 0.0
 
 
 @settings(max_examples=30, deadline=None)
-@given(seed=st.integers(0, 1000), is_ret=st.lists(st.booleans(), min_size=1, max_size=6))
-def test_the_frozen_form_equals_the_whole_softmax_in_value_and_in_the_row_s_gradient(seed, is_ret):
+@given(seed=st.integers(0, 1000), is_ret=st.lists(st.booleans(), min_size=1, max_size=6), through=st.booleans())
+def test_value_and_gradients_are_those_of_the_whole_softmax(seed, is_ret, through):
     positions, width, vocabulary = len(is_ret), 5, 11
-    last, head = drawn(positions, width, seed=seed), drawn(vocabulary, width, seed=seed + 1)
+    states = [drawn(positions, width, seed=seed).requires_grad_(through) for _ in range(2)]
+    head = drawn(vocabulary, width, seed=seed + 1)
     targets = torch.tensor([vocabulary if ret else place % vocabulary for place, ret in enumerate(is_ret)])
     weights = drawn(positions, seed=seed + 2).abs()
     rows = [drawn(width, seed=seed + 3).requires_grad_() for _ in range(2)]
-    whole = next_token_loss(torch.cat([last @ head.T, (last @ rows[0])[:, None]], dim=1), targets, weights)
-    short = next_token_loss_frozen(last, lambda states: states @ head.T, rows[1], targets, weights)
-    torch.testing.assert_close(short, whole)
-    whole.backward()
-    short.backward()
+    whole = plain(torch.cat([states[0] @ head.T, (states[0] @ rows[0])[:, None]], dim=1), targets, weights)
+    ours = next_token_loss(states[1], lambda states: states @ head.T, targets, weights, row=rows[1])
+    torch.testing.assert_close(ours, whole)
+    (3 * whole).backward()
+    (3 * ours).backward()
     torch.testing.assert_close(rows[1].grad, rows[0].grad)
+    torch.testing.assert_close(states[1].grad, states[0].grad)
 
 
-def test_the_frozen_form_never_holds_the_logits_of_many_positions(monkeypatch):
+def test_without_a_row_of_its_own_there_is_no_ret():
+    states, head = [drawn(4, 5).requires_grad_() for _ in range(2)], drawn(11, 5, seed=1)
+    targets, weights = torch.arange(4), torch.tensor([1.0, 2.0, 0.0, 1.0])
+    whole = plain(states[0] @ head.T, targets, weights)
+    ours = next_token_loss(states[1], lambda states: states @ head.T, targets, weights)
+    torch.testing.assert_close(ours, whole)
+    whole.backward()
+    ours.backward()
+    torch.testing.assert_close(states[1].grad, states[0].grad)
+
+
+@pytest.mark.parametrize("through", [True, False])
+def test_the_logits_of_many_positions_are_never_held_together(monkeypatch, through):
     monkeypatch.setattr(losses, "HEAD_POSITIONS", 3)
-    last, head, targets, weights = drawn(8, 5), drawn(11, 5, seed=1), torch.arange(4, 12), torch.ones(8)
+    states = [drawn(8, 5).requires_grad_(through) for _ in range(2)]
+    head, targets, weights = drawn(11, 5, seed=1), torch.arange(4, 12), torch.ones(8)
     rows = [drawn(5, seed=2).requires_grad_() for _ in range(2)]
     asked: list[int] = []
 
@@ -99,17 +122,28 @@ def test_the_frozen_form_never_holds_the_logits_of_many_positions(monkeypatch):
         asked.append(len(states))
         return states @ head.T
 
-    short = next_token_loss_frozen(last, logits_of, rows[0], targets, weights)
-    whole = next_token_loss(torch.cat([last @ head.T, (last @ rows[1])[:, None]], dim=1), targets, weights)
-    torch.testing.assert_close(short, whole)
-    short.backward()
+    ours = next_token_loss(states[0], logits_of, targets, weights, row=rows[0])
+    whole = plain(torch.cat([states[1] @ head.T, (states[1] @ rows[1])[:, None]], dim=1), targets, weights)
+    torch.testing.assert_close(ours, whole)
+    ours.backward()
     whole.backward()
     torch.testing.assert_close(rows[0].grad, rows[1].grad)
+    torch.testing.assert_close(states[0].grad, states[1].grad)
     assert asked == [3, 3, 2]
 
 
-def test_the_frozen_form_of_no_positions_is_0():
-    loss = next_token_loss_frozen(
-        drawn(0, 5), lambda states: states @ drawn(5, 11), drawn(5), torch.arange(0), drawn(0)
-    )
+def test_a_small_share_of_the_loss_is_not_lost_in_float16():
+    """A thousandth of a small probability is 0 there; the scaler comes only after it."""
+    states = drawn(1000, 8).half().requires_grad_()
+    head = (0.01 * drawn(5000, 8, seed=1)).half()
+    loss = next_token_loss(states, lambda states: states @ head.T, torch.arange(1000), torch.ones(1000))
+    (loss * 2**12).backward()
+    exact = drawn(1000, 8).half().float().requires_grad_()
+    (plain(exact @ head.float().T, torch.arange(1000), torch.ones(1000)) * 2**12).backward()
+    torch.testing.assert_close(states.grad.float(), exact.grad, rtol=0.02, atol=1e-4)
+
+
+def test_the_loss_of_no_positions_is_0():
+    head = drawn(5, 11)
+    loss = next_token_loss(drawn(0, 5), lambda states: states @ head, torch.arange(0), drawn(0), row=drawn(5))
     assert float(loss) == 0.0

@@ -7,9 +7,9 @@ import torch
 
 from fromage_model.chat.engine import Engine
 from fromage_model.model.opening import SHORTEST_OPENING
-from fromage_model.model.reading import read_prompts
+from fromage_model.model.reading import alike, read_prompts
 from fromage_model.prompts.messages import Message, Retrieval, Sampling
-from fromage_model.prompts.segments import after_opening, chat_opening, chat_prompt, token_ids
+from fromage_model.prompts.segments import after_opening, chat_opening, chat_prompt, token_count, token_ids
 from tests.fromage_model import tiny
 from tests.fromage_model.chat.replies import assert_same, passes, run
 
@@ -163,3 +163,16 @@ def test_prompts_without_the_opening_do_not_have_it_read(model):
     shapes = passes(model)
     model.generate(["A picture of"], max_new_tokens=2)
     assert len(shapes) == 2
+
+
+def test_prompts_that_begin_with_the_opening_are_batched_by_themselves_and_by_length(model, prompts):
+    short = [[model.tokens.encode("red")], [model.tokens.encode("a red, red, red dress")]]
+    mixed = [*prompts[:2], *short, *prompts[2:]]
+    batches = alike(model, mixed, at_once=2)
+    assert batches[0] == [2, 3]
+    assert sorted(row for rows in batches for row in rows) == list(range(len(mixed)))
+    sizes = [token_count(mixed[row], visual_tokens=model.config.visual_tokens) for rows in batches for row in rows]
+    assert sizes == sorted(sizes)
+    for rows in batches[1:]:
+        assert len(rows) <= 2
+        assert read_prompts(model, [mixed[row] for row in rows]).opened > 0

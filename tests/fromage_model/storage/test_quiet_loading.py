@@ -17,7 +17,7 @@ from tests.fromage_model.vision.test_encoders import write_clip
 OPEN = """
 from fromage_model.llama_adapter.loading import _load_clip
 from fromage_model.vision.encoders import load_squares, load_vision_encoder
-from fromage_model.vision.feature_maps import load_feature_map_encoder
+from fromage_model.vision.feature_map_weights import load_feature_map_encoder
 
 for folder in (CLIP, RESNET):
     load_vision_encoder(folder)

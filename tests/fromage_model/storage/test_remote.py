@@ -11,6 +11,7 @@ from fromage_model.errors import MissingArtefact
 from fromage_model.storage import remote
 from fromage_model.storage.artefacts import locate
 from tests.raw_server import answer, open_raw_server
+from tests.s3_server import open_store
 
 
 @pytest.fixture
@@ -69,3 +70,18 @@ def test_clients_of_other_packages_are_told_how_long_to_wait_unless_the_user_say
 )  # fmt: skip
 def test_a_reason_is_one_line_that_can_be_written_down(error, told):
     assert remote.reason(error) == told
+
+
+def test_a_filesystem_is_of_the_endpoint_that_is_set_when_it_is_opened(monkeypatch):
+    monkeypatch.setenv("AWS_ACCESS_KEY_ID", "somebody")
+    monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "something")
+    monkeypatch.setenv("AWS_REGION", "eu-central-1")
+    monkeypatch.setenv("AWS_EC2_METADATA_DISABLED", "true")
+    for content in (b"first", b"second"):
+        with open_store() as store:
+            store.put("bucket/where.txt", content)
+            monkeypatch.setenv("AWS_ENDPOINT_URL", store.url)
+            files, path = remote.open_filesystem("s3://bucket/where.txt")
+            again, _ = remote.open_filesystem("s3://bucket/where.txt")
+            assert files.cat_file(path) == content
+            assert again is files

@@ -16,6 +16,7 @@ from fromage_model.storage.artefacts import writing
 from jobs.finetune.data import select_items, validation_groups
 from jobs.finetune.settings import FinetuneArgs
 from tests.jobs import tiny
+from tests.jobs.finetune.test_step import tiny_args
 
 
 def args(world, **settings) -> FinetuneArgs:
@@ -125,3 +126,30 @@ def test_settings_that_cannot_work_are_refused_by_name(field):
 def test_only_decisive_settings_name_a_run():
     assert FinetuneArgs().decisive() == FinetuneArgs(threads=7, out="other", force=True, max_failures=0).decisive()
     assert FinetuneArgs().decisive() != FinetuneArgs(seed=1).decisive()
+
+
+def test_items_that_can_not_be_trained_on_are_left_out_and_named(tiny_world, tmp_path):
+    captions = {"red": "", "green": "   ", "blue": "...", "black": "\u200b\u200b", "white": "你好", "navy": None}
+    catalogue = tiny.write_squares(tmp_path / "odd", held_out=0, captions=captions)
+    features = tiny.write_random_features(tmp_path / "features", catalogue, without=1)
+    args = tiny_args(tiny_world, catalogue=str(tmp_path / "odd"), features=str(features))
+    data = select_items(args)
+    assert data.items[0].caption == "你好"
+    assert len(data.items) == 6
+    told = [(failure.row, failure.error) for failure in data.left_out]
+    assert told == [
+        (1, "no_caption"),
+        (2, "no_caption"),
+        (3, "no_words"),
+        (5, "no_words"),
+        (6, "no_caption"),
+        (12, "no_features"),
+    ]
+    assert "a caption without a letter or a digit" in data.left_out[2].message
+
+
+def test_what_is_left_out_is_said_where_nothing_can_be_trained_on(tiny_world, tmp_path):
+    catalogue = tiny.write_squares(tmp_path / "odd", colours=["red", "blue"], held_out=0, captions={"red": "..."})
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    with pytest.raises(CatalogueError, match=r"has 1 items .* 1 can't be, the first: \w+ has a caption without"):
+        select_items(tiny_args(tiny_world, catalogue=str(tmp_path / "odd"), features=str(features)))

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from fromage_model.catalogue import Catalogue, Item
-from jobs.finetune.examples import wording
+from jobs.finetune.examples import garment_wording, wording
 from jobs.finetune.examples.examples import Exchange, Mix, Phrases, Sampler, defined, named
 
 ITEMS = 20
@@ -211,12 +211,16 @@ def measured() -> list[str]:
         content = json.loads(path.read_text())
         texts += [wish["text"] for wish in content["wishes"]]
         texts += [*content["others"], *content.get("picture_messages", [])]
+        texts += [one["text"] for one in content.get("pictures", [])]
     return [text if isinstance(text, str) else text["text"] for text in texts]
 
 
 def trained() -> list[str]:
-    forms = (wording.NAME_WISHES, wording.TAG_WISHES, wording.GLOSS_WISHES, wording.PICTURE_WISHES)
-    return [text for form in (*forms, wording.PICTURE_QUESTIONS, wording.small_talk()) for text in form]
+    forms = (wording.NAME_WISHES, wording.TAG_WISHES, wording.GLOSS_WISHES, wording.picture_wishes())
+    asked = (wording.PICTURE_QUESTIONS, garment_wording.picture_questions())
+    situations = [*garment_wording.SITUATIONS.values(), *garment_wording.BODY_SITUATIONS.values()]
+    needs = [text for said in garment_wording.kind_situations().values() for text, _ in said]
+    return [text for form in (*forms, *asked, *situations, needs, wording.small_talk()) for text in form]
 
 
 def test_training_s_wording_repeats_no_message_that_the_chat_is_measured_by():

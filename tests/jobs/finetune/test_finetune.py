@@ -3,11 +3,17 @@
 import dataclasses
 import json
 import logging
+import os
 import shutil
+import signal
+import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 import torch
 
@@ -17,9 +23,13 @@ from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.storage.artefacts import home
 from jobs.common.reporting.report import Report
+from jobs.finetune.checkpoints import STATE_FILE
 from jobs.finetune.data import select_items
 from jobs.finetune.job import decisive_of, holds_bundle_of, main, run_folder
+from jobs.finetune.not_finite import NotFinite
 from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.telling import read_lines
+from jobs.finetune.training import SCALARS
 from tests.jobs import tiny
 from tests.jobs.finetune.test_step import tiny_args
 
@@ -48,10 +58,12 @@ def folder_of(args: FinetuneArgs) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tiny_world, tmp_path_factory, ray_session) -> Iterator[Finished]:
-    """One run of two epochs, in a home of its own."""
+    """One run of two epochs of a few steps, in a home of its own."""
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FROMAGE_HOME", str(tmp_path_factory.mktemp("home")))
-        args = tiny_args(tiny_world, out="small", run="first", workers=2, cpus_per_worker=0.5, validation=0.3)
+        args = tiny_args(
+            tiny_world, out="small", run="first", workers=2, cpus_per_worker=0.5, validation=0.3, batch_size=1
+        )
         hearer = Hearer()
         logging.getLogger("jobs").addHandler(hearer)
         report = main(args)
@@ -76,6 +88,16 @@ def test_what_the_first_worker_tells_of_its_progress_is_said_once(finished):
     assert told == ["training", *["epoch 1 of 2"] * 2, *["epoch 2 of 2"] * 2]
 
 
+def test_the_report_says_where_the_time_went(finished):
+    seconds = finished.report.extra["phases"]
+    phases = ["reading items", "loading the LM", "replies to small talk", "reading texts", "warm start"]
+    epochs = ["epoch 1 of 2", "looking at pictures", "epoch 2 of 2"]
+    assert list(seconds) == [*phases, *epochs, "when to show products", "starting and ending Ray"]
+    assert sum(seconds.values()) == pytest.approx(finished.report.seconds, abs=1.0)
+    told = [line.removeprefix("phase: ") for line in finished.heard if line.startswith("phase: ")]
+    assert told == [*phases, *epochs, "looking at pictures", "when to show products"]
+
+
 def test_the_report_counts_the_items_trained_on(finished):
     report = finished.report
     assert report.rows_in == report.rows_out < len(Catalogue.open(finished.args.catalogue).items("train"))
@@ -90,6 +112,14 @@ def test_scalars_of_steps_and_epochs_lie_in_the_run_s_folder(finished):
     content = events.read_bytes()
     for tag in (b"train/loss", b"train/info_nce", b"train/gradient_norm", b"epoch/validation_r_at_1"):
         assert tag in content
+    for tag in (b"seen/captions", b"seen/retrieved"):
+        assert content.count(tag) >= 2  # after each epoch
+
+
+def test_the_run_s_page_has_curves_pictures_settings_and_lineage(finished):
+    html = (folder_of(finished.args) / "report.html").read_text()
+    for told in ("info nce: ", "data:image/jpeg", "validation held out", "learning rate", "catalogue fingerprints"):
+        assert told in html
 
 
 def test_the_same_command_again_finds_the_run_complete(finished):
@@ -169,3 +199,58 @@ def test_features_that_lack_the_items_are_an_error_before_any_run(tiny_world, tm
     with pytest.raises(CatalogueError, match="at least 2 are needed"):
         main(tiny_args(tiny_world, features=str(features)))
     assert not Path(home() / "runs").exists()
+
+
+def test_a_loss_that_is_no_number_stops_the_run_at_once_and_its_items_stand_in_a_table(
+    tiny_world, tmp_path, monkeypatch, ray_session, caplog
+):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    args = tiny_args(tiny_world, out="wild", run="wild", prefix_learning_rate=float("inf"), cpus_per_worker=0.5)
+    with pytest.raises(NotFinite, match=r"epoch 1, step 2: .* in float32\. Its items: .*--prefix-learning-rate"):
+        main(args)
+    assert [record.getMessage() for record in caplog.records if "worker failed" in record.getMessage()] == []
+    ids = set(pq.read_table(folder_of(args) / "failures.parquet")["id"].to_pylist())
+    assert ids
+    assert ids <= {item.id for item in select_items(args).items}
+    assert not (home() / "bundles" / "wild").exists()
+
+
+def kill_a_worker(scalars: Path, attempt: Path, *, after: int, killed: list[int]) -> None:
+    """SIGKILL for one of the workers once step `after` has been told; half of the newest checkpoint is lost."""
+    deadline = time.monotonic() + 200
+    while not any(line["kind"] == "train" and line["at"] >= after for line in read_lines(scalars)):
+        if time.monotonic() > deadline:
+            return
+        time.sleep(0.005)
+    for process in psutil.Process().children(recursive=True):  # of this session's Ray and of no other
+        if "RayTrainWorker" in " ".join(process.cmdline()):
+            os.kill(process.pid, signal.SIGKILL)
+            killed.append(process.pid)
+            break
+    newest = max(attempt.glob(f"checkpoint_*/{STATE_FILE}"))
+    os.truncate(newest, newest.stat().st_size // 2)
+
+
+def test_a_worker_killed_in_mid_epoch_costs_no_step_and_changes_nothing(finished, tmp_path, caplog):
+    args = dataclasses.replace(
+        finished.args, out="disturbed", run="disturbed", checkpoint_every=1, checkpoints=(tmp_path / "store").as_uri()
+    )
+    expected = finished.report.extra["figures"]
+    steps = int(expected["optimizer_steps"])
+    assert steps >= 4
+    scalars, killed = folder_of(args) / SCALARS, []
+    attempt = tmp_path / "store" / "disturbed" / "attempt-1"
+    killer = threading.Thread(
+        target=kill_a_worker, args=(scalars, attempt), kwargs={"after": steps - 2, "killed": killed}, daemon=True
+    )
+    killer.start()
+    found = main(args).extra["figures"]
+    killer.join()
+    assert len(killed) == 1
+    assert f"not whole ({STATE_FILE} has " in caplog.text
+    assert found["optimizer_steps"] == steps
+    assert found["loss"] == pytest.approx(expected["loss"], abs=1e-5)
+    assert [line["at"] for line in read_lines(scalars) if line["kind"] == "train"] == list(range(steps))
+    weights = [load_bundle(name, dtype=torch.float32).trained.state_dict() for name in ("disturbed", "small")]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
+    assert not (folder_of(args) / "attempt-1").exists()

@@ -6,14 +6,14 @@ import pytest
 import torch
 
 from fromage_model.errors import ConfigError
-from jobs.finetune import loop
 from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.worker import Worker
 from tests.jobs.finetune.test_step import tiny_args
 
 
-def worker(world, **settings) -> loop.Worker:
+def worker(world, **settings) -> Worker:
     torch.manual_seed(0)
-    return loop.Worker(tiny_args(world, **settings), rank=0, world_size=1)
+    return Worker(tiny_args(world, **settings), rank=0, world_size=1)
 
 
 def test_options_of_the_model_stand_in_its_config(tiny_world):

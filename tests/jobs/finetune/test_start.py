@@ -10,19 +10,19 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
-from jobs.finetune import loop
 from jobs.finetune.settings import FinetuneArgs
-from jobs.finetune.start import FIXED, FREE, adopt_config, origin
+from jobs.finetune.start import FITTED, FIXED, FREE, adopt_config, origin
+from jobs.finetune.worker import BUNDLE_FOLDER, Worker
 from tests.jobs.finetune.test_optimisation import settle
 from tests.jobs.finetune.test_step import state_hash, tiny_args
 
 LORA = {"lora_rank": 2, "lora_learning_rate": 1e-2}
 
 
-def start(args: FinetuneArgs) -> loop.Worker:
+def start(args: FinetuneArgs) -> Worker:
     torch.manual_seed(0)
     adopted = adopt_config(args, features=read_features(args.features).info)
-    return loop.Worker(adopted, rank=0, world_size=1)
+    return Worker(adopted, rank=0, world_size=1)
 
 
 def frozen(model: Fromage) -> dict[str, torch.Tensor]:
@@ -42,7 +42,7 @@ def changed(before: dict[str, torch.Tensor], after: dict[str, torch.Tensor]) -> 
 
 @pytest.mark.parametrize("dtype", ["float32", "float16"])
 def test_lora_learns_beside_weights_that_stay_bit_equal(tiny_world, dtype):
-    plain = frozen(loop.Worker(tiny_args(tiny_world, dtype=dtype), rank=0, world_size=1).model)
+    plain = frozen(Worker(tiny_args(tiny_world, dtype=dtype), rank=0, world_size=1).model)
     worker = start(tiny_args(tiny_world, dtype=dtype, **LORA))
     assert changed(plain, frozen(worker.model)) == set()
     before = trained(worker.model)
@@ -68,18 +68,15 @@ def test_lora_has_a_rate_of_its_own_and_stands_in_the_optimizer_once(tiny_world)
 
 
 def test_a_run_with_lora_that_was_stopped_ends_where_an_undisturbed_one_does(tiny_world, tmp_path, monkeypatch):
-    from ray.train import Checkpoint
-
     args = tiny_args(tiny_world, dtype="float16", **LORA)
     whole = start(args)
     whole.warm_start()
     for epoch in range(2):
         whole.run_epoch(epoch, None)
         if epoch == 0:
-            whole.save(tmp_path, epoch, lineage={})
+            whole.save(tmp_path, epochs_done=1, lineage={})
     resumed = start(args)
-    monkeypatch.setattr(loop.train, "get_checkpoint", lambda: Checkpoint.from_directory(tmp_path))
-    assert resumed.resume() == 1
+    assert resumed.load(tmp_path) == 1
     resumed.run_epoch(1, None)
     assert state_hash(resumed.model.trained) == state_hash(whole.model.trained)
 
@@ -88,9 +85,9 @@ def test_lora_over_a_float16_lm_becomes_a_bundle_that_loads_merged_and_beside(ti
     worker = start(tiny_args(tiny_world, dtype="float16", **LORA))
     settle(worker)
     worker.run_epoch(0, None)
-    worker.save(tmp_path, 0, lineage={})
+    worker.save(tmp_path, epochs_done=1, lineage={})
     merged, beside = (
-        load_bundle(str(tmp_path / loop.BUNDLE_FOLDER), dtype="float32", merge_lora=merge, vision=False)
+        load_bundle(str(tmp_path / BUNDLE_FOLDER), dtype="float32", merge_lora=merge, vision=False)
         for merge in (True, False)
     )
     texts = ["A picture of a red square.", "Do you have it in blue?"]
@@ -115,14 +112,14 @@ def test_a_start_has_the_bundle_s_parts_statistics_and_config(tiny_world):
 
 def test_every_field_of_the_config_is_fixed_free_or_the_features():
     fields = [field.name for field in dataclasses.fields(FromageConfig)]
-    assert sorted([*FIXED, *FREE, "vision_encoder"]) == sorted(fields)
+    assert sorted([*FIXED, *FREE, *FITTED, "vision_encoder"]) == sorted(fields)
 
 
 def test_a_run_may_change_captions_and_dropout_and_otherwise_keeps_the_bundle_s(tiny_world, tmp_path):
     changes = {"caption_prompt": "It shows", "image_dropout": 0.25, "text_dropout": 0.125}
     first = start(tiny_args(tiny_world, shared_width=256, start_from=str(tiny_world.bundle), **changes))
-    first.save(tmp_path, 0, lineage={})
-    second = start(tiny_args(tiny_world, shared_width=256, start_from=str(tmp_path / loop.BUNDLE_FOLDER)))
+    first.save(tmp_path, epochs_done=1, lineage={})
+    second = start(tiny_args(tiny_world, shared_width=256, start_from=str(tmp_path / BUNDLE_FOLDER)))
     for worker in (first, second):
         assert {name: getattr(worker.model.config, name) for name in changes} == changes
         parts = worker.model.trained
@@ -136,15 +133,15 @@ def test_refit_takes_the_statistics_and_heads_anew(tiny_world):
     bundle = load_bundle(str(tiny_world.bundle), dtype="float32", vision=False)
     anew = changed(trained(bundle), trained(worker.model))
     assert {"standardise.mean", "text_head.standardise.0.mean", "image_head.project.weight"} <= anew
-    fresh = loop.Worker(tiny_args(tiny_world, shared_width=16), rank=0, world_size=1)
+    fresh = Worker(tiny_args(tiny_world, shared_width=16), rank=0, world_size=1)
     assert torch.equal(worker.model.trained.standardise.mean, fresh.model.trained.standardise.mean)
 
 
 def test_lora_may_be_added_to_a_bundle_and_then_goes_on_being_trained(tiny_world, tmp_path):
     first = start(tiny_args(tiny_world, shared_width=256, start_from=str(tiny_world.bundle), **LORA))
     first.run_epoch(0, None)
-    first.save(tmp_path, 0, lineage={})
-    saved = tmp_path / loop.BUNDLE_FOLDER
+    first.save(tmp_path, epochs_done=1, lineage={})
+    saved = tmp_path / BUNDLE_FOLDER
     second = start(tiny_args(tiny_world, shared_width=256, start_from=str(saved)))
     assert second.args.lora_rank == 2
     expected = load_bundle(str(saved), dtype="float32", vision=False, merge_lora=False)

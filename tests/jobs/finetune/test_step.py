@@ -2,21 +2,17 @@
 
 import hashlib
 import math
-from pathlib import Path
 
 import pytest
 import torch
-from torch import distributed, multiprocessing, nn
+from torch import nn
 
 from fromage_model.bundle import load_bundle
-from fromage_model.model import losses
 from fromage_model.storage.pretrained import DEFAULT_VISION_ENCODER
 from fromage_model.vision.encoders import load_vision_encoder
-from jobs.finetune import loop
 from jobs.finetune.settings import FinetuneArgs
-from jobs.finetune.step import gather, gather_objects, positive_pairs
-
-WORKERS, ROWS = 2, 3
+from jobs.finetune.step import positive_pairs
+from jobs.finetune.worker import BUNDLE_FOLDER, Worker
 
 
 def tiny_args(world, **settings) -> FinetuneArgs:
@@ -44,9 +40,9 @@ def tiny_args(world, **settings) -> FinetuneArgs:
 
 
 @pytest.fixture
-def worker(tiny_world) -> loop.Worker:
+def worker(tiny_world) -> Worker:
     torch.manual_seed(0)
-    return loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+    return Worker(tiny_args(tiny_world), rank=0, world_size=1)
 
 
 def state_hash(module: nn.Module) -> str:
@@ -136,29 +132,26 @@ def test_order_within_a_batch_does_not_mix_up_texts_and_pictures(worker):
 
 
 def test_a_run_that_was_stopped_ends_where_an_undisturbed_one_does(tiny_world, tmp_path, monkeypatch):
-    from ray.train import Checkpoint
-
-    def fresh() -> loop.Worker:
+    def fresh() -> Worker:
         torch.manual_seed(0)
-        return loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
+        return Worker(tiny_args(tiny_world), rank=0, world_size=1)
 
     whole = fresh()
     whole.warm_start()
     for epoch in range(2):
         whole.run_epoch(epoch, None)
         if epoch == 0:
-            whole.save(tmp_path, epoch, lineage={})
+            whole.save(tmp_path, epochs_done=1, lineage={})
     torch.manual_seed(99)
-    resumed = loop.Worker(tiny_args(tiny_world), rank=0, world_size=1)
-    monkeypatch.setattr(loop.train, "get_checkpoint", lambda: Checkpoint.from_directory(tmp_path))
-    assert resumed.resume() == 1
+    resumed = Worker(tiny_args(tiny_world), rank=0, world_size=1)
+    assert resumed.load(tmp_path) == 1
     resumed.run_epoch(1, None)
     assert state_hash(resumed.model.trained) == state_hash(whole.model.trained)
 
 
 def test_a_checkpoint_holds_a_bundle_that_loads(worker, tmp_path):
-    worker.save(tmp_path, 0, lineage={"job": "test"})
-    loaded = load_bundle(str(tmp_path / loop.BUNDLE_FOLDER), dtype=torch.float32)
+    worker.save(tmp_path, epochs_done=1, lineage={"job": "test"})
+    loaded = load_bundle(str(tmp_path / BUNDLE_FOLDER), dtype=torch.float32)
     assert loaded.text_embeddings(["a red square"]).shape == (1, 8)
 
 
@@ -170,53 +163,3 @@ def test_positive_pairs_are_items_themselves_and_weakly_their_siblings():
         [1.0, 0.25, 1.0, 0.0],
         [0.0, 0.0, 0.0, 1.0],
     ]
-
-
-def rows_of(rank: int) -> tuple[torch.Tensor, torch.Tensor]:
-    generator = torch.Generator().manual_seed(rank)
-    return torch.randn(ROWS, 4, generator=generator), torch.randn(ROWS, 4, generator=generator)
-
-
-def small_model() -> nn.Module:
-    model = nn.Linear(4, 5)
-    generator = torch.Generator().manual_seed(7)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.copy_(torch.randn(parameter.shape, generator=generator))
-    model.log_scale = nn.Parameter(torch.tensor(1.0))
-    return model
-
-
-def contrast(model: nn.Module, texts: torch.Tensor, images: torch.Tensor) -> torch.Tensor:
-    embedded = [nn.functional.normalize(model(side), dim=-1) for side in (texts, images)]
-    return losses.info_nce(gather(embedded[0]), gather(embedded[1]), model.log_scale)
-
-
-def one_worker(rank: int, meeting_point: str, results: str) -> None:
-    """What each process does: its own rows, then gradients averaged as DistributedDataParallel averages them."""
-    torch.set_num_threads(1)
-    distributed.init_process_group("gloo", init_method=f"file://{meeting_point}", rank=rank, world_size=WORKERS)
-    model = small_model()
-    loss = contrast(model, *rows_of(rank))
-    loss.backward()
-    for parameter in model.parameters():
-        distributed.all_reduce(parameter.grad)
-        parameter.grad /= WORKERS
-    gradients = {name: parameter.grad for name, parameter in model.named_parameters()}
-    names = gather_objects([f"rank {rank}"])
-    torch.save({"loss": loss.detach(), "gradients": gradients, "names": names}, f"{results}/{rank}.pt")
-    distributed.destroy_process_group()
-
-
-def test_two_workers_together_have_the_loss_and_gradient_of_one_that_has_all_rows(tmp_path):
-    multiprocessing.spawn(one_worker, (str(tmp_path / "meeting"), str(tmp_path)), nprocs=WORKERS)
-    model = small_model()
-    sides = [torch.cat(side) for side in zip(*(rows_of(rank) for rank in range(WORKERS)), strict=True)]
-    loss = contrast(model, *sides)
-    loss.backward()
-    for rank in range(WORKERS):
-        found = torch.load(Path(tmp_path) / f"{rank}.pt", weights_only=True)
-        assert found["names"] == ["rank 0", "rank 1"]
-        torch.testing.assert_close(found["loss"], loss.detach())
-        for name, parameter in model.named_parameters():
-            torch.testing.assert_close(found["gradients"][name], parameter.grad, msg=name)

@@ -1,0 +1,126 @@
+"""What can be trained on, of catalogues and the original's files, and what is refused before anything is computed."""
+
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.table import write_items
+from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.frozen import make_arrow
+from jobs.finetune.frozen.job import main
+from jobs.finetune.frozen.rows import select_rows
+from jobs.finetune.frozen.settings import FrozenArgs
+from tests.fromage_model.catalogue.feeds.datasets import official
+from tests.jobs import tiny
+
+
+def squares(folder: Path, **changes) -> str:
+    tiny.write_squares(folder, held_out=0, **changes)
+    return str(folder)
+
+
+def test_a_catalogue_s_captions_are_texts_after_a_space(frozen_args, frozen_world):
+    data = select_rows(frozen_args())
+    assert [text.text for text in data.rows[0].texts] == [" red square"]
+    assert data.rows[0].picture().size == (32, 32)
+    assert (data.read, data.failures) == (8, [])
+
+
+def test_rows_without_a_caption_or_a_picture_are_named(frozen_args, tmp_path):
+    folder = squares(tmp_path / "squares", captions={"red": None, "green": " "})
+    (tmp_path / "squares" / "images" / "blue.png").unlink()
+    (tmp_path / "squares" / "images" / "white.png").write_bytes(b"\x89PNG\r\n\x1a\n and no more")
+    data = select_rows(frozen_args(catalogue=folder), check=True)
+    assert [(failure.row, failure.stage) for failure in data.failures] == [
+        (1, "read"),
+        (2, "read"),
+        (3, "picture"),
+        (4, "picture"),
+    ]
+    assert data.failures[0].message == "it has no caption"
+    assert "can't be read" in data.failures[2].message
+    assert len(data.rows) == len(tiny.COLOURS) - 4
+
+
+def test_too_many_of_them_are_refused_before_anything_is_trained(frozen_args, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    folder = squares(tmp_path / "squares", captions={"red": None})
+    with pytest.raises(CatalogueError, match=r"1 of 12 rows of squares .*--max-failed 0\.01.*it has no caption"):
+        main(frozen_args(catalogue=folder, run="few"))
+    table = pq.read_table(tmp_path / "home" / "runs" / "few" / "failures.parquet")
+    assert table["message"].to_pylist() == ["it has no caption"]
+
+
+def test_a_split_without_a_row_is_refused(frozen_args, tmp_path):
+    folder = tmp_path / "squares"
+    tiny.write_squares(folder, held_out=len(tiny.COLOURS))
+    with pytest.raises(CatalogueError, match="squares has no item in its split train, of 12 in all"):
+        select_rows(frozen_args(catalogue=str(folder)))
+    folder = squares(tmp_path / "silent", captions=dict.fromkeys(tiny.COLOURS))
+    with pytest.raises(CatalogueError, match=r"silent has 0 rows to train on.*12 of 12 .*it has no caption"):
+        select_rows(frozen_args(catalogue=folder))
+
+
+def test_the_original_s_files_are_read_by_their_names(frozen_args, tmp_path):
+    official.write_coco(tmp_path / "coco")
+    make_arrow(f"coco-karpathy:{tmp_path / 'coco'}", tmp_path / "arrows")
+    data = select_rows(frozen_args(data_root=str(tmp_path / "arrows")), check=True)
+    assert [row.image for row in data.rows] == [
+        "coco_caption_karpathy_train.arrow",
+        "coco_caption_karpathy_restval.arrow",
+    ]
+    assert [text.text for text in data.rows[1].texts] == [" A green square."]
+    assert data.rows[0].picture().getpixel((0, 0))[0] > 200
+    assert data.failures == []
+
+
+def test_questions_become_contexts_and_answers_with_their_scores(frozen_args, tmp_path):
+    official.write_vqav2(tmp_path / "vqa")
+    make_arrow(f"vqav2:{tmp_path / 'vqa'}", tmp_path / "arrows", answers_at_least=1)
+    data = select_rows(frozen_args(data_root=str(tmp_path / "arrows"), task="vqa"))
+    texts = {(text.context, text.text): text.weight for row in data.rows for text in row.texts}
+    assert texts["Question: What colour is it? Answer:", " red"] == 1.0
+    assert all(0 < weight <= 1 for weight in texts.values())
+
+
+def test_a_folder_without_such_files_and_files_without_their_columns_are_refused(frozen_args, tmp_path):
+    with pytest.raises(CatalogueError, match=r"no file to train on; expected coco_caption_karpathy_train\.arrow"):
+        select_rows(frozen_args(data_root=str(tmp_path)))
+    table = pa.table({"image": [b""], "image_id": ["1"]})
+    with pa.ipc.new_file(tmp_path / "coco_caption_karpathy_train.arrow", table.schema) as writer:
+        writer.write_table(table)
+    with pytest.raises(CatalogueError, match=r"karpathy_train\.arrow: no column caption; found image, image_id"):
+        select_rows(frozen_args(data_root=str(tmp_path)))
+
+
+def test_a_catalogue_that_changed_is_other_data(frozen_args, tmp_path):
+    folder = squares(tmp_path / "squares")
+    before = select_rows(frozen_args(catalogue=folder)).fingerprint
+    rows = Catalogue.open(folder).table.to_pylist()
+    rows[0] |= {"caption": "a scarlet square"}
+    write_items(tmp_path / "squares", pa.Table.from_pylist(rows, schema=Catalogue.open(folder).table.schema))
+    assert select_rows(frozen_args(catalogue=folder)).fingerprint != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"task": "poems"}, "task is 'poems'; expected one of captions, vqa"),
+        ({"visual_map": "grid", "fit_prefix": True}, "no linear map to fit"),
+        ({"start_from": "x", "fit_prefix": True}, "leave one of them out"),
+        ({"task": "vqa", "episode_batch_size": 2}, "episodes are made of captions"),
+        ({"accumulate": 9, "batch_size": 8}, "expected at most the batch_size, 8"),
+        ({"trained_stages": -2}, "or -1 for all"),
+        ({"episode_shots": ()}, "expected numbers from 1"),
+        ({"validation": 1.0}, "expected a share"),
+        ({"dtype": "int8"}, "expected one of auto"),
+        ({"visual_map": "sphere"}, "expected one of global, local, duel, grid"),
+        ({"max_failed": 2.0}, "expected 0 to 1"),
+    ],
+)
+def test_settings_that_can_t_work_are_refused_with_what_would(changes, message):
+    with pytest.raises(ConfigError, match=message):
+        FrozenArgs(**changes)

@@ -1,0 +1,146 @@
+"""When to show products is learned from both sides, kept in the bundle, and fitted anew by itself."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from fromage_model.bundle import load_bundle
+from fromage_model.catalogue.features import read_features
+from fromage_model.errors import ConfigError
+from jobs.common.showing.positions import Positions
+from jobs.common.showing.reading import prompts_of, read_beginnings, readable
+from jobs.common.showing.sayings import Saying, sayings
+from jobs.finetune.showing import fit_threshold, read_sides
+from jobs.finetune.start import adopt_config
+from jobs.finetune.warm_start import decision
+from jobs.finetune.worker import BUNDLE_FOLDER, Worker
+from tests.jobs.finetune.test_step import tiny_args
+
+
+@pytest.fixture
+def worker(tiny_world) -> Worker:
+    torch.manual_seed(0)
+    return Worker(tiny_args(tiny_world), rank=0, world_size=1)
+
+
+def test_the_beginnings_of_replies_are_read_as_the_chat_reads_them(worker):
+    pictures = np.random.default_rng(0).normal(size=(3, len(worker.data.vectors[0]))).astype(np.float32)
+    said = [
+        Saying(("a hat", "[RET] Here are hats.", "in red"), "k", "training", wanted=True),
+        Saying(("[picture] like this",), "k", "training", wanted=True),
+        Saying(("hi",), "k", "training", wanted=False),
+    ]
+    read = read_beginnings(worker.model, prompts_of(worker.model, said, pictures), what="messages")
+    for row, saying in enumerate(said):
+        config = worker.model.config
+        (prompt,) = prompts_of(worker.model, [saying], pictures[row:])
+        batch = worker.model.embed_prompts([prompt])
+        with torch.no_grad():
+            last = worker.model.lm(batch.embeddings, attention_mask=batch.mask).last[0, -1]
+        assert config.examples
+        torch.testing.assert_close(read.last[row], last, atol=1e-4, rtol=1e-4)
+
+
+def test_what_the_lm_has_no_room_or_no_picture_for_is_left_out(worker, caplog):
+    said = [
+        Saying(("[picture]",), "k", "training", wanted=True),
+        Saying(("word " * 600,), "k", "training", wanted=True),
+        Saying(("a hat",), "k", "training", wanted=True),
+    ]
+    assert readable(worker.model, said, pictures=0) == said[2:]
+    assert readable(worker.model, said, pictures=1) == [said[0], said[2]]
+    assert "left out" in caplog.text
+
+
+def test_both_sides_of_the_training_kinds_are_read(worker):
+    sides = read_sides(worker.step, worker.sampler)
+    expected = [sum(one.wanted == wanted for one in sayings("training")) for wanted in (True, False)]
+    assert [len(sides.wishes), len(sides.others)] == expected
+
+
+def test_what_is_said_turns_the_row_and_leaves_it_what_it_knew(worker):
+    """It led on one axis; the messages lie on another."""
+    width, row = worker.model.lm.width, worker.model.trained.ret.output_row
+    generator = torch.Generator().manual_seed(1)
+
+    def cloud(place: int, value: float) -> Positions:
+        last = 0.3 * torch.randn(60, width, generator=generator)
+        last[:, place] += value
+        return Positions(last, torch.zeros(60))
+
+    with torch.no_grad():
+        row.zero_()[0] = 1.0
+    said = decision.Sides(wishes=cloud(1, 4.0), others=cloud(1, -4.0))
+    decision.refine_decision(worker.model, said)
+    assert bool((said.wishes.log_odds(row.detach()) > 0).all())
+    assert not bool((said.others.log_odds(row.detach()) > 0).any())
+    assert bool((cloud(0, 4.0).log_odds(row.detach()) > 0).all())
+    assert row.grad is None
+
+
+def test_the_threshold_stands_in_the_bundle_and_holds_for_the_validation_kinds(worker, tmp_path):
+    found = fit_threshold(worker.step, worker.sampler, others_shown=0.1, others_shown_pictured=0.3)
+    worker.save(tmp_path, epochs_done=0, lineage={})
+    config = load_bundle(str(tmp_path / BUNDLE_FOLDER), vision=False).config
+    assert config.show_threshold == found.threshold
+    assert config.show_calibration == (found.scale, found.offset)
+    row = worker.model.trained.ret.head_row.detach()
+    assert found.least_log_odds == pytest.approx(config.show_log_odds)
+    for under_picture, least, most in (
+        (False, config.show_log_odds, 0.1),
+        (True, config.show_log_odds_pictured, 0.3),
+    ):
+        said = [one for one in sayings("validation") if one.under_picture == under_picture]
+        said = readable(worker.model, said, pictures=1)
+        prompts = prompts_of(worker.model, said, worker.sampler.features)
+        odds = read_beginnings(worker.model, prompts, what="messages").log_odds(row)
+        others = torch.tensor([not one.wanted for one in said])
+        assert 0 < int((odds >= least)[others].sum()) <= most * int(others.sum())
+
+
+def test_no_threshold_is_fitted_where_none_is_wanted_or_products_may_come_late(worker):
+    before = worker.model.config
+    assert fit_threshold(worker.step, worker.sampler, others_shown=None) is None
+    worker.model.config = dataclasses.replace(before, max_tokens_before_ret=None)
+    assert fit_threshold(worker.step, worker.sampler, others_shown=0.05) is None
+    assert worker.model.config.show_threshold is None
+
+
+def test_the_decision_alone_leaves_every_other_weight_as_it_was_bit_for_bit(worker, tiny_world, tmp_path):
+    worker.save(tmp_path, epochs_done=0, lineage={})
+    first = tmp_path / BUNDLE_FOLDER
+    args = tiny_args(tiny_world, start_from=str(first), decision_alone=True, epochs=0)
+    again = Worker(adopt_config(args, features=read_features(args.features).info), rank=0, world_size=1)
+    again.warm_start()
+    fit_threshold(again.step, again.sampler, others_shown=0.05, others_shown_pictured=0.5)
+    (tmp_path / "second").mkdir()
+    again.save(tmp_path / "second", epochs_done=0, lineage={})
+    old, new = (load_bundle(str(folder), vision=False) for folder in (first, tmp_path / "second" / BUNDLE_FOLDER))
+    was, now = old.trained.state_dict(), new.trained.state_dict()
+    assert [name for name in was if not torch.equal(was[name], now[name])] == ["ret.output_row"]
+    told = [
+        json.loads((folder / "bundle.json").read_text())["config"]
+        for folder in (first, tmp_path / "second" / BUNDLE_FOLDER)
+    ]
+    assert {name for name in told[1] if told[0].get(name) != told[1][name]} == {
+        "show_calibration",
+        "show_threshold",
+        "show_log_odds_pictured",
+    }
+
+
+@pytest.mark.parametrize(
+    "settings",
+    [{"epochs": 0}, {"start_from": "default"}, {"start_from": "default", "epochs": 0, "refit": True}],
+)
+def test_the_decision_alone_is_of_a_bundle_that_is_not_trained_otherwise(tiny_world, settings):
+    with pytest.raises(ConfigError, match="give start_from and epochs 0"):
+        tiny_args(tiny_world, decision_alone=True, **settings)
+
+
+def test_a_share_of_others_that_cannot_be_is_refused(tiny_world):
+    with pytest.raises(ConfigError, match=r"others_shown is 1.5; expected 0 to below 1"):
+        tiny_args(tiny_world, others_shown=1.5)
