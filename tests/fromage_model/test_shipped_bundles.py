@@ -13,7 +13,7 @@ NAMES = sorted(path.name for path in SHIPPED_BUNDLES.iterdir() if path.is_dir())
 
 
 def test_there_is_one_for_emoji_and_one_for_garments():
-    assert NAMES == ["default", "wardrobe"]
+    assert NAMES == ["default", "openmoji"]
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -31,10 +31,11 @@ def test_a_shipped_bundle_says_what_it_reached_on_what_was_held_out(name):
     assert figures["recall-held-out"]["text_to_image"]["r_at_1"] > 0
 
 
-def test_the_wardrobe_s_bundle_embeds_texts_and_pictures_in_one_space():
-    model = load_bundle("wardrobe", device="cpu", vision=False)
+def test_the_default_bundle_embeds_texts_and_pictures_in_one_space():
+    width = read_header(locate("bundle", "default"))[0].feature_width
+    model = load_bundle("default", device="cpu", vision=False)
     texts = model.text_embeddings(["A picture of a red dress.", "A picture of a pair of navy socks."])
-    pictures = model.image_embeddings(torch.zeros(1, 1440))
+    pictures = model.image_embeddings(torch.zeros(1, width))
     assert texts.shape[1] == pictures.shape[1]
     assert torch.isfinite(texts).all()
     assert torch.isfinite(pictures).all()
