@@ -80,13 +80,20 @@ class BundleCaptioner:
         Raises InvalidInput for a setting out of bounds, PromptTooLong where it all exceeds the LM's positions.
         """
         sampling = Sampling(max_new_tokens=max_new_tokens, temperature=temperature, top_p=top_p, seed=seed)
-        tokens, lm = self.model.tokens, self.model.lm
         check_caption_prompt(self.model, prompt, max_new_tokens=max_new_tokens)
-        if not images:
-            return []
-        prompts = [caption_prompt(self.model, row, prompt) for row in self.model.encode(images)]
-        reading = _Reading(self.model, prompts)
-        written = write_rows(reading, len(images), sampling=sampling, stop_ids=tokens.stop_ids, device=lm.device)
+        return self._captions_of(self.model.encode(images), prompt, sampling) if images else []
+
+    @torch.inference_mode()
+    def captions_of(self, features: Tensor, prompt: str | None = None, *, max_new_tokens: int = 26) -> list[str]:
+        """The same, greedily, for pictures whose features, (B, F), are there already."""
+        check_caption_prompt(self.model, prompt, max_new_tokens=max_new_tokens)
+        sampling = Sampling(max_new_tokens=max_new_tokens, temperature=0.0)
+        return self._captions_of(features, prompt, sampling) if len(features) else []
+
+    def _captions_of(self, features: Tensor, prompt: str | None, sampling: Sampling) -> list[str]:
+        tokens, lm = self.model.tokens, self.model.lm
+        reading = _Reading(self.model, [caption_prompt(self.model, row, prompt) for row in features])
+        written = write_rows(reading, len(features), sampling=sampling, stop_ids=tokens.stop_ids, device=lm.device)
         texts = [(tokens.decode(row.ids).partition("\n"), row.ended) for row in written]
         return [caption_of(text, ended=ended or bool(cut)) for (text, cut, _), ended in texts]
 
@@ -234,6 +241,11 @@ def find_captioner(name: str) -> Path:
         return locate("bundle", name) if is_uri(name) or "/" not in name else locate_folder(name)
     except MissingArtefact as error:
         raise MissingArtefact(f"no captioner {name!r}: {error}. A captioner is {FORMS}") from error
+
+
+def is_bundle(name: str) -> bool:
+    """Whether the captioner of that name is a bundle. Raises MissingArtefact where there is none of that name."""
+    return not name.startswith(LLAMA_ADAPTER) and (find_captioner(name) / HEADER).is_file()
 
 
 def _from_folder(folder: Path, device: str | torch.device | None, dtype: torch.dtype | None) -> Captioner:

@@ -6,12 +6,13 @@ import os
 import shutil
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from fromage_model.catalogue import Catalogue
@@ -19,7 +20,6 @@ from fromage_model.catalogue.schema import (
     CAPTION_ATTRIBUTES,
     CAPTION_PROMPT,
     CAPTION_SIMILARITY,
-    CAPTION_UNLIKE,
     SCHEMA,
 )
 from fromage_model.catalogue.table import INFO_FILE, SHARD_PATTERN, fingerprint, write_items
@@ -33,65 +33,62 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Caption:
-    """One caption; `similarity` is the cosine of caption and picture, None without a gate."""
+    """One caption; `vectors` (2, S) float32 are its picture's retrieval embedding and its own, None without a gate."""
 
     text: str
     at: datetime
     prompt: str = ""
-    similarity: float | None = None
+    vectors: np.ndarray | None = None
+
+    @property
+    def similarity(self) -> float | None:
+        """The cosine of picture and caption."""
+        return None if self.vectors is None else float(self.vectors[0] @ self.vectors[1])
 
 
 Key = tuple[str, str]
 """An item's id and the hash of its picture: what a caption is of."""
 
 
-@dataclass(frozen=True)
-class Captioned:
-    """The captions of a run by what they are of; below `threshold` one is unlike its picture."""
-
-    by_item: dict[Key, Caption]
-    threshold: float
-
-    def is_unlike(self, caption: Caption) -> bool:
-        return caption.similarity is not None and caption.similarity < self.threshold
-
-    def figures(self) -> dict[str, Any]:
-        """Lengths in words, how many captions are the same, and how many the gate flagged."""
-        captions = list(self.by_item.values())
-        if not captions:
-            return {}
-        words = sorted(len(caption.text.split()) for caption in captions)
-        ((most, times),) = Counter(caption.text for caption in captions).most_common(1)
-        figures: dict[str, Any] = {
-            "words_median": statistics.median(words),
-            "words_least": words[0],
-            "words_most": words[-1],
-            "distinct_captions": len({caption.text for caption in captions}),
-            "most_repeated": most,
-            "most_repeated_times": times,
-        }
-        found = [caption.similarity for caption in captions if caption.similarity is not None]
-        if found:
-            figures["similarity_median"] = round(statistics.median(found), 4)
-            figures["flagged"] = sum(self.is_unlike(caption) for caption in captions)
-        return figures
+def figures_of(captions: Collection[Caption]) -> dict[str, Any]:
+    """Lengths in words, how many captions are the same, and how like their pictures they are."""
+    if not captions:
+        return {}
+    words = sorted(len(caption.text.split()) for caption in captions)
+    ((most, times),) = Counter(caption.text for caption in captions).most_common(1)
+    figures: dict[str, Any] = {
+        "words_median": statistics.median(words),
+        "words_least": words[0],
+        "words_most": words[-1],
+        "distinct_captions": len({caption.text for caption in captions}),
+        "most_repeated": most,
+        "most_repeated_times": times,
+    }
+    found = [caption.similarity for caption in captions if caption.similarity is not None]
+    return figures | ({"similarity_median": round(statistics.median(found), 4)} if found else {})
 
 
 def captions_in(tables: Iterable[pa.Table]) -> dict[Key, Caption]:
-    """The captions in what the last stage gave; similarity is there where a gate was."""
+    """The captions in what the last stage gave; vectors are there where a gate was."""
     return {
         (row["id"], row["image_sha256"]): Caption(
-            row["caption"], row["caption_at"], row["prompt"], row.get("similarity")
+            row["caption"], row["caption_at"], row["prompt"], unpacked(row.get("vectors"))
         )
         for table in tables
         for row in table.to_pylist()
     }
 
 
+def unpacked(vectors: bytes | None) -> np.ndarray | None:
+    """(2, S) float32 from the bytes in which a table holds them."""
+    return None if vectors is None else np.frombuffer(vectors, np.float32).reshape(2, -1)
+
+
 def write_captions(
     catalogue: Catalogue,
-    captioned: Captioned,
+    captioned: Mapping[Key, Caption],
     *,
+    rejected: Collection[Key] = (),
     by: str,
     everything: bool,
     failures: Failures,
@@ -102,8 +99,10 @@ def write_captions(
 
     `catalogue` may be of a later state than the one that was captioned; see `with_captions`.
     """
-    table, places = with_captions(catalogue.table, captioned, by=by, everything=everything)
-    if left := len(captioned.by_item) - len(places):
+    table, places = with_captions(
+        catalogue.table, captioned, rejected=rejected if everything else (), by=by, everything=everything
+    )
+    if left := len(captioned) - len(places):
         log.warning("%d captions are of items that have changed, or gone, meanwhile, and are left out", left)
     with publishing(catalogue.uri or catalogue.folder, marker=INFO_FILE) as scratch:
         link_others(catalogue.folder, scratch)
@@ -125,37 +124,51 @@ def write_captions(
         )
 
 
-def with_captions(table: pa.Table, captioned: Captioned, *, by: str, everything: bool) -> tuple[pa.Table, list[int]]:
+def with_captions(
+    table: pa.Table,
+    captioned: Mapping[Key, Caption],
+    *,
+    rejected: Collection[Key] = (),
+    by: str,
+    everything: bool,
+) -> tuple[pa.Table, list[int]]:
     """The table with these captions, and the rows, from 0, that got one.
 
     An item gets its caption if its picture still is the one that was seen and, without `everything`, if it still has no
-    caption.
+    caption. One whose new caption was `rejected` loses what the same captioner wrote before, and keeps any other.
     """
     names = ("id", "image_sha256", "caption", "caption_by", "caption_at", "attributes")
     columns: dict[str, list[Any]] = {name: table[name].to_pylist() for name in names}
     keys = zip(columns.pop("id"), columns.pop("image_sha256"), strict=True)
     places = []
     for place, key in enumerate(keys):
-        caption = captioned.by_item.get(key)
+        caption = captioned.get(key)
+        if key in rejected and columns["caption_by"][place] == by:
+            others = list(without_captioners(columns["attributes"][place]).items())
+            for name, value in {"caption": None, "caption_by": None, "caption_at": None, "attributes": others}.items():
+                columns[name][place] = value
         if caption is None or not (everything or is_blank(columns["caption"][place])):
             continue
         places.append(place)
         columns["caption"][place] = caption.text
         columns["caption_by"][place] = by
         columns["caption_at"][place] = caption.at
-        kept = {name: value for name, value in (columns["attributes"][place] or ()) if name not in CAPTION_ATTRIBUTES}
+        kept = without_captioners(columns["attributes"][place])
         if caption.prompt:
             kept[CAPTION_PROMPT] = caption.prompt
         if caption.similarity is not None:
             kept[CAPTION_SIMILARITY] = f"{caption.similarity:.4f}"
-        if captioned.is_unlike(caption):
-            kept[CAPTION_UNLIKE] = "yes"
         columns["attributes"][place] = list(kept.items())
     for name, values in columns.items():
         table = table.set_column(
             table.column_names.index(name), SCHEMA.field(name), pa.array(values, SCHEMA.field(name).type)
         )
     return table, places
+
+
+def without_captioners(attributes: Iterable[tuple[str, str]] | None) -> dict[str, str]:
+    """An item's attributes but those that a captioner left."""
+    return {name: value for name, value in attributes or () if name not in CAPTION_ATTRIBUTES}
 
 
 def is_blank(caption: str | None) -> bool:
@@ -177,7 +190,7 @@ def note(attributes: Mapping[str, str]) -> str:
     """What stands below a caption on the page."""
     if CAPTION_SIMILARITY not in attributes:
         return ""
-    return f"similarity {attributes[CAPTION_SIMILARITY]}" + (", flagged" if CAPTION_UNLIKE in attributes else "")
+    return f"similarity {attributes[CAPTION_SIMILARITY]}"
 
 
 def _link(source: str, target: str) -> None:

@@ -2,11 +2,12 @@
 
 Each caption is stored with what wrote it, when, and the prompt. What is done is kept: killed, the job goes on where it
 was, also where the catalogue was brought up to date meanwhile; the catalogue itself changes once, when all captions are
-there. Pictures that failed before are left alone unless --retry-failed asks for them. With --gate-bundle a caption that
-is unlike its picture, by that bundle's retrieval embeddings, is flagged in the item's attributes. Report, failures and
-statistics lie in the catalogue's folder captions. Knows nothing of how captions are made.
+there. Pictures that failed before are left alone unless --retry-failed asks for them. A caption that is no more like
+its picture than captions of other pictures are, by a bundle's retrieval embeddings, is rejected: it stands among the
+failures as low_similarity. Report, failures and statistics lie in the catalogue's folder captions. Knows nothing of how
+captions are made.
 
-    python -m jobs.caption --catalogue openmoji --captioner default
+    python -m jobs.caption --catalogue wardrobe --captioner default
 """
 
 import logging
@@ -19,11 +20,12 @@ from typing import Any
 import pyarrow as pa
 
 from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.prompts.messages import Sampling
-from jobs.caption.captioned import Captioned, Key, captions_in, is_blank, write_captions
-from jobs.caption.failures import CAPTIONS_FOLDER, Failures
+from jobs.caption.captioned import Key, captions_in, is_blank, write_captions
+from jobs.caption.failures import Failures
+from jobs.caption.gate import judge
 from jobs.caption.kept import KeptCaptions
+from jobs.caption.outcome import rejections, report_of
 from jobs.caption.stages import ShowPictures, WeighCaptions, WriteCaptions
 from jobs.common.durable import DurableRun, Stage, work_folder
 from jobs.common.options import check_options
@@ -34,13 +36,15 @@ from jobs.common.stages.workers import device_for, name_for_workers
 log = logging.getLogger(__name__)
 
 ROWS_PER_TABLE = 4096
+# Of --gate-bundle, what is no bundle's name.
+OF_CAPTIONER, NO_GATE = "captioner", "none"
 
 
 @dataclass(frozen=True)
 class CaptionArgs:
     """Write captions for a catalogue's pictures."""
 
-    catalogue: str = "openmoji"
+    catalogue: str = "wardrobe"
     """Catalogue whose items get captions: a name, a folder, or a URI that can be written to."""
     captioner: str = "default"
     """What writes: a bundle, an image-text-to-text model of transformers (hub id or folder), or
@@ -59,10 +63,15 @@ class CaptionArgs:
     """Write captions also for items that have one, in its place."""
     limit: int = 0
     """Write at most this many captions, from the top of the catalogue; 0 writes all."""
-    gate_bundle: str | None = None
-    """Bundle by which captions are compared with their pictures. Without it, none is flagged."""
-    gate_threshold: float = 0.1
-    """Cosine of picture and caption below which a caption is flagged (attribute caption_unlike)."""
+    gate_bundle: str = OF_CAPTIONER
+    """Bundle by which captions are compared with their pictures; 'captioner' is the captioner where that is a bundle,
+    and none otherwise; 'none' accepts every caption."""
+    gate_quantile: float = 0.95
+    """A caption is accepted that is more like its picture than this share of the captions of other pictures are like
+    theirs; of captions that have nothing to do with their pictures, the rest of 1 is accepted."""
+    max_rejected: float = 0.5
+    """Largest share of captions that may be rejected so; with more the job ends with exit code 1, and what was accepted
+    is kept."""
     batch_size: int = 16
     """Pictures whose captions are written together."""
     shard_rows: int = 64
@@ -94,7 +103,7 @@ class CaptionArgs:
             self,
             positive=("max_new_tokens", "batch_size", "shard_rows", "decoders", "workers", "threads"),
             not_negative=("limit", "cpus_per_decoder", "cpus_per_worker", "num_gpus"),
-            shares=("max_failed",),
+            shares=("max_failed", "max_rejected", "gate_quantile"),
         )
 
 
@@ -106,7 +115,7 @@ def main(args: CaptionArgs) -> Report:
     lacking = wanted_ids(catalogue, everything=args.all)
     settings = settings_of(args) if lacking else {}
     kept = KeptCaptions(beside, settings)
-    failures = Failures.read(catalogue, _of_failures(settings)).of(set(lacking))
+    failures = Failures.read(catalogue, _of_failures(args, settings)).of(set(lacking))
     tried_before = set() if args.retry_failed else failures.by_id.keys()
     todo = list(islice((id for id in lacking if id not in tried_before), args.limit or None))
     failures = failures.of(failures.by_id.keys() - set(todo))
@@ -115,7 +124,7 @@ def main(args: CaptionArgs) -> Report:
         kept.forget()
         told = f"{len(lacking)} failed before; --retry-failed tries them again" if lacking else "--all writes them anew"
         log.info("every item of %s that can have a caption has one; %s", catalogue.name, told)
-        return _report(args, catalogue, Progress("caption", total=0), None, failures, skipped=True)
+        return report_of(catalogue, Progress("caption", total=0), None, failures, **_judged_by(args))
     keys = keys_of(catalogue, todo)
     work = _begin(args, catalogue, keys, kept, settings=settings)
     held = kept.of(keys.values())
@@ -123,12 +132,13 @@ def main(args: CaptionArgs) -> Report:
     if work.rows_done < work.rows:
         with progress:
             work.process(_stages(args, catalogue), session=ray_session, on_shard=progress.shard)
-    captioned = Captioned(held | captions_in(work.tables()), args.gate_threshold)
-    failures = failures.and_those_of(work.failures())
-    report = _report(args, catalogue, progress, captioned, failures, skipped=False)
+    judged = judge(held | captions_in(work.tables()), quantile=args.gate_quantile)
+    failures = failures.and_those_of([*work.failures(), rejections(judged, catalogue, quantile=args.gate_quantile)])
+    report = report_of(catalogue, progress, judged, failures, **_judged_by(args))
     write_captions(
         Catalogue.open(args.catalogue),
-        captioned,
+        judged.passed,
+        rejected=judged.rejected.keys(),
         by=args.captioner,
         everything=args.all,
         failures=failures,
@@ -190,7 +200,7 @@ def rows_of(catalogue: Catalogue, wanted: set[str]) -> Iterator[pa.Table]:
 
 def _stages(args: CaptionArgs, catalogue: Catalogue) -> list[Stage]:
     common = {"device": device_for(args.num_gpus), "threads": args.threads, "batch_size": args.batch_size}
-    gate = args.gate_bundle
+    gate = gate_of(args)
     write = common | {
         "captioner": str(Path(args.captioner).resolve()) if Path(args.captioner).is_dir() else args.captioner,
         "prompt": args.prompt,
@@ -223,46 +233,39 @@ def settings_of(args: CaptionArgs) -> dict[str, Any]:
     from fromage_model.bundle import bundle_fingerprint
     from fromage_model.captioning.fingerprint import captioner_fingerprint
 
+    gate = gate_of(args)
     return _sampling(args) | {
         "captioner": args.captioner,
         "captioner_fingerprint": captioner_fingerprint(args.captioner),
         "prompt": args.prompt,
         "all": args.all,
         "limit": args.limit,
-        "gate_bundle": args.gate_bundle,
-        "gate_fingerprint": bundle_fingerprint(args.gate_bundle) if args.gate_bundle else None,
+        "gate_bundle": gate,
+        "gate_fingerprint": bundle_fingerprint(gate) if gate else None,
         "batch_size": args.batch_size,
     }
 
 
-def _of_failures(settings: dict[str, Any]) -> dict[str, Any]:
-    """Of these, what can decide whether a caption fails."""
-    return {name: value for name, value in settings.items() if name not in ("all", "limit", "batch_size")}
+def _of_failures(args: CaptionArgs, settings: dict[str, Any]) -> dict[str, Any]:
+    """What can decide whether a caption fails: of the settings that decide captions, and the gate's."""
+    decides = {name: value for name, value in settings.items() if name not in ("all", "limit", "batch_size")}
+    return decides | {"gate_quantile": args.gate_quantile}
 
 
-def _report(
-    args: CaptionArgs,
-    catalogue: Catalogue,
-    progress: Progress,
-    captioned: Captioned | None,
-    failures: Failures,
-    *,
-    skipped: bool,
-) -> Report:
-    """The pictures that were to get a caption, those among them that failed before and were left alone."""
-    rows = len(failures.by_id) + progress.total - progress.failed
-    return Report(
-        "caption",
-        rows_in=rows,
-        rows_out=rows - len(failures.by_id),
-        rows_failed=len(failures.by_id),
-        seconds=progress.seconds,
-        output=catalogue.uri or catalogue.folder,
-        max_failed=args.max_failed,
-        judged_rows=len(catalogue),
-        failures=f"{CAPTIONS_FOLDER}/{FAILURES_FILE}",
-        captioner=args.captioner,
-        **(captioned.figures() if captioned else {}),
-        peak_rss_mb=progress.peak_rss_mb,
-        skipped=skipped,
-    )
+def _judged_by(args: CaptionArgs) -> dict[str, Any]:
+    """What `report_of` must know of the options."""
+    limits = {"max_failed": args.max_failed, "max_rejected": args.max_rejected}
+    return limits | {"captioner": args.captioner, "everything": args.all}
+
+
+def gate_of(args: CaptionArgs) -> str | None:
+    """The bundle that weighs captions, None where there is none.
+
+    One that is weaker than the captioner would reject what is right, so no other bundle than the captioner itself is
+    taken unasked.
+    """
+    from fromage_model.captioning.captioner import is_bundle
+
+    if args.gate_bundle == OF_CAPTIONER:
+        return args.captioner if is_bundle(args.captioner) else None
+    return None if args.gate_bundle == NO_GATE else args.gate_bundle

@@ -17,7 +17,7 @@ from jobs.caption.stages import ITEM, WRITTEN
 from jobs.common.durable import DurableRun, Files, work_folder
 
 KEPT_FILE = "kept.parquet"
-KEPT_SCHEMA = pa.schema([*ITEM[1:], *WRITTEN, ("similarity", pa.float32())])
+KEPT_SCHEMA = pa.schema([*ITEM[1:], *WRITTEN, ("vectors", pa.binary())])
 SETTINGS = b"settings"
 
 
@@ -56,7 +56,7 @@ class KeptCaptions:
             return source
         rows = [
             {"id": id, "image_sha256": sha256, "caption": caption.text, "caption_at": caption.at}
-            | {"prompt": caption.prompt, "similarity": caption.similarity}
+            | {"prompt": caption.prompt, "vectors": caption.vectors.tobytes() if caption.vectors is not None else None}
             for (id, sha256), caption in self.by_item.items()
         ]
         buffer = io.BytesIO()

@@ -105,9 +105,10 @@ class WriteCaptions:
 
 
 class WeighCaptions:
-    """What WriteCaptions hands on -> the same without the picture, and similarity: the cosine of picture and caption.
+    """What WriteCaptions hands on -> the same without the picture, and vectors: (2, S) float32 as bytes.
 
-    Both are retrieval embeddings (S,) of a bundle, the caption's at [RET] after the words it was trained with.
+    They are retrieval embeddings of a bundle, of picture and caption: the latter at [RET] after the words that it was
+    trained with.
     """
 
     columns = ("row", "id", "image_sha256", "caption", "caption_at", "prompt", "width", "height", "rgb")
@@ -123,16 +124,17 @@ class WeighCaptions:
 
     def __call__(self, rows: pa.Table) -> pa.Table:
         require_columns(rows, self.columns, stage="WeighCaptions")
-        found: list[float] = []
+        found: list[bytes] = []
         for start in range(0, rows.num_rows, self.batch_size):
             batch = rows.slice(start, self.batch_size)
-            found += similarities(self.model, pictures_of(batch), batch["caption"].to_pylist()).tolist()
+            vectors = embeddings(self.model, pictures_of(batch), batch["caption"].to_pylist())
+            found += [pair.tobytes() for pair in vectors]
         kept = rows.select([name for name, _ in (*ITEM, *WRITTEN)])
-        return kept.append_column("similarity", pa.array(found, pa.float32()))
+        return kept.append_column("vectors", pa.array(found, pa.binary()))
 
 
-def similarities(model: Any, pictures: list[Image.Image], captions: list[str]) -> np.ndarray:
-    """Cosines (B,) float32 of pictures and captions in a Fromage's shared space.
+def embeddings(model: Any, pictures: list[Image.Image], captions: list[str]) -> np.ndarray:
+    """Pictures and captions in a Fromage's shared space, (B, 2, S) float32 of unit length.
 
     Of a caption that is longer than the LM reads, the beginning counts.
     """
@@ -143,7 +145,7 @@ def similarities(model: Any, pictures: list[Image.Image], captions: list[str]) -
     texts = [model.readable(caption_text(caption, prompt=model.config.caption_prompt)) for caption in captions]
     with torch.inference_mode():
         images = model.image_embeddings(model.encode(pictures)).float().cpu()
-        return (images * model.text_embeddings(texts)).sum(dim=-1).numpy()
+        return torch.stack([images, model.text_embeddings(texts).float().cpu()], dim=1).numpy()
 
 
 def pictures_of(rows: pa.Table) -> list[Image.Image]:

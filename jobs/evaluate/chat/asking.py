@@ -4,15 +4,17 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+import numpy as np
 import pyarrow as pa
 
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.reply import next_turn
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.index import Condition, RetrievalIndex
+from fromage_model.index import DEFAULT_TEXT_WEIGHT, Condition, RetrievalIndex
+from fromage_model.language.sentences import SentenceEncoder, said_together
 from fromage_model.prompts.messages import Event, Finished, Message, Part, Retrieval, Sampling, TextDelta
-from fromage_model.understanding import Reader, Said
+from fromage_model.understanding import Reader, Said, Understood
 from fromage_model.vision.images import decode_image
 from jobs.common.reporting.report import Progress
 from jobs.common.stages.rows import require_columns
@@ -41,7 +43,8 @@ ANSWERS = pa.schema([("row", pa.int64()), ("came", pa.list_(CAME))])
 @dataclass(frozen=True)
 class Asking:
     """What an actor loads, and how its replies are decoded, greedily. `said_filters`: whether what is said of colour,
-    price and the like narrows the search, as far as items meet it.
+    price and the like narrows the search, as far as items meet it. `text_weight`: of an index for hybrid search, what
+    words count; None as much as in the served chat, which has no words beside a picture.
     """
 
     bundle: str
@@ -52,6 +55,58 @@ class Asking:
     repetition_penalty: float
     threads: int
     said_filters: bool = False
+    text_weight: float | None = None
+
+
+@dataclass(frozen=True)
+class Shop:
+    """What a chat's products are found in, and what reads its words, where these have a part."""
+
+    index: RetrievalIndex
+    reader: Reader | None = None
+    sentences: SentenceEncoder | None = None
+    text_weight: float | None = None
+
+    @classmethod
+    def open(cls, asking: Asking, *, fingerprint: str) -> "Shop":
+        """Raises as `RetrievalIndex.load` and `SentenceEncoder.open`."""
+        index = RetrievalIndex.load(asking.index, fingerprint=fingerprint)
+        reader = Reader.of(index.items) if asking.said_filters else None
+        hybrid = index.info.sentences if asking.text_weight != 0 else None
+        sentences = SentenceEncoder.open(hybrid.encoder) if hybrid else None
+        return cls(index, reader, sentences, asking.text_weight)
+
+    def find(self, embedding: np.ndarray, messages: Sequence[Message], *, shown: Sequence[str]) -> list[str]:
+        """The ids of the first products, best first, for a conversation whose last message is answered."""
+        understood = self._understood(messages)
+        filters = self._met(understood.filters, shown)
+        words = self._words(messages)
+        preferred = [cells for cells in understood.preferred if not filters.keys() & cells.keys()]
+        (hits,) = self.index.search(
+            embedding, top_k=TOP_K, exclude=shown, filter=filters or None, preferred=preferred, **words
+        )
+        return [hit.id for hit in hits]
+
+    def _words(self, messages: Sequence[Message]) -> dict[str, Any]:
+        pictures = any(not isinstance(part, str) for message in messages for part in message.parts)
+        if self.sentences is None or (pictures and self.text_weight is None):
+            return {}
+        words = said_together([message.text for message in messages if message.role == "user"])
+        weight = DEFAULT_TEXT_WEIGHT if self.text_weight is None else self.text_weight
+        return {"texts": self.sentences([words]), "text_weight": weight} if words else {}
+
+    def _understood(self, messages: Sequence[Message]) -> Understood:
+        if self.reader is None:
+            return Understood()
+        return self.reader.read([Said(message.text) for message in messages if message.role == "user"])
+
+    def _met(self, said: dict[str, Condition], shown: Sequence[str]) -> dict[str, Condition]:
+        """The filters that were said, the latest before earlier ones, as long as an item is left."""
+        held: dict[str, Condition] = {}
+        for column in reversed(said):
+            if self.index.count(exclude=shown, filter={**held, column: said[column]}):
+                held[column] = said[column]
+        return held
 
 
 @dataclass(eq=False)
@@ -74,24 +129,14 @@ class _Talk:
         """Whether what the reply still has to say matters to nobody: its products are there, and no turn follows."""
         return bool(self.offsets) and not self.whole and not self.to_say
 
-    def take(self, event: Event, index: RetrievalIndex, reader: Reader | None) -> None:
+    def take(self, event: Event, shop: Shop) -> None:
         if isinstance(event, TextDelta):
             self.reply += event.text
         elif isinstance(event, Retrieval):
-            filters = self._said(index, reader) if reader else {}
-            (hits,) = index.search(event.embedding, top_k=TOP_K, exclude=self.shown, filter=filters or None)
-            self.ids += [hit.id for hit in hits]
-            self.shown += [hit.id for hit in hits]
+            ids = shop.find(event.embedding, self.messages, shown=self.shown)
+            self.ids += ids
+            self.shown += ids
             self.offsets.append(event.offset)
-
-    def _said(self, index: RetrievalIndex, reader: Reader) -> dict[str, Condition]:
-        """The filters that were said, the latest before earlier ones, as long as an item is left."""
-        said = reader.filters([Said(message.text) for message in self.messages if message.role == "user"])
-        held: dict[str, Condition] = {}
-        for column in reversed(said):
-            if index.count(exclude=self.shown, filter={**held, column: said[column]}):
-                held[column] = said[column]
-        return held
 
     def end_turn(self) -> None:
         self.messages.append(Message("assistant", [self.reply], tuple(self.offsets)))
@@ -113,8 +158,7 @@ class AskChat:
         torch.set_num_threads(asking.threads)
         self.catalogue = Catalogue.open(asking.catalogue)
         self.model: Fromage = load_bundle(asking.bundle, vision=asking.sees_pictures)
-        self.index = RetrievalIndex.load(asking.index, fingerprint=self.model.fingerprint)
-        self.reader = Reader.of(self.index.items) if asking.said_filters else None
+        self.shop = Shop.open(asking, fingerprint=self.model.fingerprint)
         self.engine = Engine(self.model, slots=SLOTS, prefix_bytes=PREFIX_BYTES)
         self.sampling = Sampling(
             max_new_tokens=asking.max_new_tokens, repetition_penalty=asking.repetition_penalty, ret_in_context=False
@@ -136,7 +180,7 @@ class AskChat:
                 talk = going.get(request)
                 if talk is None:
                     continue
-                talk.take(event, self.index, self.reader)
+                talk.take(event, self.shop)
                 if isinstance(event, Finished) or talk.enough:
                     self.engine.cancel(request)
                     del going[request]

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError, FingerprintMismatch, MissingArtefact
+from fromage_model.index import DEFAULT_TEXT_WEIGHT
+from fromage_model.storage.artefacts import locate
 from jobs.common.durable.publish import write_json
 from jobs.common.reporting.report import ray_session
 from jobs.common.stages.workers import name_for_workers, threads_each
@@ -28,6 +30,8 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
     queries.check_against([item.caption or "" for item in items.values()])
     queries, left_out = _answerable(queries, list(items.values()))
     index, fingerprint = _index_of(catalogue, args)
+    if args.features is not None:
+        locate("features", args.features)
     choice = likeness.Choice(items, queries)
     sampled = [] if queries.pictures else messages.pictured_items(catalogue, limit=args.picture_messages)
     questions = [
@@ -53,6 +57,8 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
         "repetition_penalty": args.repetition_penalty,
         "said_filters": args.said_filters,
     }
+    if index.info.sentences is not None:
+        decoding["text_weight"] = DEFAULT_TEXT_WEIGHT if args.text_weight is None else args.text_weight
     told = {"left_out": left_out} if left_out else {}
     return len(questions), {**metrics, **told, **decoding, "fingerprint": fingerprint}
 
@@ -93,6 +99,7 @@ def _ask(questions: Sequence[Question], args: EvaluateArgs, *, index: str) -> li
         max_new_tokens=args.max_new_tokens,
         repetition_penalty=args.repetition_penalty,
         said_filters=args.said_filters,
+        text_weight=args.text_weight,
         threads=threads_each(args.workers, threads=args.threads),
     )
     return ask(questions, asking=asking, workers=args.workers)
@@ -125,8 +132,9 @@ def _baselines(measured: Measured, catalogue: Catalogue, index: "RetrievalIndex"
 
 
 def _spaces(measured: Measured, index: "RetrievalIndex", args: EvaluateArgs) -> dict[str, baselines.Space]:
+    from fromage_model.language.sentences import SentenceEncoder
+    from fromage_model.storage.pretrained import DEFAULT_SENTENCE_ENCODER
     from jobs.common.embeddings.texts import text_embeddings
-    from jobs.evaluate.chat.sentences import INSTALL, SentenceEncoder, weights_folder
 
     threads = threads_each(args.workers, threads=args.threads)
     bundle = name_for_workers("bundle", args.bundle)
@@ -137,11 +145,11 @@ def _spaces(measured: Measured, index: "RetrievalIndex", args: EvaluateArgs) -> 
             lambda texts: text_embeddings(texts, bundle=bundle, workers=args.workers, threads=threads),
         )
     }
-    folder = weights_folder()
-    if folder is None:
-        log.warning("the baseline sentence_encoder is left out: its weights are not installed; `%s`", INSTALL)
+    try:
+        encoder = SentenceEncoder.open(DEFAULT_SENTENCE_ENCODER)
+    except MissingArtefact as error:
+        log.warning("the baseline sentence_encoder is left out: %s", error)
         return spaces
-    encoder = SentenceEncoder(folder)
     captioned = [item for item in measured.items.values() if item.caption]
     vectors = encoder([item.caption or "" for item in captioned])
     spaces["sentence_encoder"] = baselines.Space([item.id for item in captioned], vectors, encoder)

@@ -53,6 +53,8 @@ def score_messages(answers: Sequence[Answer], queries: QualitySet, items: Mappin
     outcomes = {
         "hit_at_5_auto": [is_hit(answer, queries, items) for answer in auto],
         "hit_at_5_always": [is_hit(answer, queries, items) for answer in always],
+        "hit_at_1_auto": [is_hit(answer, queries, items, first=1) for answer in auto],
+        "hit_at_1_always": [is_hit(answer, queries, items, first=1) for answer in always],
         "products_on_wishes": [bool(answer.ids) for answer in auto],
         "products_on_others": [bool(answer.ids) for answer in others],
     }

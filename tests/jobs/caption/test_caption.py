@@ -17,7 +17,7 @@ from fromage_model.catalogue.schema import TIMESTAMP
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import ConfigError, InvalidInput, SettingsDiffer
 from fromage_model.vision.images import decode_image
-from jobs.caption.captioned import Caption, Captioned, with_captions
+from jobs.caption.captioned import Caption, figures_of, with_captions
 from jobs.caption.job import CaptionArgs, main, rows_of, settings_of, wanted_ids
 from jobs.caption.stages import ITEM
 from jobs.common.durable import DurableRun, work_folder
@@ -59,9 +59,8 @@ def captions(tmp_path_factory, tiny_world) -> Captions:
     colours = tiny.COLOURS[:6]
     before = tiny.write_squares(folder, colours=colours, captions=dict.fromkeys(WITHOUT, None))
     (folder / "images" / f"{DAMAGED}.png").write_bytes(b"damaged")
-    gate = {"gate_bundle": str(tiny_world.bundle), "gate_threshold": 2.0}
     with without_ray():
-        report = caption(folder, tiny_world.bundle, prompt=PROMPT, **gate)
+        report = caption(folder, tiny_world.bundle, prompt=PROMPT)
     return Captions(before, Catalogue.open(folder), tiny_world.bundle, report)
 
 
@@ -89,16 +88,16 @@ def test_everything_else_stays_as_it_was(captions):
     assert captions.after.info["name"] == captions.before.info["name"]
 
 
-def test_what_failed_and_what_was_flagged_is_counted(captions):
+def test_what_failed_is_counted_and_a_few_captions_are_accepted_unjudged(captions):
     report = captions.report
     assert (report.rows_in, report.rows_out, report.rows_failed) == (3, 2, 1)
     (failure,) = pq.read_table(captions.after.folder / "captions" / "failures.parquet").to_pylist()
     assert (failure["image"], failure["stage"]) == (f"images/{DAMAGED}.png", "decode")
-    assert report.extra["flagged"] == 2
+    assert (report.extra["rejected"], report.extra["judged"]) == (0, False)
     assert report.extra["words_most"] >= 1
     page = (captions.after.folder / "captions" / "report.html").read_text()
     assert page.count("data:image/jpeg;base64,") == 2
-    assert page.count(", flagged") == 2
+    assert page.count('class="note">similarity ') == 2
 
 
 def test_similarity_is_the_cosine_in_the_bundle_s_space(captions):
@@ -167,8 +166,8 @@ def test_a_setting_that_can_not_work_is_named(captions):
 def test_statistics_count_what_is_repeated(tmp_path):
     catalogue = tiny.write_squares(tmp_path / "squares", colours=("red", "green", "blue"), held_out=1)
     texts = ["a coat", "a coat", "a long red coat"]
-    captioned = Captioned(dict(zip(keys(catalogue), said(texts), strict=True)), threshold=0.15)
-    assert captioned.figures() == {
+    captioned = dict(zip(keys(catalogue), said(texts), strict=True))
+    assert figures_of(captioned.values()) == {
         "words_median": 2,
         "words_least": 2,
         "words_most": 4,
@@ -176,17 +175,30 @@ def test_statistics_count_what_is_repeated(tmp_path):
         "most_repeated": "a coat",
         "most_repeated_times": 2,
         "similarity_median": 0.2,
-        "flagged": 1,
     }
     table, places = with_captions(catalogue.table, captioned, by="tiny", everything=True)
     assert (table["caption"].to_pylist(), places) == (texts, [0, 1, 2])
-    assert [dict(row).get("caption_unlike") for row in table["attributes"].to_pylist()] == ["yes", None, None]
+    attributes = [dict(row).get("caption_similarity") for row in table["attributes"].to_pylist()]
+    assert attributes == ["0.1000", "0.2000", "0.3000"]
+
+
+def test_a_rejected_caption_takes_what_its_captioner_wrote_before_with_it_and_nothing_else(tmp_path):
+    catalogue = tiny.write_squares(tmp_path / "squares", colours=("red", "green"), held_out=1)
+    red, green = keys(catalogue)
+    before, _ = with_captions(catalogue.table, {red: said(["the universe"])[0]}, by="tiny", everything=True)
+    after, places = with_captions(before, {}, rejected={red, green}, by="tiny", everything=True)
+    assert (after["caption"].to_pylist(), after["caption_by"].to_pylist(), places) == (
+        [None, "green square"],
+        [None] * 2,
+        [],
+    )
+    assert after["attributes"].equals(catalogue.table["attributes"])
 
 
 def test_a_caption_goes_to_its_item_wherever_that_is_now_and_only_while_it_holds(tmp_path):
     colours = ("red", "green", "blue", "white")
     before = tiny.write_squares(tmp_path / "before", colours=colours, captions=dict.fromkeys(colours))
-    captioned = Captioned(dict(zip(keys(before), said([f"a {colour} tile" for colour in colours]), strict=True)), 0.0)
+    captioned = dict(zip(keys(before), said([f"a {colour} tile" for colour in colours]), strict=True))
     rows = tiny.write_squares(
         tmp_path / "now", colours=("white", "blue", "green", "pink"), captions=dict.fromkeys(("white", "blue", "pink"))
     ).table.to_pylist()
@@ -244,4 +256,5 @@ def keys(catalogue: Catalogue) -> list[tuple[str, str]]:
 
 def said(texts: list[str]) -> list[Caption]:
     now = datetime(2026, 1, 1, tzinfo=UTC)
-    return [Caption(text, now, PROMPT, similarity=0.1 * row) for row, text in enumerate(texts, 1)]
+    vectors = [np.array([[1, 0], [0.1 * row, 0]], np.float32) for row in range(1, len(texts) + 1)]
+    return [Caption(text, now, PROMPT, both) for text, both in zip(texts, vectors, strict=True)]

@@ -196,6 +196,11 @@ def test_conversations_pictures_and_baselines_are_measured_in_one_call(args, tmp
     assert "darker" in capsys.readouterr().out
 
 
+def test_the_benchmark_chat_is_the_quality_set_of_the_catalogue(args):
+    with pytest.raises(InvalidInput, match="sunglasses"):
+        main(args(benchmark="chat"))
+
+
 def test_a_set_of_another_catalogue_is_refused(args, tmp_path):
     file = tmp_path / "hats.json"
     hats = [{"text": "a hat?", "must": {"kind": "hat"}}]

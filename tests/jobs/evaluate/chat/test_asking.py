@@ -7,11 +7,13 @@ import pytest
 
 from fromage_model.bundle import load_bundle
 from fromage_model.catalogue import Catalogue
-from fromage_model.index import RetrievalIndex
+from fromage_model.index import RetrievalIndex, Sentences
+from fromage_model.language.sentences import SentenceEncoder
 from fromage_model.prompts.messages import Message
 from fromage_model.vision.images import decode_image
 from jobs.evaluate.chat.asking import QUESTIONS, AskChat, Asking
 from jobs.evaluate.chat.questions import Question
+from tests.fromage_model.tiny import write_sentence_encoder
 
 TOKENS, PENALTY = 6, 1.2
 
@@ -103,6 +105,26 @@ def test_what_is_said_narrows_as_in_the_served_chat_where_that_is_asked_for(aski
     assert len(second[0]) == min(5, len(left)) > 0
     ((before, alone),) = asked(read, question)
     assert (before[0], len(alone[0])) == (first[0], 5)
+
+
+def test_words_count_in_an_index_for_hybrid_search_and_beside_a_picture_only_where_that_is_asked_for(
+    asking, tmp_path, tiny_world
+):
+    folder = write_sentence_encoder(tmp_path / "sentences")
+    encoder = SentenceEncoder.open(str(folder))
+    index = RetrievalIndex.load(tmp_path / "index")
+    texts = [f"words of number {row}" for row in range(len(index))]
+    index.tell(encoder(texts), Sentences(str(folder), encoder.fingerprint, encoder.width))
+    index.save(tmp_path / "hybrid")
+    read = replace(asking, index=str(tmp_path / "hybrid"))
+    wish = Question("wish", 0, (texts[7],), "always")
+    ((words,),) = asked(replace(read, text_weight=1.0), wish)
+    assert words[0][0] == index.ids[7]
+    ((model_alone,),) = asked(replace(read, text_weight=0.0), wish)
+    assert model_alone == asked(asking, wish)[0][0] != words
+    pictured = Question("like", 0, (texts[7],), "always", index.ids[0], (index.ids[0],))
+    assert asked(read, pictured) == asked(asking, pictured)
+    assert asked(replace(read, text_weight=1.0), pictured)[0][0][0][0] == index.ids[7]
 
 
 def test_a_last_reply_is_waited_for_only_as_far_as_it_matters(asking):

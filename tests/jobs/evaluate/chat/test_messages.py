@@ -73,6 +73,8 @@ def test_shares_count_hits_in_the_first_five_and_products_on_others():
         "others": 2,
         "hit_at_5_auto": 0.5,
         "hit_at_5_always": 0.5,
+        "hit_at_1_auto": 0.0,
+        "hit_at_1_always": 0.5,
         "products_on_wishes": 0.5,
         "products_on_others": 0.5,
     }
