@@ -2,7 +2,7 @@
 
 On a cluster that runs already, `serve run services.app:build_app` does the same without starting or ending Ray.
 
-    python -m services --port 8000 --bundle default --index openmoji
+    python -m services --port 8000 --bundle default --index wardrobe
 """
 
 import errno

@@ -1,6 +1,6 @@
 """The Serve application: four deployments, composed from settings. Nothing is bound at import.
 
-serve run services.app:build_app bundle=default index=openmoji
+serve run services.app:build_app bundle=default index=wardrobe
 """
 
 import uuid
@@ -9,6 +9,7 @@ from typing import Any
 from ray.serve import Application
 
 from fromage_model.bundle import Header, read_header
+from fromage_model.index import read_info
 from fromage_model.storage.artefacts import locate
 from services.answering.pictures import RemoteAccess
 from services.deployments import capacity
@@ -16,6 +17,7 @@ from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
 from services.deployments.retrieval import RetrievalDeployment
+from services.deployments.sentences import located
 from services.http.access.given import access_of
 from services.http.bodies import BodyLimits
 from services.http.options import HttpOptions
@@ -50,6 +52,7 @@ def compose(settings: Settings, board: Board) -> Application:
     header, fingerprint = read_header(locate("bundle", settings.bundle))
     encoder = header.encoder_fingerprint
     pair = pair_of(wanted, fingerprint=fingerprint, encoder=encoder, index=find_index(wanted))
+    located(read_info(locate("index", settings.index)), text_weight=settings.retrieval_text_weight)
     chat = ChatDeployment.options(
         **_running(settings, "chat"),
         ray_actor_options={"num_cpus": settings.chat_num_cpus},
@@ -123,7 +126,7 @@ def _llm(settings: Settings, pair: Pair, board: Board) -> Application:
         pair,
         board,
         device=settings.device,
-        threads=settings.llm_torch_threads,
+        threads=settings.llm_threads,
         concurrency=settings.llm_concurrency,
         least_rate=settings.llm_least_rate,
         queue=settings.llm_queue,
@@ -140,7 +143,11 @@ def _retrieval(settings: Settings, pair: Pair, board: Board) -> Application:
         max_ongoing_requests=PARALLEL_LOOKUPS,
     )
     return deployment.bind(
-        pair, board, thumbnail_bytes=settings.retrieval_thumbnails_mb * MIB, idle_s=settings.reply_timeout_s
+        pair,
+        board,
+        thumbnail_bytes=settings.retrieval_thumbnails_mb * MIB,
+        idle_s=settings.reply_timeout_s,
+        text_weight=settings.retrieval_text_weight,
     )
 
 

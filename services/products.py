@@ -52,6 +52,8 @@ class Narrowing:
 
     `field` is where a client gave the filters: a refused one is named by it. `said` is the conversation, of which
     further filters are read, or nothing where none are to be; `asked` its last question: what it names comes first.
+    `words` are what a hybrid search compares with what is said of items, and `text_weight`, from 0 to 1, how much that
+    counts; None is as much as the server has it.
     """
 
     filters: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
@@ -60,6 +62,8 @@ class Narrowing:
     field: str = "filters"
     said: tuple[Said, ...] = ()
     asked: str = ""
+    words: str = ""
+    text_weight: float | None = None
 
     def without(self, ids: Collection[str]) -> Self:
         """The same, and these items left out too."""

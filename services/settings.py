@@ -4,13 +4,13 @@ A setting comes from the command line (`python -m services --port 8080`), from t
 `serve run services.app:build_app index=shop`, or from the environment (`FROMAGE_INDEX=shop`), in that order.
 """
 
-import os
 from functools import cached_property
 from typing import Literal, Self
 
 from pydantic import Field, model_validator
 from pydantic_settings import BaseSettings, SettingsConfigDict
 
+from fromage_model.index import DEFAULT_TEXT_WEIGHT
 from fromage_model.vision.images import ImageLimits
 from services.answering.conversation import ChatDefaults, ChatLimits
 
@@ -24,7 +24,7 @@ class Settings(BaseSettings):
     model_config = SettingsConfigDict(env_prefix="FROMAGE_", extra="forbid", frozen=True)
 
     bundle: str = Field("default", description="Model bundle: a known name, a folder, or an fsspec URI.")
-    index: str = Field("openmoji", description="Retrieval index: a known name, a folder, or an fsspec URI.")
+    index: str = Field("wardrobe", description="Retrieval index: a known name, a folder, or an fsspec URI.")
     catalogue: str | None = Field(None, description="Catalogue with the pictures; without it, the one the index names.")
 
     host: str = Field("127.0.0.1", description="Address that `python -m services` listens on.")
@@ -90,7 +90,11 @@ class Settings(BaseSettings):
     )
     llm_num_cpus: float = Field(0.2, ge=0, description="CPUs that Ray reserves for an LM replica.")
     llm_num_gpus: float = Field(0, ge=0, description="GPUs that Ray reserves for an LM replica.")
-    llm_threads: int = Field(0, ge=0, description="Threads that torch computes with in an LM replica; 0 is every core.")
+    llm_threads: int = Field(
+        0,
+        ge=0,
+        description="Threads that torch computes with in an LM replica; 0 is what turns out fastest.",
+    )
     llm_spins: int = Field(
         1000,
         ge=0,
@@ -106,7 +110,7 @@ class Settings(BaseSettings):
         5, gt=0, description="Tokens per second that each reply gets at least, where llm_concurrency is chosen."
     )
     llm_gather_ms: float = Field(
-        50, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
+        100, ge=0, le=1000, description="Milliseconds that a reply's text waits for more, after its first piece."
     )
     llm_queue: int = Field(
         16, ge=0, description="Chats that may wait for an LM replica; the next is refused with HTTP 503."
@@ -126,6 +130,12 @@ class Settings(BaseSettings):
         32, gt=0, description="Requests at once for each replica, by which their number follows the load."
     )
     retrieval_num_cpus: float = Field(0.1, ge=0, description="CPUs that Ray reserves for a retrieval replica.")
+    retrieval_text_weight: float = Field(
+        DEFAULT_TEXT_WEIGHT,
+        ge=0,
+        le=1,
+        description="What words count beside the model, with an index made with --hybrid; 0 does without its encoder.",
+    )
     retrieval_thumbnails_mb: int = Field(
         32, ge=0, description="Memory for pictures that a retrieval replica made smaller, in MiB."
     )
@@ -212,8 +222,3 @@ class Settings(BaseSettings):
             if 0 < most < least:
                 raise ValueError(f"{name}_max_replicas is {most}, but {name}_replicas {least}; {least} or more works")
         return self
-
-    @property
-    def llm_torch_threads(self) -> int:
-        """Ray would give a replica one thread; the LM wants the cores of its machine."""
-        return self.llm_threads or len(os.sched_getaffinity(0))

@@ -64,7 +64,9 @@ class Retriever(Protocol):
         """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
 
     async def check(self, narrowing: Narrowing) -> None:
-        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
+        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by, and for words
+        that are to weigh something where this index compares none.
+        """
 
     async def search_items(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> list[FoundItem]:
         """As `search`, with all that the catalogue says of each."""
@@ -144,10 +146,10 @@ class ChatEngine:
     async def _write(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
         """A product is shown once: neither what earlier turns showed nor what this reply showed comes again.
 
-        A filter that can't be used is refused before the first word, not where the LM asks for products.
+        A filter or a weight that can't be used is refused before the first word, not where the LM asks for products.
         """
         narrowing = conversation.narrowing
-        if narrowing.filters:
+        if narrowing.filters or narrowing.text_weight is not None:
             await self.retriever.check(narrowing)
         features = await self._all_features(conversation)
         stream = self.llm.stream(

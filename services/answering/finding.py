@@ -73,13 +73,16 @@ class Finder:
     async def search(self, query: Query) -> Found:
         """Raises as `embed`; NotFound for an unknown item, InvalidInput for a filter that can't be used."""
         async with self._in_time():
-            if query.narrowing.filters:
+            if query.narrowing.filters or query.narrowing.text_weight is not None:
                 await self._engine.retriever.check(query.narrowing)
             embedded = await self._embedded([thing for _, thing in query.wanted])
             vector = _sum(embedded, [weight for weight, _ in query.wanted])
             narrowing = query.narrowing.without([thing.id for _, thing in query.wanted if isinstance(thing, ItemId)])
-            if len(query.wanted) == 1 and isinstance(words := query.wanted[0][1], Words):
-                narrowing = replace(narrowing, asked=words.text)
+            words = "".join(thing.text for _, thing in query.wanted if isinstance(thing, Words))
+            if len(query.wanted) == 1 and words:
+                narrowing = replace(narrowing, asked=words)
+            if len(query.wanted) == 1 or narrowing.text_weight is not None:
+                narrowing = replace(narrowing, words=words)
             items = await self._engine.retriever.search_items(vector, top_k=query.top_k, narrowing=narrowing)
             return Found(items, sum(each.tokens for each in embedded))
 

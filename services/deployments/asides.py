@@ -21,6 +21,7 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.caption_text import caption_of
 from fromage_model.prompts.messages import Event, Finished, Retrieval, RetrievalMode, Sampling, TextDelta
 from fromage_model.prompts.segments import Prompt, raw_prompt, token_ids
+from services.deployments.passing import to_passing_thread
 from services.products import Caption, Embedded
 
 ASKING = Sampling(max_new_tokens=1)
@@ -59,7 +60,7 @@ async def embed_pictures(model: Fromage, features: np.ndarray) -> np.ndarray:
     def projected() -> np.ndarray:
         return model.image_embeddings(torch.from_numpy(np.array(features))).float().cpu().numpy()
 
-    return await asyncio.to_thread(projected)
+    return await to_passing_thread(projected)
 
 
 async def captions(writer: Writer, features: np.ndarray, *, prompt: str | None, sampling: Sampling) -> list[Caption]:

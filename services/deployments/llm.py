@@ -1,6 +1,7 @@
 """The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
 
 import asyncio
+import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
@@ -14,6 +15,8 @@ from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampli
 from services.deployments import asides
 from services.deployments.bundles import BundleOpener, find_bundle
 from services.deployments.capacity import give_back_memory
+from services.deployments.passing import in_passing_thread
+from services.deployments.threads import worth_trying
 from services.deployments.writer import ReplyWriter
 from services.products import Caption, Embedded
 from services.swapping.board import Board
@@ -44,14 +47,22 @@ class LlmDeployment:
         prefix_bytes: int,
         idle_s: float = 30.0,
     ):
-        """`concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply.
+        """`threads` 0 is what turns out fastest, of every core and fewer.
+        `concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply.
         `idle_s`: seconds after which a bundle that nobody uses any more is let go of.
         """
         begin_telemetry()
-        torch.set_num_threads(threads)
+        torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         self._board = board
         turns = Turns()
-        write = partial(ReplyWriter, queue_size=queue, gather_s=gather_s, prefix_bytes=prefix_bytes, turns=turns)
+        write = partial(
+            ReplyWriter,
+            queue_size=queue,
+            gather_s=gather_s,
+            prefix_bytes=prefix_bytes,
+            turns=turns,
+            threads=worth_trying(len(os.sched_getaffinity(0))) if threads == 0 else [threads],
+        )
         self._opener = BundleOpener(
             write, device=device, quantize=quantize, concurrency=concurrency, least_rate=least_rate, turns=turns
         )
@@ -117,6 +128,6 @@ class LlmDeployment:
         return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.fingerprint, pair)
 
     def _open(self, pair: Pair) -> ReplyWriter:
-        """In any thread, while others decode."""
+        """While others decode."""
         beside = next((writer.model for writer in self._held.open_things), None)
-        return self._opener(pair, beside=beside)
+        return in_passing_thread(self._opener, pair, beside=beside)

@@ -13,10 +13,11 @@ from ray import serve
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.errors import CatalogueError, InvalidInput
-from fromage_model.index import Hit, RetrievalIndex
+from fromage_model.index import DEFAULT_TEXT_WEIGHT, Hit, RetrievalIndex
 from fromage_model.understanding.vocabulary import Vocabulary
 from fromage_model.vision.images import decode_image, image_format
 from services.deployments.selection import Selection, Selector
+from services.deployments.sentences import sentences_of
 from services.deployments.thumbnails import Thumbnails
 from services.errors import NotFound
 from services.products import (
@@ -44,11 +45,20 @@ SHOWN = frozenset(("JPEG", "PNG", "WEBP", "GIF", "BMP", "AVIF"))
 class ProductShelf:
     """An index and the catalogue that its pictures are in."""
 
-    def __init__(self, index: RetrievalIndex, catalogue: Catalogue, thumbnails: Thumbnails | None = None):
+    def __init__(
+        self,
+        index: RetrievalIndex,
+        catalogue: Catalogue,
+        thumbnails: Thumbnails | None = None,
+        *,
+        text_weight: float = DEFAULT_TEXT_WEIGHT,
+    ):
+        """`text_weight`: what words count in an index for hybrid search. Raises as `sentences_of`."""
         self.index = index
         self.catalogue = catalogue
         self.thumbnails = thumbnails or Thumbnails()
-        self._selector = Selector(index)
+        sentences = sentences_of(index.info, text_weight=text_weight)
+        self._selector = Selector(index, sentences, text_weight=text_weight)
 
     def search(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing = Narrowing()) -> Selected:
         """The products nearest to a retrieval embedding (S,), best first. Raises InvalidInput as `check`."""
@@ -65,9 +75,9 @@ class ProductShelf:
             return self._selector.select(embedding, top_k=top_k, narrowing=narrowing)
 
     def check(self, narrowing: Narrowing) -> None:
-        """Raises InvalidInput, naming the field, for a filter that this catalogue can't be searched by."""
+        """Raises InvalidInput, naming the field, for a filter or a weight that this index can't be searched by."""
         with _named(narrowing):
-            self.index.filters.mask(narrowing.filters)
+            self._selector.check(narrowing)
 
     def item(self, id: str) -> ItemCard:
         """What the catalogue says of an item. Raises NotFound for an id that the index does not hold."""
@@ -109,13 +119,21 @@ class ProductShelf:
 class RetrievalDeployment:
     """Holds the indexes of pairs, each made by its bundle; `pair` None is the one that was asked for last."""
 
-    def __init__(self, pair: Pair, board: Board | None = None, *, thumbnail_bytes: int = 0, idle_s: float = 120.0):
+    def __init__(
+        self,
+        pair: Pair,
+        board: Board | None = None,
+        *,
+        thumbnail_bytes: int = 0,
+        idle_s: float = 120.0,
+        text_weight: float = DEFAULT_TEXT_WEIGHT,
+    ):
         """`thumbnail_bytes`: of resized pictures that are kept. `idle_s`: seconds after which an index that is not
-        asked for any more is let go of.
+        asked for any more is let go of. `text_weight`: as a shelf's.
         """
         begin_telemetry()
         self._board = board
-        open_one = partial(open_shelf, thumbnails=Thumbnails(max_bytes=thumbnail_bytes))
+        open_one = partial(open_shelf, thumbnails=Thumbnails(max_bytes=thumbnail_bytes), text_weight=text_weight)
         self._held: Held[ProductShelf] = Held(open_one, idle_s=idle_s)
         noted = board.read() if board else None
         first = noted.pair if noted else pair
@@ -169,19 +187,23 @@ class RetrievalDeployment:
         return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.id, pair)
 
 
-def open_shelf(pair: Pair, *, thumbnails: Thumbnails | None = None) -> ProductShelf:
+def open_shelf(
+    pair: Pair, *, thumbnails: Thumbnails | None = None, text_weight: float = DEFAULT_TEXT_WEIGHT
+) -> ProductShelf:
     """Raises MissingArtefact, RetrievalIndexError, CatalogueError, or FingerprintMismatch."""
     index = RetrievalIndex.load(pair.index, fingerprint=pair.fingerprint)
-    return ProductShelf(index, Catalogue.open(pair.catalogue), thumbnails)
+    return ProductShelf(index, Catalogue.open(pair.catalogue), thumbnails, text_weight=text_weight)
 
 
 @contextmanager
 def _named(narrowing: Narrowing) -> Iterator[None]:
-    """The index names a filter `filter`; who is told knows it by the name of a field."""
+    """The index names a filter `filter`; who is told knows it by the name of a field, and a weight by one beside it."""
     try:
         yield
     except InvalidInput as error:
         head, dot, column = (error.field or "").partition(".")
+        if head == "text_weight":
+            raise InvalidInput(str(error), field=narrowing.field.removesuffix("filters") + head) from error
         if head != "filter":
             raise
         raise InvalidInput(str(error), field=f"{narrowing.field}{dot}{column}") from error

@@ -6,11 +6,13 @@ far as items meet them together, the latest before earlier ones, so that no repl
 
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
 from fromage_model.errors import InvalidInput
-from fromage_model.index import Condition, Hit, RetrievalIndex
+from fromage_model.index import DEFAULT_TEXT_WEIGHT, Condition, Hit, RetrievalIndex
+from fromage_model.language.sentences import SentenceEncoder
 from fromage_model.understanding import Reader
 from services.products import Narrowing
 
@@ -29,9 +31,30 @@ class Selection:
 class Selector:
     """Searches an index as a conversation asks for it."""
 
-    def __init__(self, index: RetrievalIndex):
+    def __init__(
+        self,
+        index: RetrievalIndex,
+        sentences: SentenceEncoder | None = None,
+        *,
+        text_weight: float = DEFAULT_TEXT_WEIGHT,
+    ):
+        """`sentences` is the encoder that the index was made for hybrid search with; without it, or without words,
+        the embedding alone decides. `text_weight` is what words count where a request does not say.
+        """
         self._index = index
+        self._sentences = sentences
+        self._text_weight = text_weight
         self.reader = Reader.of(index.items)
+
+    def check(self, narrowing: Narrowing) -> None:
+        """Raises InvalidInput for filters, or a weight of words, that this index can't be searched by."""
+        self._index.filters.mask(narrowing.filters)
+        if narrowing.text_weight and self._sentences is None:
+            raise InvalidInput(
+                "words are not compared here: the index was not made with --hybrid, or the server leaves that out; "
+                "only 0 is possible",
+                field="text_weight",
+            )
 
     def select(self, embedding: np.ndarray, *, top_k: int, narrowing: Narrowing) -> Selection:
         """The items nearest to a retrieval embedding (S,). Raises InvalidInput for filters of the client's that can't
@@ -40,14 +63,26 @@ class Selector:
         said = self.reader.read(narrowing.said)
         filters, unmet = self._met(narrowing.filters, said.filters, narrowing.exclude)
         named = said.first if narrowing.said else self.reader.named_items(narrowing.asked)
+        words = self._words(narrowing)
+        preferred = [cells for cells in said.preferred if not filters.keys() & cells.keys()]
         hits: list[Hit] = []
         for first in (*(one for one in named if not filters.keys() & one.keys()), {}):
             if left := top_k - len(hits):
                 taken = narrowing.exclude.union(hit.id for hit in hits)
-                (found,) = self._index.search(embedding, top_k=left, exclude=taken, filter={**filters, **first} or None)
+                only = {**filters, **first} or None
+                (found,) = self._index.search(
+                    embedding, top_k=left, exclude=taken, filter=only, preferred=preferred, **words
+                )
                 hits += found
         least = -np.inf if narrowing.min_score is None else narrowing.min_score
         return Selection([hit for hit in hits if hit.score >= least], filters, unmet)
+
+    def _words(self, narrowing: Narrowing) -> dict[str, Any]:
+        """What the index is told of them: nothing where they have no part."""
+        weight = self._text_weight if narrowing.text_weight is None else narrowing.text_weight
+        if self._sentences is None or not weight or not narrowing.words:
+            return {}
+        return {"texts": self._sentences([narrowing.words]), "text_weight": weight}
 
     def _met(self, given: Filters, said: Filters, exclude: Collection[str]) -> tuple[Filters, Filters]:
         """The filters given, with as many of those said as leave an item; and the others."""

@@ -6,12 +6,15 @@ import queue
 import threading
 from collections.abc import AsyncGenerator, Callable, Sequence
 
+import torch
+
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.reply import Turn, next_turn
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.messages import Event, Finished, Message, RetrievalMode, Sampling
 from fromage_model.prompts.segments import Prompt
 from services.deployments.outbox import Outbox
+from services.deployments.threads import ThreadChoice
 from services.errors import Overloaded
 from services.swapping.held import Turns
 from services.telemetry.decoding import Stages, StepWatch
@@ -39,15 +42,18 @@ class ReplyWriter:
         gather_s: float = 0.0,
         prefix_bytes: int = 0,
         turns: Turns | None = None,
+        threads: Sequence[int] = (),
     ):
         """`queue_size`: replies that may wait. `gather_s`: seconds that text waits for more, so that several tokens
         travel together. `prefix_bytes`: memory for what rows have read, kept for later turns. `turns`: in which writers
-        that share the machine take their steps.
+        that share the machine take their steps. `threads`: numbers of threads to choose from for each step; where
+        there is none, torch keeps its own.
         """
         self.model = model
         self.asides = asyncio.Semaphore(max(1, concurrency // 2))
         """Rows that may be taken by what is no chat."""
         self._gather_s = gather_s
+        self._slots = concurrency
         self._most = concurrency + queue_size
         self._open = 0
         self._new_engine = lambda: Engine(model, slots=concurrency, prefix_bytes=prefix_bytes)
@@ -58,6 +64,7 @@ class ReplyWriter:
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
         self._turns = turns or Turns()
+        self._threads = ThreadChoice(threads or [torch.get_num_threads()])
         self._closed = False
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
         self._thread.start()
@@ -109,13 +116,20 @@ class ReplyWriter:
                 self._follow_orders()
                 if self._closed:
                     return
-                with self._turns:
+                with self._turns, self._threads.for_step(self._rows_alone):
                     events = self._watch.step(self._engine)
                 self._tell(events)
                 self._failed_steps = 0
             except Exception as error:
                 self._failed_steps += 1
                 self._start_again(error)
+
+    @property
+    def _rows_alone(self) -> int:
+        """Replies that the next step writes a token of and reads no prompt beside; else 0."""
+        load = self._engine.load
+        seats = bool(load.waiting) and load.writing < self._slots
+        return 0 if load.reading or seats else load.writing
 
     def _tell(self, events: Sequence[tuple[Request, Event | Exception]]) -> None:
         for request, event in events:

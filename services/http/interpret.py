@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 
 from fromage_model.errors import InvalidInput
+from fromage_model.language.sentences import said_together
 from fromage_model.prompts.messages import Role, Sampling
 from fromage_model.understanding import Said
 from services.answering.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
@@ -51,6 +52,10 @@ def read_conversation(
         sampling=_sampling(request, limits, defaults),
         count=request.n or 1,
     )
+    if not conversation.pictures or asked.text_weight is not None:
+        # What a picture shows is in no words: `like this, but longer` would find whatever is long.
+        words = said_together([one.text for one in said if one.filters is None])
+        conversation = replace(conversation, narrowing=replace(conversation.narrowing, words=words))
     if len(conversation.pictures) > limits.max_images:
         field = conversation.pictures[limits.max_images].field
         raise InvalidInput(f"there are more than {limits.max_images} pictures in the request", field=field)

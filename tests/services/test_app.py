@@ -19,14 +19,18 @@ def test_replicas_without_a_model_do_without_torch():
     assert subprocess.run([sys.executable, "-c", imports], check=False).returncode == 0
 
 
+OPENMOJI = {"bundle": "openmoji", "index": "openmoji"}
+"""What `make test` prepares."""
+
+
 def deployed(name: str, **settings: Any) -> Deployment:
     """A deployment of the app with these settings."""
-    parts = build_app(Settings.model_validate(settings))._bound_deployment.init_args
+    parts = build_app(Settings.model_validate(OPENMOJI | settings))._bound_deployment.init_args
     return next(part._bound_deployment for part in parts if part._bound_deployment.name == name)
 
 
-def test_default_settings_make_an_application():
-    assert isinstance(build_app(Settings()), Application)
+def test_settings_make_an_application():
+    assert isinstance(build_app(Settings.model_validate(OPENMOJI)), Application)
 
 
 def test_threads_of_the_lm_s_replica_spin_as_long_as_is_set():
@@ -59,8 +63,8 @@ def test_every_replica_reserves_what_is_set_and_has_time_to_end_what_it_began():
 
 def test_index_of_another_bundle_is_refused_with_both_fingerprints(stranger_index: str):
     with pytest.raises(FingerprintMismatch) as refusal:
-        build_app(Settings(index=stranger_index))
-    assert bundle_fingerprint(Settings().bundle) in str(refusal.value)
+        build_app(Settings(bundle="openmoji", index=stranger_index))
+    assert bundle_fingerprint("openmoji") in str(refusal.value)
     assert "f00d" in str(refusal.value)
     assert "python -m jobs.index --bundle" in str(refusal.value)
 
@@ -75,4 +79,4 @@ def test_index_of_another_bundle_is_refused_with_both_fingerprints(stranger_inde
 )
 def test_missing_artefact_is_refused_and_the_command_that_makes_it_named(kind: str, settings: dict[str, str]):
     with pytest.raises(MissingArtefact, match=rf"no {kind} 'nowhere'.*python -m jobs\."):
-        build_app(Settings.model_validate(settings))
+        build_app(Settings.model_validate(OPENMOJI | settings))

@@ -45,5 +45,5 @@ def test_the_javascript_clients_own_gathering_of_a_stream_gives_the_reply(answer
 
 
 def test_the_javascript_client_lists_the_model_and_knows_our_refusals(answers):
-    assert answers["models"] == ["default"]
+    assert answers["models"] == ["openmoji"]
     assert answers["refusal"] == {"kind": "NotFoundError", "status": 404, "code": "model_not_found"}

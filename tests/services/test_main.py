@@ -20,6 +20,8 @@ from tests.services.scripted_chat import ScriptedChat
 from tests.services.telemetry.collector import Collector
 
 PATIENCE_S = 240
+OPENMOJI = ("--bundle", "openmoji", "--index", "openmoji")
+"""What `make test` prepares."""
 
 
 def run(*arguments: str) -> subprocess.CompletedProcess[str]:
@@ -93,7 +95,7 @@ def test_services_say_when_they_are_ready_and_what_they_do_and_end_all_that_they
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     patient = ("--drain-timeout-s", str(PATIENCE_S))
-    with services("--port", str(port), "--no-dashboard", "--log-format", "json", *patient) as process:
+    with services("--port", str(port), *OPENMOJI, "--no-dashboard", "--log-format", "json", *patient) as process:
         logs = line_that_starts("what the deployments log", process).partition(": ")[2]
         assert line_that_starts("ready", process) == f"ready: {url}"
         assert httpx.get(f"{url}/healthz", timeout=10).json()["status"] == "ok"
@@ -108,7 +110,7 @@ def test_services_say_when_they_are_ready_and_what_they_do_and_end_all_that_they
 
 
 def test_ctrl_c_while_starting_ends_all_that_was_started():
-    with services("--port", str(free_port())) as process:
+    with services("--port", str(free_port()), *OPENMOJI) as process:
         assert line_that_starts("Ray's dashboard", process).startswith("Ray's dashboard: http://127.0.0.1:")
         started = psutil.Process(process.pid).children(recursive=True)
         process.send_signal(signal.SIGINT)
@@ -117,7 +119,7 @@ def test_ctrl_c_while_starting_ends_all_that_was_started():
 
 
 def test_index_of_another_bundle_ends_the_start_with_exit_code_2(stranger_index: str):
-    refused = run("--port", str(free_port()), "--index", stranger_index)
+    refused = run("--port", str(free_port()), "--bundle", "openmoji", "--index", stranger_index)
     assert (refused.returncode, refused.stdout) == (2, "")
     (told,) = wrong(refused.stderr)
     assert "was not made by bundle" in told

@@ -40,8 +40,7 @@ def test_settings_without_arguments_are_the_demo(monkeypatch: pytest.MonkeyPatch
     for name in Settings.model_fields:
         monkeypatch.delenv(f"FROMAGE_{name.upper()}", raising=False)
     settings = Settings()
-    assert (settings.bundle, settings.index, settings.port) == ("default", "openmoji", 8000)
-    assert settings.llm_torch_threads >= 1
+    assert (settings.bundle, settings.index, settings.port) == ("default", "wardrobe", 8000)
 
 
 def test_no_more_replicas_than_the_fewest_is_refused_with_what_works():

@@ -73,11 +73,13 @@ NarrowedBy = Annotated[dict[Text, Wanted], Field(max_length=MOST_FILTERS)]
 class Narrowed(Form):
     """What every request that searches may say. A column is one of the catalogue's, as `brand` or `attributes.price`;
     it holds the value given, one of the list given, or a number in the range given, or none of what is given by `not`.
+    `text_weight`: of an index for hybrid search, how much the words count beside what the model makes of them.
     """
 
     filters: NarrowedBy | None = None
     exclude_ids: list[Text] | None = Field(None, max_length=MOST_EXCLUDED)
     min_score: Annotated[float, Field(ge=-1, le=1)] | None = None
+    text_weight: Annotated[float, Field(ge=0, le=1)] | None = None
 
     def narrowing(self, *, field: str) -> Narrowing:
         """The same for a search; `field` is the name that a refused filter has in messages."""
@@ -86,6 +88,7 @@ class Narrowed(Form):
             exclude=frozenset(self.exclude_ids or ()),
             min_score=self.min_score,
             field=field,
+            text_weight=self.text_weight,
         )
 
 
