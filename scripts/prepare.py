@@ -1,7 +1,8 @@
-"""Makes what the chat needs: converted weights, a catalogue, its features and its index, each by its own job.
+"""Makes what the chat needs: converted weights, and a catalogue, its features and its index by `jobs.pipeline`.
 
-Each job skips what is up to date, but only after starting Python and its imports. So the state of everything that goes
-in and comes out (path, size and time of each file) is noted after a run, and nothing is started while it is unchanged.
+Each stage skips what is up to date, but only after starting Python and its imports. So the state of everything that
+goes in and comes out (path, size and time of each file) is noted after a run, and nothing is started while it is
+unchanged. A catalogue that was made before has no source for a pipeline to begin with, and is embedded and indexed.
 
     python -m scripts.prepare --catalogue wardrobe
 """
@@ -17,6 +18,9 @@ import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
+
+import yaml
 
 from fromage_model.errors import MissingArtefact
 from fromage_model.logs import dated_lines
@@ -26,11 +30,14 @@ from scripts.supervise import Stopped, Supervisor
 
 ROOT = Path(__file__).resolve().parents[1]
 CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
-OURS = {"wardrobe": "wardrobe", "openmoji": "default"}
+OURS = {"wardrobe": "default", "openmoji": "openmoji"}
 """Catalogues that are sources by their name, nothing has to be brought for them; each with the bundle that is its."""
 OTHERS_BUNDLE = "default"
-ITEMS = {"wardrobe": 600}
+ITEMS = {"wardrobe": 480}
 """Drawn, embedded and indexed in some three minutes on two cores; `jobs.ingest` draws as many as are asked for."""
+SENTENCE_ENCODER = "all-minilm-l6-v2"
+MODEL_ALONE = ("openmoji",)
+"""Searched by the model alone, as tests and benchmarks measure it there; all others by words as well."""
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130
 
@@ -51,6 +58,11 @@ class Choice:
 
     name: str
     source: str | None
+
+    @property
+    def hybrid(self) -> str | None:
+        """The sentence encoder that its index is made with for hybrid search; None for none."""
+        return None if self.name in MODEL_ALONE else SENTENCE_ENCODER
 
 
 @dataclass(frozen=True)
@@ -91,13 +103,25 @@ def bundle_for(catalogue: str, bundle: str = "") -> str:
 def steps(choice: Choice, *, bundle: str) -> list[Step]:
     """The jobs in the order in which they build on one another. Raises Unprepared where there is no such bundle."""
     job = (sys.executable, "-m")
-    ingest = Step("catalogue", (*job, "jobs.ingest", *_source(choice), "--out", choice.name, "--max-failed", "1"))
+    weights, encoder = Step("weights", (*job, "fromage_model.storage.pretrained")), _encoder_of(bundle)
+    if choice.source:
+        config = str(home() / "prepared" / f"{choice.name}.yaml")
+        return [weights, Step("catalogue, features and index", (*job, "jobs.pipeline", "--config", config))]
+    hybrid = () if choice.hybrid is None else ("--hybrid", choice.hybrid)
     return [
-        Step("weights", (*job, "fromage_model.storage.pretrained")),
-        *([ingest] if choice.source else []),
-        Step("features", (*job, "jobs.embed", "--catalogue", choice.name, "--encoder", _encoder_of(bundle))),
-        Step("index", (*job, "jobs.index", "--catalogue", choice.name, "--bundle", bundle)),
+        weights,
+        Step("features", (*job, "jobs.embed", "--catalogue", choice.name, "--encoder", encoder)),
+        Step("index", (*job, "jobs.index", "--catalogue", choice.name, "--bundle", bundle, *hybrid)),
     ]
+
+
+def pipeline_of(choice: Choice, *, bundle: str) -> dict[str, Any]:
+    """What `jobs.pipeline` is to do for a catalogue with a source."""
+    items = ITEMS.get(str(choice.source))
+    ingest = {"source": choice.source, "max_failed": 1.0} | ({"items": items} if items else {})
+    index = {} if choice.hybrid is None else {"hybrid": choice.hybrid}
+    found = str(Path(bundle).resolve()) if Path(bundle).is_dir() else bundle
+    return {"name": choice.name, "bundle": found, "ingest": ingest, "index": index}
 
 
 def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
@@ -111,6 +135,9 @@ def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
         log.info("artefacts of %r in %s are up to date", choice.name, home())
         return choice.name
     todo = steps(choice, bundle=bundle)
+    record.parent.mkdir(parents=True, exist_ok=True)
+    if choice.source:
+        record.with_suffix(".yaml").write_text(yaml.safe_dump(pipeline_of(choice, bundle=bundle), sort_keys=False))
     for number, step in enumerate(todo, 1):
         start_s = time.monotonic()
         at = f"[{number}/{len(todo)}] {step.title}"
@@ -121,14 +148,8 @@ def prepare(supervisor: Supervisor, *, catalogue: str, bundle: str) -> str:
                 f"the {step.title} could not be made (exit code {code}); the reason stands above", code=code
             )
         log.info("%s: done in %.0f s", at, time.monotonic() - start_s)
-    record.parent.mkdir(parents=True, exist_ok=True)
     record.write_text(json.dumps({"state": _state(choice, bundle=bundle)}))
     return choice.name
-
-
-def _source(choice: Choice) -> tuple[str, ...]:
-    items = ITEMS.get(str(choice.source))
-    return ("--source", str(choice.source), *(("--items", str(items)) if items else ()))
 
 
 def _encoder_of(bundle: str) -> str:

@@ -20,8 +20,9 @@ REPORT_METRICS_MS = ("RAY_metrics_report_interval_ms", "1000")
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     """Where processes share the tests, a file goes to one of them whole, and all that is served to the same one.
 
-    Each process has a Ray of its own, so that two files that need one run side by side. What only a GPU can show is
-    left out, by name, where there is none.
+    Each process has a Ray of its own, so that two files that need one run side by side. What takes long comes first, so
+    that no process ends alone: what is served, then all but the model library. What only a GPU can show is left out, by
+    name, where there is none.
     """
     if not torch.cuda.is_available():
         for_gpus = [item for item in items if item.get_closest_marker("gpu")]
@@ -30,6 +31,8 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if not config.pluginmanager.hasplugin("xdist"):
         return
     served = {item.path for item in items if "http_port" in getattr(item, "fixturenames", ())}
+    library = Path(__file__).parent / "fromage_model"
+    items.sort(key=lambda item: (item.path not in served, item.path.is_relative_to(library)))
     for item in items:
         item.add_marker(pytest.mark.xdist_group("served" if item.path in served else item.nodeid.partition("::")[0]))
 
@@ -37,6 +40,18 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def pytest_make_parametrize_id(val: object, argname: str) -> str | None:
     """Bytes are numbered, not spelt out: those that hold the time of day would differ between the processes."""
     return argname if isinstance(val, bytes) else None
+
+
+@pytest.fixture(autouse=True)
+def own_loggers() -> None:
+    """What a test before this one has done to logging is undone: as a replica, or as a command, in this process."""
+    from fromage_model.logs import Lines
+
+    for name in ("services", "fromage_model"):
+        logger = logging.getLogger(name)
+        logger.handlers, logger.propagate = [], True
+    root = logging.getLogger()
+    root.handlers = [handler for handler in root.handlers if not isinstance(handler, Lines)]
 
 
 @pytest.fixture(scope="session")
@@ -87,13 +102,13 @@ def http_port(ray_session: str) -> Iterator[int]:
 
 @pytest.fixture(scope="session")
 def served_url(http_port: int) -> str:
-    """The real app with the default bundle over OpenMoji; `make test` prepares both."""
+    """The real app over OpenMoji and its bundle; `make test` prepares both."""
     from ray import serve
 
     from services.app import build_app
     from services.settings import Settings
 
-    serve.run(build_app(Settings(port=http_port)), name="chat", route_prefix="/")
+    serve.run(build_app(Settings(bundle="openmoji", index="openmoji", port=http_port)), name="chat", route_prefix="/")
     return f"http://127.0.0.1:{http_port}"
 
 

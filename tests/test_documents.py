@@ -17,7 +17,6 @@ from typing import Any, get_args
 import pytest
 import tyro
 
-from fromage_model.storage.artefacts import SHIPPED_BUNDLES
 from services.__main__ import read_settings
 from services.check import problems_of
 from services.settings import Settings
@@ -63,8 +62,12 @@ def check_module(module: str, arguments: list[str]) -> None:
     if module == "services.check":
         assert [problem for file in arguments for problem in problems_of(ROOT / file)] == []
         return
+    forms = forms_of(module)
+    if module == "jobs.finetune":  # of its two forms, `--model` says which
+        chosen = import_module("jobs.finetune.__main__").model_of(arguments)
+        forms = next(form for form in get_args(forms) if form().model == chosen)
     try:
-        tyro.cli(forms_of(module), args=arguments)
+        tyro.cli(forms, args=arguments)
     except SystemExit as error:
         pytest.fail(f"{module} does not take {arguments}: exit code {error.code}")
 
@@ -112,7 +115,7 @@ def test_every_option_between_backticks_is_one_of_the_program_named_with_it_or_o
         known = any_program
         if named := re.match(r"(?:python -m )?(jobs\.[a-z]+|services|tests\.benchmarks\.[a-z_]+) ", span):
             known = options_of(named[1])
-        unknown = set(re.findall(r"(?<!\S)--[a-z][a-z-]+", span)) - known
+        unknown = set(re.findall(r"(?<!\S)--[a-z][a-z0-9-]+", span)) - known
         assert not unknown, f"{span}: nobody knows {unknown}"
 
 
@@ -232,46 +235,6 @@ def test_the_settings_of_the_services_have_the_defaults_that_are_told():
                 assert value == (1024 * 1024 if number[2] else 1) * float(number[1].replace(",", "")), name
             elif re.fullmatch(r"[\w.]+", default):
                 assert value == default, name
-
-
-def figures_of(row: str) -> list[float]:
-    """The numbers in the one row of the model card that begins so, behind its first cells."""
-    (cells,) = re.findall(
-        rf"^\| {re.escape(row)} \| (.*) \|$", (DOCS / "model-card.md").read_text(), flags=re.MULTILINE
-    )
-    return [float(number) for number in re.findall(r"\d+\.\d+", cells)]
-
-
-def test_the_model_card_says_what_was_measured():
-    metrics = json.loads((SHIPPED_BUNDLES / "default" / "metrics.json").read_text())
-    recall, chat = metrics["recall-held-out"], metrics["queries-openmoji"]
-    own, every = f"{recall['items']} held-out items", f"all {recall['all_items']:,} items"
-    for row, name in (
-        (f"{own} | text to image", "text_to_image"),
-        (f"{own} | image to text", "image_to_text"),
-        (f"{every} | text to image", "text_to_image_among_all"),
-    ):
-        at = ("r_at_1", "r_at_5", "r_at_10")
-        measured = [figure for k in at for figure in (recall[name][k], *recall["intervals"][name][k])]
-        assert figures_of(row) == pytest.approx(measured, abs=0.0501), row
-    for row, name in (
-        ("an acceptable item in the first five, `auto`", "hit_at_5_auto"),
-        ("an acceptable item in the first five, `always`", "hit_at_5_always"),
-        ("wishes that bring products", "products_on_wishes"),
-        ("other messages that bring products", "products_on_others"),
-    ):
-        assert figures_of(row) == pytest.approx([chat[name], *chat["intervals"][name]], abs=0.00501), row
-    for row, name in (
-        ("a sibling or an item of its subgroup", "related_at_5"),
-        ("an item of its subgroup", "subgroup_at_5"),
-        ("a sibling, where it has any (25 and 22 pictures)", "sibling_at_5"),
-    ):
-        splits = [chat["pictures"][split] for split in ("held-out", "train")]
-        measured = []
-        for split in splits:
-            chance = [split[f"{name}_by_chance"]] if f"{name}_by_chance" in split else []
-            measured += [split[name], *split["intervals"][name], *chance]
-        assert figures_of(row) == pytest.approx(measured, abs=0.00501), row
 
 
 def test_a_variable_of_the_environment_that_we_name_is_a_setting_or_the_home():

@@ -18,6 +18,7 @@ from typing import Literal
 import torch
 import tyro
 from torch import Tensor
+from torch.nn import functional as F
 
 from fromage_model.fromage import Fromage
 from fromage_model.model import losses
@@ -52,7 +53,7 @@ def plain_loss(model: Fromage, features: Tensor, captions: list[str], *, max_tok
     states = model.lm(batch.embeddings, attention_mask=batch.mask)
     keep = batch.mask[:, 1:].bool()
     targets = batch.ids[:, 1:][keep]
-    next_token = losses.next_token_loss(model.logits(states.last[:, :-1][keep]), targets, torch.ones(len(targets)))
+    next_token = F.cross_entropy(model.logits(states.last[:, :-1][keep]).float(), targets)
     asked = model.trained.text_head(states.at(torch.arange(len(texts)), batch.lengths - 1))
     return next_token + losses.info_nce(asked, model.image_embeddings(features), model.log_scale)
 

@@ -4,14 +4,20 @@ Three ways take turns, round after round, and medians are compared, so that a bu
 the original's recipe, the same with features that were computed once, and our step (such features, gradients for the
 maps and [RET]'s row alone, no gradient before [RET], no padding beyond the batch's longest caption).
 
+Before that, the original's recipe by plain modules and our step over OPT-125m and CLIP ViT-B/32 of random weights, in
+the two shapes of batch that were trained with: 6 captions padded to 177 tokens, and 32 padded to 24. Memory is the peak
+of a process of its own, above what it holds with the models loaded.
+
     python -m tests.benchmarks.finetuning
 """
 
 import json
 import statistics
-import time
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
 
 import torch
 import tyro
@@ -23,10 +29,15 @@ from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
 from fromage_model.vision.encoders import VisionEncoder, load_vision_encoder
 from fromage_model.vision.images import decode_image
+from tests.benchmarks.common import recipes
+from tests.benchmarks.common.memory import peak_bytes
 from tests.benchmarks.common.original_recipe import OriginalRecipe
+from tests.benchmarks.common.rounds import take_turns, times_as_fast
 
 PROMPT = "A picture of"
 ORIGINAL, CACHED, OURS = "the original's recipe", "the same with cached features", "our step"
+
+CASES = (recipes.Case(batch_size=6, max_length=177), recipes.Case(batch_size=32, max_length=24))
 
 
 @dataclass(frozen=True)
@@ -43,33 +54,45 @@ class Args:
     """Of the frozen LM, on both sides."""
     threads: int = 2
     """Torch threads."""
-
-
-class OurStep:
-    """What `jobs.finetune` does in a step with both losses of the paper."""
-
-    def __init__(self, model: Fromage, features: Tensor, names: list[str], *, max_length: int):
-        self._model = model
-        self._features = features
-        self._names = names
-        self._max_length = max_length
-        self._optimizer = torch.optim.AdamW(model.trained.parameters(), lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0)
-
-    def step(self) -> float:
-        """-> the contrastive loss."""
-        model, captions = self._model, [f"{PROMPT} {name}." for name in self._names]
-        contrastive = model.contrastive_loss(self._features, captions, max_tokens=self._max_length).loss
-        caption = model.caption_loss(self._features, self._names, max_tokens=self._max_length).loss
-        self._optimizer.zero_grad(set_to_none=True)
-        (contrastive + caption).backward()
-        self._optimizer.step()
-        model.trained.ret.renormalise(model.lm)
-        return float(contrastive.detach())
+    shape: Literal["opt-125m", "tiny"] = "opt-125m"
+    """Sizes of the LM and the encoder that have random weights."""
+    openmoji: bool = True
+    """Compare over the default LM and OpenMoji's pictures as well, which `make prepare` fetches."""
 
 
 def main(args: Args) -> dict:
     """-> what the JSON line says."""
     torch.set_num_threads(args.threads)
+    figures = compare_shapes(args)
+    return figures | (compare_openmoji(args) if args.openmoji else {})
+
+
+def compare_shapes(args: Args) -> dict:
+    """-> how many times as many examples a second ours takes, and of its memory the share of the original's."""
+    figures: dict[str, float] = {}
+    with tempfile.TemporaryDirectory() as folder:
+        lm, encoder = recipes.write_parts(Path(folder), args.shape)
+        for case in CASES:
+            given = (lm, encoder, args.shape, case, args.threads)
+            memory = {way: peak_bytes(recipes.prepare, way, *given) for way in recipes.WAYS}
+            steps = {way: recipes.prepare(way, *given) for way in recipes.WAYS}
+            losses = {way: step() for way, step in steps.items()}
+            seconds = take_turns(steps, rounds=args.rounds)
+            print(f"{args.shape}, batch {case.batch_size}, captions padded to {case.max_length} by the original")
+            print(f"{'':32}{'s per step':>12}{'examples/s':>12}{'MB at peak':>12}{'first loss':>12}")
+            for way, values in seconds.items():
+                median = statistics.median(values)
+                told = f"{median:12.3f}{case.batch_size / median:12.2f}{memory[way] / 1e6:12.0f}{losses[way]:12.4f}"
+                print(f"{way:32}{told}", flush=True)
+            faster = times_as_fast(seconds[recipes.ORIGINAL], seconds[recipes.OURS])
+            figures[f"speedup_{case.max_length}"] = round(faster, 3)
+            share = memory[recipes.OURS] / memory[recipes.ORIGINAL]
+            figures[f"memory_{case.max_length}"] = round(share, 3)
+    return figures
+
+
+def compare_openmoji(args: Args) -> dict:
+    """Three ways over pictures and captions that are real."""
     encoder = load_vision_encoder("efficientnet-lite0")
     names, pixels = _batch(encoder, args.batch_size)
     with torch.no_grad():
@@ -83,10 +106,10 @@ def main(args: Args) -> dict:
     steps: dict[str, Callable[[], float]] = {
         ORIGINAL: OriginalRecipe(_model(args, cached), encode, captions, max_length=args.max_length).step,
         CACHED: OriginalRecipe(_model(args, cached), lambda: cached, captions, max_length=args.max_length).step,
-        OURS: OurStep(_model(args, cached), cached, names, max_length=args.max_length).step,
+        OURS: recipes.OurStep(_model(args, cached), cached, captions, max_length=args.max_length, named=names).step,
     }
     first_losses = {name: step() for name, step in steps.items()}
-    seconds = _take_turns(steps, rounds=args.rounds)
+    seconds = take_turns(steps, rounds=args.rounds)
     _print_table(seconds, first_losses, args)
     return _figures(seconds, first_losses, args)
 
@@ -105,16 +128,6 @@ def _batch(encoder: VisionEncoder, size: int) -> tuple[list[str], Tensor]:
     items = [item for item in catalogue.items("train") if item.caption][:size]
     pictures = [decode_image(catalogue.image_bytes(item.id)) for item in items]
     return [item.caption or "" for item in items], encoder.preprocess(pictures)
-
-
-def _take_turns(steps: dict[str, Callable[[], float]], *, rounds: int) -> dict[str, list[float]]:
-    seconds: dict[str, list[float]] = {name: [] for name in steps}
-    for _ in range(rounds):
-        for name, step in steps.items():
-            start_s = time.perf_counter()
-            step()
-            seconds[name].append(time.perf_counter() - start_s)
-    return seconds
 
 
 def _print_table(seconds: dict[str, list[float]], first_losses: dict[str, float], args: Args) -> None:

@@ -35,7 +35,7 @@ from jobs.evaluate import recall
 class Args:
     """Compare an LM's weights in fewer bits with its own."""
 
-    bundle: str = "default"
+    bundle: str = "openmoji"
     """Bundle whose LM is measured: a name, a folder, or a URI."""
     catalogue: str | None = "openmoji"
     """Catalogue whose held-out items are asked for; recall is left out with none."""

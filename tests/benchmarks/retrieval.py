@@ -54,7 +54,7 @@ class Args:
     """Share of noise in a vector, from 0 to 1."""
     catalogues: list[str] = field(default_factory=lambda: ["openmoji", "openclipart"])
     """Catalogues whose features are there (jobs.embed)."""
-    bundle: str = "default"
+    bundle: str = "openmoji"
     """Bundle that projects features."""
     folder: Path | None = None
     """Where the index is written. Without it, a temporary folder that is removed."""

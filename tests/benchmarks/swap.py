@@ -24,8 +24,8 @@ from tests.benchmarks.common.asking import Answer, ask, chat, client_of
 from tests.benchmarks.common.second_pair import CAPTION, make_second_pair
 from tests.benchmarks.serving.http import services
 
-DEFAULT = {"bundle": "default", "index": "openmoji"}
-BAD = {"bundle": "default", "index": "nowhere"}
+DEFAULT = {"bundle": "openmoji", "index": "openmoji"}
+BAD = {"bundle": "openmoji", "index": "nowhere"}
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 
 import pytest
 
@@ -45,6 +46,9 @@ def test_a_config_of_the_first_fields_is_written_as_it_always_was():
         {"original_captions": True},
         {"picture_weight": 1.0},
         {"max_tokens_before_ret": 0},
+        {"show_calibration": (0.7, -1.0)},
+        {"show_threshold": 0.4},
+        {"show_log_odds_pictured": -1.5},
     ],
 )
 def test_a_later_field_is_written_where_it_says_something(later):
@@ -77,12 +81,22 @@ def test_a_list_of_layers_from_json_is_a_tuple_again():
         {"text_layers": (1, 1)},
         {"image_dropout": 1.0},
         {"text_dropout": -0.1},
+        {"show_calibration": (0.0, 1.0)},
+        {"show_calibration": (1.0, float("nan"))},
+        {"show_threshold": 1.0},
+        {"show_log_odds_pictured": float("nan")},
     ],
 )
 def test_a_value_that_cannot_work_is_refused_by_name(field):
     (name,) = field
     with pytest.raises(ConfigError, match=f"{name} is .*for example"):
         FromageConfig(**field)
+
+
+def test_the_threshold_s_log_odds_are_those_of_which_calibration_makes_it():
+    config = FromageConfig(show_calibration=(0.5, -1.0), show_threshold=0.8)
+    assert 1 / (1 + math.exp(-(0.5 * config.show_log_odds - 1.0))) == pytest.approx(0.8)
+    assert FromageConfig(show_calibration=(0.5, -1.0)).show_log_odds is None
 
 
 def test_dropout_after_a_map_that_is_not_there_is_refused():

@@ -10,6 +10,8 @@ import torch
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, processors, trainers
 from torch import Tensor
 from transformers import (
+    BertConfig,
+    BertModel,
     CLIPVisionConfig,
     CLIPVisionModel,
     LlamaConfig,
@@ -106,6 +108,20 @@ def write_clip(folder: Path, *, seed: int = 0) -> Path:
     CLIPVisionModel(CLIPVisionConfig(**sizes, image_size=32, patch_size=8)).save_pretrained(folder)
     processor = CLIPImageProcessorPil(size={"shortest_edge": 32}, crop_size={"height": 32, "width": 32})
     processor.save_pretrained(folder)
+    return folder
+
+
+def write_sentence_encoder(folder: Path, *, seed: int = 0) -> Path:
+    """A BERT of two layers that embeds at random, the same text always in the same way."""
+    tokenizer = _train(["[PAD]", "[CLS]", "[SEP]"])
+    ends = [("[CLS]", 1), ("[SEP]", 2)]
+    tokenizer.post_processor = processors.TemplateProcessing(single="[CLS] $A [SEP]", special_tokens=ends)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="[PAD]")
+    fast.save_pretrained(folder)
+    torch.manual_seed(seed)
+    sizes = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2, "num_attention_heads": 2}
+    config = BertConfig(vocab_size=len(fast), max_position_embeddings=64, initializer_range=0.4, **sizes)
+    BertModel(config).save_pretrained(folder)
     return folder
 
 

@@ -17,11 +17,11 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.catalogue.table import write_catalogue
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
-from jobs.caption.stages import similarities
+from jobs.caption.stages import embeddings
 from jobs.common.embeddings.cut_texts import NAMED, CutText, cut_in, tell
 from jobs.common.embeddings.texts import ReadTexts, text_embeddings
-from jobs.finetune import loop
 from jobs.finetune.settings import FinetuneArgs
+from jobs.finetune.worker import Worker
 from jobs.index.job import main
 from tests.jobs import tiny
 
@@ -102,7 +102,7 @@ def test_a_query_of_a_long_name_is_measured_and_told(tiny_world, caplog):
 
 def test_a_long_caption_is_weighed_by_its_beginning(model):
     picture = Image.new("RGB", (32, 32), "green")
-    whole, beginning = similarities(model, [picture] * 2, [LONG, LONG[:5000]])
+    whole, beginning = embeddings(model, [picture] * 2, [LONG, LONG[:5000]])
     assert whole == pytest.approx(beginning, abs=1e-5)
 
 
@@ -138,8 +138,8 @@ def test_long_captions_and_tags_are_trained_on_by_their_beginnings(tiny_world, t
         dtype="float32",
         threads=1,
     )
-    with caplog.at_level(logging.WARNING, logger="jobs.finetune.loop"):
-        worker = loop.Worker(args, rank=0, world_size=1)
+    with caplog.at_level(logging.WARNING, logger="jobs.finetune.worker"):
+        worker = Worker(args, rank=0, world_size=1)
         worker.warm_start()
         figures = worker.run_epoch(0, None)
     assert np.isfinite(figures["loss"])

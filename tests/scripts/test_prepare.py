@@ -9,8 +9,9 @@ import sys
 import pytest
 
 from fromage_model.storage.artefacts import SHIPPED_BUNDLES
+from jobs.pipeline.config import read_pipeline
 from scripts.demo import check_port
-from scripts.prepare import OURS, Choice, Step, Unprepared, bundle_for, choose, prepare, steps
+from scripts.prepare import OURS, Choice, Step, Unprepared, bundle_for, choose, pipeline_of, prepare, steps
 from tests.lines import wrong
 
 
@@ -63,6 +64,17 @@ def test_a_catalogue_made_before_needs_no_source(home):
     assert titles == ["weights", "features", "index"]
 
 
+@pytest.mark.parametrize(("catalogue", "hybrid"), [("wardrobe", True), ("coats", True), ("openmoji", False)])
+def test_all_but_what_measures_the_model_alone_is_searched_by_words_as_well(home, catalogue, hybrid):
+    (home / "catalogues" / "coats").mkdir(parents=True)
+    choice = choose(catalogue)
+    *_, last = steps(choice, bundle="default")
+    if choice.source:
+        assert pipeline_of(choice, bundle="default")["index"] == ({"hybrid": "all-minilm-l6-v2"} if hybrid else {})
+    else:
+        assert (last.command[-2:] == ("--hybrid", "all-minilm-l6-v2")) == hybrid
+
+
 @pytest.mark.parametrize("catalogue", ["nowhere.tsv", "s3://bucket/feed.tsv"])
 def test_what_is_not_there_is_named_and_nothing_is_run(home, catalogue):
     with pytest.raises(Unprepared, match=catalogue):
@@ -81,9 +93,13 @@ def test_each_step_is_told_with_the_command_that_does_it_alone(home, feed, caplo
     with caplog.at_level(logging.INFO):
         prepared(catalogue=str(feed))
     first, done, second = caplog.messages[:3]
-    assert first == "[1/4] weights: python -m fromage_model.storage.pretrained"
-    assert done.startswith("[1/4] weights: done in ")
-    assert second == f"[2/4] catalogue: python -m jobs.ingest --source '{feed}' --out spring-coats --max-failed 1"
+    config = home / "prepared" / "spring-coats.yaml"
+    assert first == "[1/2] weights: python -m fromage_model.storage.pretrained"
+    assert done.startswith("[1/2] weights: done in ")
+    assert second == f"[2/2] catalogue, features and index: python -m jobs.pipeline --config {config}"
+    pipeline = read_pipeline(config)
+    assert (pipeline.catalogue, pipeline.index, pipeline.bundle) == ("spring-coats", "spring-coats", "default")
+    assert (pipeline.stages["ingest"].source, pipeline.stages["ingest"].max_failed) == (str(feed), 1.0)
 
 
 def test_each_catalogue_of_ours_has_a_bundle_that_is_shipped_and_others_the_default():
@@ -101,12 +117,7 @@ def test_what_can_not_be_prepared_is_one_dated_line(home):
 
 
 def test_a_second_run_starts_nothing(home, feed):
-    assert prepared(catalogue=str(feed)) == [
-        "fromage_model.storage.pretrained",
-        "jobs.ingest",
-        "jobs.embed",
-        "jobs.index",
-    ]
+    assert prepared(catalogue=str(feed)) == ["fromage_model.storage.pretrained", "jobs.pipeline"]
     assert prepared(catalogue=str(feed)) == []
 
 
@@ -116,21 +127,28 @@ def test_a_changed_artefact_is_looked_at_again(home, feed, folder):
     changed = home / folder / "spring-coats"
     changed.mkdir(parents=True)
     (changed / "part.parquet").write_text("other")
-    assert len(prepared(catalogue=str(feed))) == 4
+    assert len(prepared(catalogue=str(feed))) == 2
 
 
 def test_a_changed_feed_or_another_bundle_is_looked_at_again(home, feed):
     prepared(catalogue=str(feed))
     write_bundle(home, "mine", encoder="my-clip")
-    assert len(prepared(catalogue=str(feed), bundle="mine")) == 4
+    assert len(prepared(catalogue=str(feed), bundle="mine")) == 2
     feed.write_text("image\nblue.png\n")
-    assert len(prepared(catalogue=str(feed), bundle="mine")) == 4
+    assert len(prepared(catalogue=str(feed), bundle="mine")) == 2
 
 
 def test_features_are_made_by_the_encoder_that_the_bundle_wants(home):
     write_bundle(home, "mine", encoder="my-clip")
-    (features,) = (step for step in steps(choose("wardrobe"), bundle="mine") if step.title == "features")
-    assert features.command[2:] == ("jobs.embed", "--catalogue", "wardrobe", "--encoder", "my-clip")
+    (home / "catalogues" / "coats").mkdir(parents=True)
+    (features,) = (step for step in steps(choose("coats"), bundle="mine") if step.title == "features")
+    assert features.command[2:] == ("jobs.embed", "--catalogue", "coats", "--encoder", "my-clip")
+
+
+def test_a_bundle_in_a_folder_is_the_same_for_the_pipeline_wherever_its_file_lies(home, feed, tmp_path, monkeypatch):
+    (tmp_path / "mine").mkdir()
+    monkeypatch.chdir(tmp_path)
+    assert pipeline_of(choose(str(feed)), bundle="mine")["bundle"] == str(tmp_path / "mine")
 
 
 @pytest.mark.parametrize("said", ["", "[1]", '{"config": {}}'])
@@ -146,7 +164,7 @@ def test_a_failed_job_ends_preparing_with_its_exit_code_and_is_tried_again(home,
     with pytest.raises(Unprepared, match="catalogue") as failure:
         prepared(0, 2, catalogue=str(feed))
     assert failure.value.code == 2
-    assert len(prepared(catalogue=str(feed))) == 4
+    assert len(prepared(catalogue=str(feed))) == 2
 
 
 def test_every_step_runs_under_the_python_that_prepares():

@@ -47,9 +47,9 @@ def test_a_reply_is_mixed_when_its_products_are_not_all_of_its_bundle_s_index():
     def answer(model: str, *products: dict) -> Answer:
         return Answer(0.0, model=model, products=list(products))
 
-    assert [swap.is_mixed(answer("default", old)), swap.is_mixed(answer("second", new, new))] == [False, False]
+    assert [swap.is_mixed(answer("openmoji", old)), swap.is_mixed(answer("second", new, new))] == [False, False]
     assert swap.is_mixed(answer("second", new, old))
-    assert swap.is_mixed(answer("default", new))
+    assert swap.is_mixed(answer("openmoji", new))
 
 
 def test_a_reply_may_part_from_what_it_was_alone_at_a_near_tie_alone():

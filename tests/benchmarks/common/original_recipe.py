@@ -8,20 +8,27 @@ Shapes: B batch, T positions, F feature width, V vocabulary.
 """
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from fromage_model.fromage import Fromage
+from fromage_model.language.frozen_linear import FrozenLinear
 from fromage_model.model import losses
 
 IGNORED = -100
+LEARNING_RATE = 3e-4
 
 
 class OriginalRecipe:
-    """`model` is taken apart: its LM gets the larger table, its maps are trained as they are."""
+    """`model` is taken apart: its LM gets the larger table, its maps are trained as they are.
+
+    `loss`: of the last step, both modes together.
+    """
 
     def __init__(self, model: Fromage, features: Callable[[], Tensor], captions: Sequence[str], *, max_length: int):
+        self.loss = float("nan")
         self._features = features
         self._maps = model.trained
         self._ret_id = model.tokens.ret_id
@@ -33,13 +40,13 @@ class OriginalRecipe:
         places = torch.arange(max_length)[None]
         self._mask = (places <= self._ends[:, None]).long()
         maps = [p for name, p in self._maps.named_parameters() if not name.startswith("ret.")]
-        self._optimizer = torch.optim.AdamW([self._table, *maps], lr=1e-4, betas=(0.9, 0.95), weight_decay=0.0)
+        self._optimizer = torch.optim.AdamW([self._table, *maps], lr=LEARNING_RATE, betas=(0.9, 0.95), weight_decay=0.0)
 
     def step(self) -> float:
         """-> the loss of retrieval, next token and InfoNCE together."""
-        self._captioning(self._features()).backward()
-        loss = self._retrieval(self._features())
-        loss.backward()
+        captioning = self._captioning(self._features())
+        retrieval = self._retrieval(self._features())
+        (captioning + retrieval).backward()
         others = torch.arange(len(self._table)) != self._ret_id
         self._table.grad[others, :] = 0.0
         self._optimizer.step()
@@ -47,7 +54,8 @@ class OriginalRecipe:
         with torch.no_grad():
             mean_norm = self._table[:-1].norm(dim=1).mean()
             self._table[-1].mul_(mean_norm / self._table[-1].norm())
-        return float(loss.detach())
+        self.loss = float((captioning + retrieval).detach())
+        return float(retrieval.detach())
 
     def _captioning(self, features: Tensor) -> Tensor:
         """Visual prefix, then the caption without [RET], padded."""
@@ -72,11 +80,22 @@ class OriginalRecipe:
 
 
 def _with_ret_row(model: Fromage) -> nn.Module:
-    """The LM with one row more in its tied table, which takes a gradient as a whole."""
-    lm = model.lm.backbone
+    """The LM by transformers' own modules, with one row more in its tied table, which takes a gradient as a whole."""
+    lm = _plain(model.lm.backbone)
     lm.resize_token_embeddings(model.tokens.vocabulary + 1, mean_resizing=False)
     table = lm.get_input_embeddings().weight
     with torch.no_grad():
         table[-1] = model.trained.ret.input_row
     table.requires_grad_(True)
     return lm
+
+
+def _plain(backbone: Any) -> Any:
+    """Its linear maps and its attention as transformers has them."""
+    for name, module in list(backbone.named_modules()):
+        if isinstance(module, FrozenLinear):
+            plain = nn.Linear(module.in_features, module.out_features, bias=False, device="meta")
+            plain.weight, plain.bias = module.weight, module.bias
+            backbone.set_submodule(name, plain)
+    backbone.set_attn_implementation("sdpa")
+    return backbone

@@ -1,4 +1,4 @@
-"""Another pair than the default one, made in a moment: the default bundle with its text head turned a little, and the
+"""Another pair than OpenMoji's own, made in a moment: its bundle with its text head turned a little, and the
 same vectors as an index of it, whose captions say so.
 """
 
@@ -14,7 +14,7 @@ from fromage_model.storage.artefacts import locate
 CAPTION = "new: "
 
 
-def make_second_pair(folder: Path, *, bundle: str = "default", index: str = "openmoji") -> dict[str, str]:
+def make_second_pair(folder: Path, *, bundle: str = "openmoji", index: str = "openmoji") -> dict[str, str]:
     """-> what `POST /admin/reload` takes."""
     old = locate("bundle", bundle)
     new = folder / "second"

@@ -80,4 +80,9 @@ def build(lm: Path, shape: Shape, *, dtype: torch.dtype = torch.float32, encoder
     """An untrained model over `lm`, in eval mode, without its encoder; `encoder` is the one that its config names."""
     named = {} if encoder is None else {"vision_encoder": str(encoder)}
     config = FromageConfig(language_model=str(lm), visual_tokens=1, shared_width=256, **named)
+    return build_of(config, shape, dtype=dtype)
+
+
+def build_of(config: FromageConfig, shape: Shape, *, dtype: torch.dtype = torch.float32) -> Fromage:
+    """The same with all options of the config."""
     return build_fromage(config, feature_width=shape.feature_width, device="cpu", dtype=dtype)

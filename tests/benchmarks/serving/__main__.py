@@ -1,6 +1,6 @@
 """Tokens per second of a server of chats, from the bare engine to the clients that stream, against its peers.
 
-The default bundle, as the LM's replica holds it: prompts of 349 tokens, 64 new ones drawn at temperature 1, several
+The bundle `openmoji`, as the LM's replica holds it: prompts of 349 tokens, 64 new ones drawn at temperature 1, several
 requests at once. The sides take turns within a round, and medians over the rounds count. Rates are of decoding: of the
 tokens after the first of each reply. What has `with_prompt` in its name reads the prompts in its time.
 

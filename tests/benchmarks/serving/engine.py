@@ -20,8 +20,8 @@ LOOKS = 8
 
 @cache
 def served_model(quantize: Quantize = "none") -> Fromage:
-    """The default bundle as the LM's replica packs it, but that nothing ends a reply."""
-    model = load_bundle("default", vision=False)
+    """The bundle `openmoji` as the LM's replica packs it, but that nothing ends a reply."""
+    model = load_bundle("openmoji", vision=False)
     pack(model.lm, quantize=quantize)
     model.read_opening()
     model.tokens.stop_ids = frozenset()

@@ -32,14 +32,18 @@ OPTIONS = ("--no-dashboard", "--repetition-penalty=1", "--llm-queue=64")
 """Of the services: replies are drawn as the bare engine draws them."""
 CAN_KEEP_PREFIXES = "llm_prefix_mb" in Settings.model_fields
 WITHOUT_PREFIXES = "--llm-prefix-mb=0"
+OPENMOJI = ("--bundle=openmoji", "--index=openmoji")
+"""What `make bench` prepares."""
 FURTHER_WISH = "And then?"
+FIRST_REPLY = Settings().defaults
+"""How the reply before it is written: as the services do by themselves."""
 
 
 @contextmanager
 def services(*options: str) -> Iterator["Served"]:
-    """`python -m services`, ready. Raises RuntimeError with what it said where it ends before."""
+    """`python -m services` over OpenMoji, ready. Raises RuntimeError with what it said where it ends before."""
     port = free_port()
-    command = [sys.executable, "-m", "services", "--port", str(port), *options]
+    command = [sys.executable, "-m", "services", "--port", str(port), *OPENMOJI, *options]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True) as process:
         try:
             assert process.stdout is not None
@@ -119,7 +123,8 @@ def second_turn_s(url: str, *, seed: int) -> float:
             content = [_picture(seed), {"type": "text", "text": WISH}]
             messages: list[dict[str, Any]] = [{"role": "user", "content": content}]
             said: list[str] = []
-            await stream(client, _body(messages, seed=seed, new_tokens=32), text=said)
+            first = _body(messages, seed=seed, new_tokens=FIRST_REPLY.max_new_tokens)
+            await stream(client, {**first, "temperature": FIRST_REPLY.temperature}, text=said)
             messages.append({"role": "assistant", "content": "".join(said)})
             messages.append({"role": "user", "content": FURTHER_WISH})
             span = await stream(client, _body(messages, seed=seed, new_tokens=4))

@@ -10,7 +10,7 @@ from fromage_model.prompts.segments import Prompt
 
 PROMPT_TOKENS = 349
 WISH = "Write an essay of many pages about the history of clothes and of shoes"
-"""With what all chats of the default bundle begin with it makes `PROMPT_TOKENS`, and its replies are long."""
+"""With what all chats of the bundle `openmoji` begin with it makes `PROMPT_TOKENS`, and its replies are long."""
 
 
 @dataclass(frozen=True)

@@ -76,7 +76,8 @@ def test_names_and_hub_ids_stay_what_they_are(folder, tmp_path):
     assert pipeline.bundle == "default"
     assert pipeline.stages["caption"].captioner == "no-one/no-such-model"
     assert pipeline.stages["caption"].gate_bundle == "unheard-of"
-    assert pipeline.stages["embed"].encoder == "efficientnet-lite0"
+    assert pipeline.stages["embed"].encoder == "efficientnet-lite0-stages"
+    assert read(folder, bundle="openmoji").stages["embed"].encoder == "efficientnet-lite0"
     assert read(folder, bundle="tuned").bundle == f"{folder}/tuned"
     (tmp_path / "home" / "bundles" / "tuned").mkdir(parents=True)
     assert read(folder, bundle="tuned").bundle == "tuned"
