@@ -52,8 +52,12 @@ class KeptStates:
             return {}
         return found
 
-    def keep(self, states: Mapping[str, State]) -> None:
-        """Adds some. Where the file takes none, that is told, and the run goes on."""
+    def keep(self, states: Mapping[str, State]) -> dict[str, State]:
+        """Adds some -> what counts for their keys: what was there first.
+
+        The same text read in another batch differs in its last bits. A run that takes what stands here, as every later
+        one does, comes to what they come to. Where the file takes none, that is told, and the run goes on with its own.
+        """
         try:
             self.path.parent.mkdir(parents=True, exist_ok=True)
             rows = [
@@ -61,9 +65,10 @@ class KeptStates:
             ]
             with closing(self._open()) as database, database:
                 database.execute("CREATE TABLE IF NOT EXISTS states (key TEXT PRIMARY KEY, state BLOB NOT NULL)")
-                database.executemany("INSERT OR REPLACE INTO states VALUES (?, ?)", rows)
+                database.executemany("INSERT OR IGNORE INTO states VALUES (?, ?)", rows)
         except (sqlite3.Error, OSError) as error:
             log.warning("states can't be kept in %s: %s", self.path, error)
+        return dict(states) | self.of(list(states))
 
     def _open(self) -> sqlite3.Connection:
         return sqlite3.connect(self.path, timeout=WAIT_S)

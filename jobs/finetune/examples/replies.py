@@ -50,7 +50,8 @@ def write_replies(
     own: list[tuple[int, list[int]]] = []
     for some in _write(model, prompts, missing[rank() :: world_size()], max_new_tokens):
         if kept:
-            kept.keep({keys[row]: {"reply": torch.tensor(ids, dtype=torch.long)} for row, ids in some})
+            counts = kept.keep({keys[row]: {"reply": torch.tensor(ids, dtype=torch.long)} for row, ids in some})
+            some = [(row, counts[keys[row]]["reply"].tolist()) for row, _ in some]
         own += some
     replies |= dict(gather_objects(own))
     return [

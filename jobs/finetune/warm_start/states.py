@@ -73,23 +73,26 @@ def _states(
     kept: KeptStates | None,
 ) -> list[State]:
     """What is kept of `texts`, each with what is read of it, and what `read` makes of the rows that are not; several
-    workers share these out.
+    workers share these out. A text that stands there twice is read once.
     """
-    keys = _keys(step, texts) if kept else []
+    keys = _keys(step, texts)
     known = from_first_worker(kept.of(keys) if kept and rank() == 0 else {})
-    states = {row: known[key] for row, key in enumerate(keys) if key in known}
-    missing = [row for row in range(len(texts)) if row not in states]
-    if states:
-        log.info("warm start, reading %s: %d of %d are kept from earlier runs", what, len(states), len(texts))
+    if known:
+        log.info(
+            "warm start, reading %s: %d of %d are kept from earlier runs",
+            what,
+            sum(key in known for key in keys),
+            len(keys),
+        )
+    missing = list({key: row for row, key in enumerate(keys) if key not in known}.values())
     progress = Progress(f"warm start, reading {what}", total=len(missing[rank() :: world_size()]), of="texts")
-    own: list[tuple[int, State]] = []
+    own: dict[str, State] = {}
     for some in read(missing[rank() :: world_size()]):
-        if kept:
-            kept.keep({keys[row]: state for row, state in some})
-        own += some
+        made = {keys[row]: state for row, state in some}
+        own |= kept.keep(made) if kept else made
         progress.add(len(some))
-    states |= dict(gather_objects(own))
-    return [states[row] for row in range(len(texts))]
+    known |= dict(gather_objects(list(own.items())))
+    return [known[key] for key in keys]
 
 
 def _read(
