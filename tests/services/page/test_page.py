@@ -3,8 +3,10 @@
 Only what holds for any reply is claimed: pieces are asked for by the page's choice "always", not by the model's mood.
 """
 
+import json
+
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.services.conftest import OpenPage
 from tests.services.page.steps import SCREENS, ask
@@ -138,13 +140,27 @@ def test_everything_can_be_done_by_keyboard(served_url: str, open_page: OpenPage
     watched.outside.clear()
 
 
-def test_a_starter_is_asked_as_it_reads_and_its_reply_can_be_stopped(served_url: str, open_page: OpenPage):
+def test_a_starter_is_asked_as_it_reads(served_url: str, open_page: OpenPage):
     page = open_page(served_url).page
     page.get_by_label("never").check()
     starter = page.locator("#starters button").first
     words = starter.text_content().strip()
     starter.click()
     expect(page.get_by_role("heading", name=words)).to_be_visible()
+    wait_for_reply(page)
+    expect(page.locator(".prose").filter(has_text=" ").first).to_be_visible()
+
+
+def test_a_long_reply_can_be_stopped(served_url: str, open_page: OpenPage):
+    """The model's greedy reply to this goes on for as long as it may: for some seconds on the fastest machine."""
+    page = open_page(served_url).page
+
+    def ask_for_more(route: Route) -> None:
+        route.continue_(post_data=json.dumps(route.request.post_data_json | {"max_tokens": 600}))
+
+    page.route("**/v1/chat/completions", ask_for_more)
+    page.get_by_label("never").check()
+    ask(page, "List fifty reasons to wear a hat.")
     expect(page.locator(".prose").filter(has_text=" ").first).to_be_visible(timeout=REPLY_MS)
     page.keyboard.press("Escape")
     expect(page.locator(".turn")).to_have_attribute("data-state", "stopped")
