@@ -93,7 +93,7 @@ class Settings(BaseSettings):
     llm_threads: int = Field(
         0,
         ge=0,
-        description="Threads that torch computes with in an LM replica; 0 is what turns out fastest.",
+        description="Threads that torch computes with in an LM replica; 0 is what turns out fastest, on a CPU.",
     )
     llm_spins: int = Field(
         1000,

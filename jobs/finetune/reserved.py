@@ -1,8 +1,7 @@
-"""What the workers of a sweep's trial reserved of the cluster, given back when the sweep has ended.
+"""What the workers of a sweep's trial reserved of the cluster, given back when the trial has ended.
 
-Ray Train frees it where a training ends by itself. A trial that the sweep stops is killed, and the helper that Ray
-leaves behind for that asks whether it is dead of a service that runs with the dashboard alone: without one its CPUs and
-GPUs stay reserved, and whoever needs them waits for ever.
+Ray Train frees it where a training ends by itself. A trial that the sweep stops is killed, and its CPUs and GPUs would
+stay reserved for as long as the job lasts: whoever needs them would wait.
 """
 
 from pathlib import Path

@@ -117,7 +117,9 @@ def run_sweep(
                 time_attr="epoch", max_t=args.epochs, grace_period=1, stop_last_trials=False
             ),
         ),
-        run_config=tune.RunConfig(name="tune", storage_path=str(folder), verbose=0, callbacks=[_Telling(args.tune)]),
+        run_config=tune.RunConfig(
+            name="tune", storage_path=str(folder), verbose=0, callbacks=[_Telling(args.tune), _GivingBack(plan)]
+        ),
     )
     try:
         results = list(tuner.fit())
@@ -188,6 +190,20 @@ class _Telling(tune.Callback):
     def on_trial_result(self, iteration: int, trials: list, trial: Any, result: dict[str, Any], **info: Any) -> None:
         number = trial.config["number"]
         log.info("trial %d of %d: epoch %d, recall %.1f %%", number + 1, self._trials, result["epoch"], result[RECALL])
+
+
+class _GivingBack(tune.Callback):
+    """What the workers of a trial reserved is free as soon as it has ended: the next one may be waiting for it."""
+
+    def __init__(self, plan: Sweep):
+        self._plan = plan
+        self._given: set[int] = set()
+
+    def on_step_end(self, iteration: int, trials: list, **info: Any) -> None:
+        ended = {trial.config["number"] for trial in trials if trial.is_finished()}
+        for number in ended - self._given:
+            give_back(self._plan.folder_of(number))
+        self._given |= ended
 
 
 def _side_by_side(args: FinetuneArgs) -> int:

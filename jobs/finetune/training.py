@@ -85,9 +85,11 @@ def fit(
 ) -> Fitted:
     """Run `loop` by Ray Train."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
-    from ray.train.torch import TorchConfig, TorchTrainer
+    from ray.train.torch import TorchConfig
 
-    trainer = TorchTrainer(
+    from jobs.finetune.trainer import Trainer
+
+    trainer = Trainer(
         loop,
         train_loop_config=settings,
         torch_config=TorchConfig(backend="nccl" if args.use_gpu else "gloo"),

@@ -46,8 +46,8 @@ class ReplyWriter:
     ):
         """`queue_size`: replies that may wait. `gather_s`: seconds that text waits for more, so that several tokens
         travel together. `prefix_bytes`: memory for what rows have read, kept for later turns. `turns`: in which writers
-        that share the machine take their steps. `threads`: numbers of threads to choose from for each step; where
-        there is none, torch keeps its own.
+        that share the machine take their steps. `threads`: numbers of threads to choose from for each step on a CPU;
+        where there is none, torch keeps its own, as it does beside a GPU, whose work no thread of the CPU shares.
         """
         self.model = model
         self.asides = asyncio.Semaphore(max(1, concurrency // 2))
@@ -64,7 +64,8 @@ class ReplyWriter:
         self._orders: queue.SimpleQueue[Callable[[], None]] = queue.SimpleQueue()
         self._failed_steps = 0
         self._turns = turns or Turns()
-        self._threads = ThreadChoice(threads or [torch.get_num_threads()])
+        tried = threads if model.lm.device.type == "cpu" else ()
+        self._threads = ThreadChoice(tried or [torch.get_num_threads()])
         self._closed = False
         self._thread = threading.Thread(target=self._decode, name="decode", daemon=True)
         self._thread.start()
