@@ -30,11 +30,13 @@ from fromage_model.model.projections import ImageHead, Standardise
 from fromage_model.storage.artefacts import file_sha256, locate, writing
 from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
-from fromage_model.storage.weights import lay_over, read_tensors
+from fromage_model.storage.weights import check_shapes, lay_over, read_tensors
 from fromage_model.vision.encoders import load_vision_encoder
 
 FORMAT = 1
 HEADER, WEIGHTS, METRICS = "bundle.json", "weights.safetensors", "metrics.json"
+FROZEN_HEADER = "frozen.json"
+"""Of the other kind of model that lies among bundles."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +171,27 @@ def load_projection(name: str) -> ImageProjection:
     return ImageProjection(standardise, head, fingerprint=fingerprint, encoder_fingerprint=header.encoder_fingerprint)
 
 
+def check_bundle(name: str) -> tuple[Header, str]:
+    """A bundle's header and fingerprint, after all that can be checked without loading its LM.
+
+    Raises MissingArtefact, BundleError where the weights are not those of the config, FingerprintMismatch when the LM
+    is not the one that the bundle was trained with.
+    """
+    folder = locate("bundle", name)
+    header, fingerprint = read_header(folder)
+    _check_lm(header)
+    config, width = header.config, header.feature_width
+    tensors = read_tensors(folder / WEIGHTS)
+    rows = config.visual_tokens * _rows(tensors, "ret.input_row")
+    shared = config.shared_width or _rows(tensors, "image_head.project.bias")
+    wanted = {"standardise.mean": (width,), "prefix.project.weight": (rows, width)}
+    wanted |= {"image_head.project.weight": (shared, width)}
+    if config.shared_width is not None:
+        wanted |= {f"text_head.project.{layer}.bias": (shared,) for layer in range(len(config.text_layers))}
+    check_shapes(wanted, {key: tensors[key] for key in wanted.keys() & tensors.keys()}, source=folder / WEIGHTS)
+    return header, fingerprint
+
+
 def bundle_fingerprint(name: str) -> str:
     """The fingerprint of a bundle, without loading anything but its small files."""
     return read_header(locate("bundle", name))[1]
@@ -196,6 +219,8 @@ def record_metrics(name: str, metrics: dict[str, Any]) -> None:
 
 def read_header(folder: Path) -> tuple[Header, str]:
     """A bundle's header and its fingerprint. Raises BundleError when the folder is no bundle that we read."""
+    if not (folder / HEADER).is_file() and (folder / FROZEN_HEADER).is_file():
+        raise BundleError(f"{folder} has a {FROZEN_HEADER}: it is a saved FROZEN model, which FrozenModel.load opens")
     try:
         values = read_json(folder / HEADER)
         found = values.pop("format", None)

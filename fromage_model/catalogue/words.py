@@ -9,6 +9,11 @@ MOST_PHRASE_CHARS = 60
 """Of what an attribute says in words; what is longer is a text of its own."""
 
 
+def has_words(text: str | None) -> bool:
+    """Whether it has a letter or a digit, of any script: nothing else can be read, searched or learned."""
+    return any(character.isalnum() for character in text or "")
+
+
 def item_words(attributes: Mapping[str, str]) -> list[str]:
     """Tags of every kind and the subgroup, in the feed's order, each once."""
     words = ",".join(attributes.get(key, "") for key in TAG_ATTRIBUTES).split(",")

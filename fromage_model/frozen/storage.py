@@ -29,7 +29,7 @@ from fromage_model.vision.feature_map_weights import load_feature_map_encoder
 from fromage_model.vision.feature_maps import Architecture, FeatureMapEncoder, build_feature_map_encoder
 
 FORMAT = 1
-HEADER, WEIGHTS = "frozen.json", "weights.safetensors"
+HEADER, WEIGHTS = bundle.FROZEN_HEADER, "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -67,11 +67,24 @@ def read_frozen(
     """The parts of what `save_frozen` wrote; see `FrozenModel.load`."""
     folder = locate("bundle", name)
     header = read_header(folder)
-    _check(header.config.language_model, header.lm_fingerprint, locate_language_model(header.config.language_model))
+    _check_lm(header)
     parts = build_parts(header.config, encoder=_encoder(header), device=device, dtype=dtype)
     stored = _stored_parts(parts, with_encoder=header.encoder_stored)
     lay_over(stored, read_tensors(folder / WEIGHTS), source=folder / WEIGHTS)
     return parts
+
+
+def check_frozen(name: str | Path) -> Header:
+    """What the folder says of itself, after all that can be checked without loading its LM.
+
+    Raises MissingArtefact, BundleError where it is no saved FROZEN model or its weights can't be read, and
+    FingerprintMismatch when the LM is another than in training.
+    """
+    folder = locate("bundle", name)
+    header = read_header(folder)
+    _check_lm(header)
+    read_tensors(folder / WEIGHTS)
+    return header
 
 
 def is_saved(name: str | Path) -> bool:
@@ -90,6 +103,11 @@ def _encoder(header: Header) -> FeatureMapEncoder:
     encoder = load_feature_map_encoder(header.config.vision_encoder)
     _check(header.config.vision_encoder, header.encoder_fingerprint, encoder)
     return encoder
+
+
+def _check_lm(header: Header) -> None:
+    name = header.config.language_model
+    _check(f"the LM {name}", header.lm_fingerprint, locate_language_model(name))
 
 
 def _check(what: str, expected: str, found: Any) -> None:

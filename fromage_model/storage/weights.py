@@ -1,5 +1,6 @@
 """Tensors of a safetensors file, read and laid over a module with every key checked. Knows models by their keys."""
 
+from collections.abc import Mapping
 from pathlib import Path
 
 from safetensors import SafetensorError
@@ -38,6 +39,12 @@ def lay_over(module: nn.Module, tensors: dict[str, Tensor], *, source: Path | st
     tell; `module` is then as it was.
     """
     wanted = {key: tuple(tensor.shape) for key, tensor in module.state_dict().items()}
+    check_shapes(wanted, tensors, source=source)
+    module.load_state_dict(tensors)
+
+
+def check_shapes(wanted: Mapping[str, tuple[int, ...]], tensors: Mapping[str, Tensor], *, source: Path | str) -> None:
+    """Raises BundleError as `lay_over` where the tensors are not the `wanted` ones."""
     found = {key: tuple(tensor.shape) for key, tensor in tensors.items()}
     problems = [f"missing {key}" for key in sorted(wanted.keys() - found.keys())]
     problems += [f"unexpected {key}" for key in sorted(found.keys() - wanted.keys())]
@@ -45,9 +52,8 @@ def lay_over(module: nn.Module, tensors: dict[str, Tensor], *, source: Path | st
     problems += [f"{key} is {found[key]}, expected {wanted[key]}" for key in shared if wanted[key] != found[key]]
     if problems:
         raise BundleError(f"{source} does not fit its config: {'; '.join(problems)}{_looks_like(tensors)}")
-    module.load_state_dict(tensors)
 
 
-def _looks_like(tensors: dict[str, Tensor]) -> str:
+def _looks_like(tensors: Mapping[str, Tensor]) -> str:
     found = [name for sign, name in SIGNS.items() if any(key.startswith(sign) for key in tensors)]
     return f"; the file looks like {found[0]}" if found else ""

@@ -15,7 +15,7 @@ from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import Features, read_features
 from fromage_model.catalogue.mapped import mapped
 from fromage_model.catalogue.schema import Failure
-from fromage_model.catalogue.words import item_words
+from fromage_model.catalogue.words import has_words, item_words
 from fromage_model.errors import CatalogueError, FingerprintMismatch
 from jobs.finetune.settings import FinetuneArgs
 
@@ -132,10 +132,10 @@ def _left_out(catalogue: Catalogue, features: Features) -> list[Failure]:
 
 
 def _problem(item: Item, have: Collection[str]) -> str | None:
-    """Why it can't be trained on, one of WHY. A caption without a letter or a digit, of any script, says nothing."""
+    """Why it can't be trained on, one of WHY."""
     if not (item.caption or "").strip():
         return "no_caption"
-    if not any(character.isalnum() for character in item.caption or ""):
+    if not has_words(item.caption):
         return "no_words"
     return None if item.id in have else "no_features"
 

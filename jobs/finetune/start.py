@@ -9,10 +9,11 @@ from typing import Any
 import torch
 
 from fromage_model.build import check_captions
-from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
+from fromage_model.bundle import bundle_fingerprint, check_bundle, load_bundle
 from fromage_model.catalogue.features import FeaturesInfo
 from fromage_model.errors import ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
+from fromage_model.frozen.storage import is_saved
 from fromage_model.language.lora import LoraSettings, add_lora
 from fromage_model.storage.artefacts import locate
 from jobs.finetune.settings import FinetuneArgs
@@ -39,12 +40,17 @@ def adopt_config(args: FinetuneArgs, *, features: FeaturesInfo) -> FinetuneArgs:
     """`args` with what the bundle decides that they start from; as they are where they start from none.
 
     What a run may change is the bundle's too, unless `args` differ there from their default. Raises ConfigError for
-    settings that ask for something else than the bundle has, FingerprintMismatch where the features are another
-    encoder's.
+    settings that ask for something else than the bundle has and for a FROZEN model, FingerprintMismatch where the
+    features are another encoder's or the LM is another than the bundle's, BundleError for weights of another config.
     """
     if args.start_from is None:
         return args
-    header, _ = read_header(locate("bundle", args.start_from))
+    if is_saved(locate("bundle", args.start_from)):
+        raise ConfigError(
+            f"start_from is {args.start_from}, a saved FROZEN model; --model frozen goes on from it, and this training "
+            "from a FROMAGe bundle"
+        )
+    header, _ = check_bundle(args.start_from)
     if header.encoder_fingerprint != features.encoder_fingerprint:
         what = f"the encoder that made the features, {features.encoder}, beside that of {args.start_from},"
         raise FingerprintMismatch(what, expected=header.encoder_fingerprint, found=features.encoder_fingerprint)

@@ -14,18 +14,21 @@ from typing import Any
 
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.annotations import captions_of
+from fromage_model.catalogue.words import has_words
 from fromage_model.errors import CatalogueError, InvalidInput
 from fromage_model.storage.artefacts import file_sha256
 from jobs.evaluate.benchmarks.inputs import (
     PictureFolder,
+    caption_in,
     counted,
     field,
     find_file,
     id_of,
+    new_id,
     picture_of,
     read_object,
 )
-from jobs.evaluate.benchmarks.task import Failures, PictureFile, Task
+from jobs.evaluate.benchmarks.task import Failures, NoWords, PictureFile, Task
 from jobs.evaluate.options import EvaluateArgs
 
 KARPATHY, COCO = "dataset_*.json", "captions_{split}*.json"
@@ -66,12 +69,13 @@ def _of_coco(file: Path, content: dict[str, Any], pictures: PictureFolder) -> Ta
     for row, told in enumerate(content["annotations"], start=1):
         with counted(failures, row, None):
             where = f"annotations.{row - 1}"
-            captions[id_of(told, "image_id", where)].append(field(told, "caption", str, where).strip())
-    examples = []
+            captions[id_of(told, "image_id", where)].append(caption_in(told, "caption", where))
+    examples, known = [], set[str]()
     for row, image in enumerate(content["images"], start=1):
         with counted(failures, row, str(image.get("id")) if isinstance(image, dict) else None):
             where = f"images.{row - 1}"
-            id, name = id_of(image, "id", where), field(image, "file_name", str, where)
+            id = new_id(id_of(image, "id", where), known, f"{where}.id")
+            name = field(image, "file_name", str, where)
             if not captions.get(id):
                 raise InvalidInput(f"{where}: no annotation has a caption of the picture {id}", field=where)
             examples.append(Captioned(id, pictures.find(name), tuple(captions[id])))
@@ -81,7 +85,7 @@ def _of_coco(file: Path, content: dict[str, Any], pictures: PictureFolder) -> Ta
 
 def _of_karpathy(file: Path, images: Sequence[Any], pictures: PictureFolder, *, split: str) -> Task:
     failures = Failures()
-    examples, total, splits = [], 0, set()
+    examples, total, splits, known = [], 0, set[str](), set[str]()
     for row, image in enumerate(images, start=1):
         where = f"images.{row - 1}"
         with counted(failures, row, str(image.get("imgid")) if isinstance(image, dict) else None):
@@ -92,29 +96,37 @@ def _of_karpathy(file: Path, images: Sequence[Any], pictures: PictureFolder, *, 
             total += 1
             name = field(image, "filename", str, where)
             sentences = field(image, "sentences", list, where)
-            raw = [field(told, "raw", str, f"{where}.sentences.{at}").strip() for at, told in enumerate(sentences)]
+            raw = [caption_in(told, "raw", f"{where}.sentences.{at}") for at, told in enumerate(sentences)]
             if not raw:
                 raise InvalidInput(f"{where}.sentences: expected at least one, got none", field=where)
-            examples.append(Captioned(Path(name).stem, pictures.find(name), tuple(raw)))
+            id = new_id(Path(name).stem, known, f"{where}.filename")
+            examples.append(Captioned(id, pictures.find(name), tuple(raw)))
     if not total:
-        raise InvalidInput(f"{file} has no picture in split {split!r}; its splits: {sorted(splits)}", field="split")
+        told = f"; {len(failures.rows)} can't be read, the first: {failures.rows[0].message}" if failures.rows else ""
+        raise InvalidInput(
+            f"{file} has no picture in split {split!r}; its splits: {sorted(splits)}{told}", field="split"
+        )
     return Task(examples, total, failures, str(file), file_sha256(file)[:32])
 
 
 def _of_catalogue(catalogue: Catalogue, split: str, *, by_picture: bool) -> Task:
     failures = Failures()
-    items = [item for item in catalogue.items(split=split) if item.caption and item.caption.strip()]
-    if not items:
-        splits = sorted({str(value) for value in catalogue.table.column("split").to_pylist()})
-        raise CatalogueError(f"{catalogue.name} has no captioned item in split {split!r}; its splits: {splits}")
     together: dict[str, list[Item]] = defaultdict(list)
-    for item in items:
-        together[item.image_sha256 if by_picture else item.id].append(item)
+    for row, item in enumerate(catalogue.items(split=split), start=1):
+        with counted(failures, row, item.id, image=item.image):
+            if not has_words(item.caption):
+                raise NoWords(f"{item.id}: expected a caption with a letter or a digit, got {item.caption!r:.40}")
+            together[item.image_sha256 if by_picture else item.id].append(item)
+    if not together:
+        splits = sorted({str(value) for value in catalogue.table.column("split").to_pylist()})
+        told = f"; the first of {len(failures.rows)}: {failures.rows[0].message}" if failures.rows else ""
+        raise CatalogueError(f"{catalogue.name} has no captioned item in split {split!r}; its splits: {splits}{told}")
+    total = len(together) + len(failures.rows)
     examples = []
     for row, own in enumerate(together.values(), start=1):
         first = own[0]
         with counted(failures, row, first.id, image=first.image):
             picture = picture_of(catalogue, first.id)
-            captions = dict.fromkeys(caption.strip() for item in own for caption in captions_of(item))
+            captions = dict.fromkeys(one.strip() for item in own for one in captions_of(item) if has_words(one))
             examples.append(Captioned(first.id, picture, tuple(captions), first))
-    return Task(examples, len(together), failures, catalogue.name, catalogue.fingerprint, {"catalogue": catalogue})
+    return Task(examples, total, failures, catalogue.name, catalogue.fingerprint, {"catalogue": catalogue})

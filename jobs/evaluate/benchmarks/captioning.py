@@ -5,9 +5,11 @@ Any captioner may be measured: a bundle, a FROZEN model, one of transformers, LL
 
 import numpy as np
 
+from fromage_model.bundle import FROZEN_HEADER, HEADER
 from fromage_model.captioning.captioner import load_captioner
 from fromage_model.captioning.fingerprint import captioner_fingerprint
-from fromage_model.errors import BundleError, ImageError, MissingArtefact
+from fromage_model.errors import ImageError, MissingArtefact
+from fromage_model.storage.artefacts import locate
 from jobs.common.reporting.progress import Progress
 from jobs.evaluate.benchmarks.captioned import Captioned, read_captioned
 from jobs.evaluate.benchmarks.models import BATCH, fingerprint_of
@@ -29,9 +31,11 @@ def read(args: EvaluateArgs) -> Task:
 def fingerprint(model: str) -> str:
     """Of a model of ours as everywhere, of another captioner its files'."""
     try:
-        return fingerprint_of(model)
-    except (MissingArtefact, BundleError):
+        folder = locate("bundle", model)
+    except MissingArtefact:
         return captioner_fingerprint(model)
+    is_ours = any((folder / header).is_file() for header in (HEADER, FROZEN_HEADER))
+    return fingerprint_of(model) if is_ours else captioner_fingerprint(model)
 
 
 def measure(task: Task, model: str, args: EvaluateArgs) -> Measured:
@@ -53,7 +57,8 @@ def captions_of(task: Task, model: str) -> dict[str, str]:
                 ids.append(example.id)
             except ImageError as error:
                 task.failures.add(row, example.id, error, stage=PICTURE, image=example.picture.place)
-        written |= zip(ids, captioner.captions(images), strict=True)
+        if images:
+            written |= zip(ids, captioner.captions(images), strict=True)
         progress.add(len(ids))
     return written
 

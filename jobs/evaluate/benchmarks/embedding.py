@@ -8,12 +8,16 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import torch
 
-from fromage_model.errors import ImageError
+from fromage_model.errors import ImageError, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.prompts.original import original_prompt
+from fromage_model.prompts.segments import token_count
 from jobs.common.reporting.progress import Progress
 from jobs.evaluate.benchmarks.models import BATCH
-from jobs.evaluate.benchmarks.task import PICTURE, Failures, PictureFile
+from jobs.evaluate.benchmarks.task import ASKING, PICTURE, Failures, PictureFile, Task
+
+Context = Sequence[str | np.ndarray]
+"""Texts and features (F,) in order."""
 
 
 def embed_pictures(model: Fromage, pictures: Mapping[str, PictureFile], failures: Failures) -> dict[str, np.ndarray]:
@@ -49,8 +53,23 @@ def picture_features(model: Fromage, pictures: Mapping[str, PictureFile], failur
     return found
 
 
+def readable_contexts(model: Fromage, contexts: Mapping[str, Sequence[Context]], task: Task) -> list[str]:
+    """Those of the ids all of whose contexts, each followed by [RET], the LM has room for; the others are failures."""
+    row_of = {example.id: row for row, example in enumerate(task.examples, start=1)}
+    readable = []
+    for id, own in contexts.items():
+        try:
+            for context in own:
+                count = token_count(original_prompt(context, model.tokens), visual_tokens=model.config.visual_tokens)
+                model.check_room(count, more=1)
+            readable.append(id)
+        except PromptTooLong as error:
+            task.failures.add(row_of[id], id, error, stage=ASKING)
+    return readable
+
+
 @torch.inference_mode()
-def context_embeddings(model: Fromage, contexts: Sequence[Sequence[str | np.ndarray]]) -> np.ndarray:
+def context_embeddings(model: Fromage, contexts: Sequence[Context]) -> np.ndarray:
     """Contexts of text and features (F,), each followed by [RET] -> retrieval embeddings (N, S) float32.
 
     They are laid out as the original lays out a prompt. Raises InvalidInput for an empty one, PromptTooLong.

@@ -7,10 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from fromage_model.catalogue import Catalogue
+from fromage_model.catalogue.words import has_words
 from fromage_model.errors import ImageError, InvalidInput, MissingArtefact
 from fromage_model.storage.artefacts import is_uri
 from fromage_model.storage.file_kinds import read_json
-from jobs.evaluate.benchmarks.task import PICTURE, READING, Failures, MissingPicture, PictureFile
+from jobs.evaluate.benchmarks.task import PICTURE, READING, Failures, MissingPicture, NoWords, PictureFile
 
 SUFFIXES = (".jpg", ".jpeg", ".png", ".gif", ".webp", ".bmp", ".heic")
 T = TypeVar("T")
@@ -82,6 +83,22 @@ def field(row: Any, name: str, kind: type[T] | tuple[type[T], ...], where: str) 
 def id_of(row: Any, name: str, where: str) -> str:
     """An id, a number or a text, as text. Raises InvalidInput."""
     return str(field(row, name, (int, str), where)).strip()
+
+
+def new_id(id: str, known: set[str], where: str) -> str:
+    """The id, which is not among `known` and is from now on. Raises InvalidInput: figures count each example once."""
+    if id in known:
+        raise InvalidInput(f"{where}: expected an id of its own, got {id}, which an entry before it has", field=where)
+    known.add(id)
+    return id
+
+
+def caption_in(row: Any, name: str, where: str) -> str:
+    """`row[name]`, a text with a letter or a digit. Raises InvalidInput, NoWords."""
+    text = field(row, name, str, where).strip()
+    if not has_words(text):
+        raise NoWords(f"{where}.{name}: expected a letter or a digit, got {text!r:.40}", field=f"{where}.{name}")
+    return text
 
 
 class PictureFolder:

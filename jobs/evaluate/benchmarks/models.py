@@ -12,13 +12,13 @@ import numpy as np
 import torch
 from PIL import Image
 
-from fromage_model.bundle import bundle_fingerprint, load_bundle
+from fromage_model.bundle import check_bundle, load_bundle
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
 from fromage_model.frozen.model import FrozenModel
 from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
 from fromage_model.frozen.storage import WEIGHTS as FROZEN_WEIGHTS
-from fromage_model.frozen.storage import is_saved
+from fromage_model.frozen.storage import check_frozen, is_saved
 from fromage_model.model.scores import answer_log_likelihoods
 from fromage_model.prompts.messages import Sampling
 from fromage_model.storage.artefacts import file_sha256, locate
@@ -43,10 +43,14 @@ class Answering(Protocol):
 
 
 def fingerprint_of(name: str) -> str:
-    """Of a bundle its own; of a FROZEN model a hash over its header and weights. Loads neither."""
+    """Of a bundle its own; of a FROZEN model a hash over its header and weights.
+
+    Checks, before anything is computed, what can be without loading the LM; raises as `check_bundle`, `check_frozen`.
+    """
     folder = locate("bundle", name)
     if not is_saved(folder):
-        return bundle_fingerprint(name)
+        return check_bundle(name)[1]
+    check_frozen(folder)
     files = [file_sha256(folder / file) for file in (FROZEN_HEADER, FROZEN_WEIGHTS)]
     return hashlib.sha256("\n".join(files).encode()).hexdigest()[:32]
 
@@ -64,9 +68,9 @@ def open_fromage(name: str, *, benchmark: str) -> Fromage:
 
 
 def fromage_fingerprint(name: str, *, benchmark: str) -> str:
-    """Raises ConfigError for a FROZEN model."""
+    """Raises ConfigError for a FROZEN model, and what `check_bundle` raises."""
     _check_fromage(name, benchmark)
-    return bundle_fingerprint(name)
+    return check_bundle(name)[1]
 
 
 def _check_fromage(name: str, benchmark: str) -> None:

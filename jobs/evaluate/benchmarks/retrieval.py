@@ -7,6 +7,7 @@ them, as COCO and Flickr30k are measured. In a catalogue either will do of two g
 Shapes: P pictures, Q captions, S shared width.
 """
 
+import logging
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -23,6 +24,8 @@ from jobs.evaluate.benchmarks.models import fromage_fingerprint, open_fromage
 from jobs.evaluate.benchmarks.task import Measured, Shown, Task, some_left
 from jobs.evaluate.metrics.resampling import Scores, median
 from jobs.evaluate.options import EvaluateArgs
+
+log = logging.getLogger(__name__)
 
 
 def read(args: EvaluateArgs) -> Task:
@@ -45,13 +48,17 @@ def measure(task: Task, model: str, args: EvaluateArgs) -> Measured:
         places = {example.id: example.picture for example in task.examples}
         vectors = embed_pictures(opened, places, task.failures)
     examples = some_left([example for example in task.examples if example.id in vectors], task)
-    texts = [
-        opened.readable(caption_text(caption, prompt=opened.config.caption_prompt))
+    whole = [
+        caption_text(caption, prompt=opened.config.caption_prompt)
         for example in examples
         for caption in example.captions
     ]
+    texts = [opened.readable(text) for text in whole]
+    if cut := sum(text != kept for text, kept in zip(whole, texts, strict=True)):
+        log.warning("%d of %d captions are longer than the LM reads; it reads their beginnings", cut, len(whole))
     told = opened.text_embeddings(texts).numpy()
-    return measured_retrieval(examples, told, np.stack([vectors[example.id] for example in examples]))
+    measured = measured_retrieval(examples, told, np.stack([vectors[example.id] for example in examples]))
+    return replace(measured, notes={"captions_cut": cut})
 
 
 def _known_vectors(task: Task, model: str, args: EvaluateArgs) -> dict[str, np.ndarray] | None:

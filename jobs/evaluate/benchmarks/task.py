@@ -45,8 +45,8 @@ class Failures:
         self.rows: list[Failure] = []
 
     def add(self, row: int, id: str | None, error: FromageError, *, stage: str, image: str | None = None) -> None:
-        """`error` is what was raised; its class is the reason that is counted."""
-        reason = "missing_picture" if isinstance(error, MissingPicture) else _REASONS.get(stage, "failed")
+        """`error` is what was raised; its class or its stage is the reason that is counted."""
+        reason = _REASON_OF.get(type(error), _REASONS.get(stage, "failed"))
         self.rows.append(Failure(row, id, image, stage, reason, str(error), 1, datetime.now(UTC)))
 
 
@@ -54,6 +54,11 @@ class MissingPicture(InvalidInput):
     """A picture that a benchmark's file names and that is not there."""
 
 
+class NoWords(InvalidInput):
+    """A caption without a letter or a digit, or none at all."""
+
+
+_REASON_OF: Mapping[type[FromageError], str] = {MissingPicture: "missing_picture", NoWords: "no_words"}
 _REASONS = {READING: "wrong_field", PICTURE: "unreadable_picture", ASKING: "too_long"}
 
 

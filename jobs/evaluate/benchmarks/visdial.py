@@ -21,8 +21,17 @@ from fromage_model.fromage import Fromage
 from fromage_model.storage.artefacts import file_sha256
 from jobs.common.metrics import KS, matched_ranks, target_ranks
 from jobs.common.reporting.progress import Progress
-from jobs.evaluate.benchmarks.embedding import context_embeddings, embed_pictures
-from jobs.evaluate.benchmarks.inputs import PictureFolder, counted, field, find_file, id_of, read_list, read_object
+from jobs.evaluate.benchmarks.embedding import context_embeddings, embed_pictures, readable_contexts
+from jobs.evaluate.benchmarks.inputs import (
+    PictureFolder,
+    counted,
+    field,
+    find_file,
+    id_of,
+    new_id,
+    read_list,
+    read_object,
+)
 from jobs.evaluate.benchmarks.models import Answering, FromageAnswering, fingerprint_of, open_answering
 from jobs.evaluate.benchmarks.task import ASKING, PICTURE, Failures, Measured, PictureFile, Shown, Task, some_left
 from jobs.evaluate.metrics.ranking import ndcg
@@ -69,13 +78,15 @@ def read(args: EvaluateArgs) -> Task:
         raise InvalidInput(f"{file}: expected data.dialogs with something in it", field="data.dialogs")
     relevant = _dense(folder, split)
     pictures, failures = PictureFolder(folder), Failures()
-    examples = []
+    examples, known = [], set[str]()
     for row, told in enumerate(dialogs, start=1):
         where = f"data.dialogs.{row - 1}"
         id = str(told.get("image_id")) if isinstance(told, dict) else None
         with counted(failures, row, id):
-            id = id_of(told, "image_id", where)
+            id = new_id(id_of(told, "image_id", where), known, f"{where}.image_id")
             rounds = field(told, "dialog", list, where)
+            if not rounds:
+                raise InvalidInput(f"{where}.dialog: expected at least one round, got none", field=f"{where}.dialog")
             dense = relevant.get(id, {})
             picture = pictures.find(f"VisualDialog_{split}2018_{id.zfill(12)}")
             made = [_round(one, f"{where}.dialog.{at}", texts, dense.get(at + 1)) for at, one in enumerate(rounds)]
@@ -97,6 +108,11 @@ def _round(told: Any, where: str, texts: dict[str, list[str]], relevance: tuple[
         return texts[kind][number]
 
     options = field(told, "answer_options", list, where)
+    for at, option in enumerate(options):
+        if not isinstance(option, int):
+            raise InvalidInput(
+                f"{where}.answer_options.{at}: expected the number of an answer, got {option!r:.40}", field=where
+            )
     target = field(told, "gt_index", int, where)
     if not 0 <= target < len(options):
         raise InvalidInput(f"{where}.gt_index is {target}; expected one of {len(options)} options", field=where)
@@ -120,10 +136,13 @@ def _dense(folder: Path, split: str) -> dict[str, dict[int, tuple[float, ...]]]:
         return {}
     found: dict[str, dict[int, tuple[float, ...]]] = {}
     for row, told in enumerate(read_list(file)):
-        relevance = field(told, "gt_relevance" if "gt_relevance" in told else "relevance", list, f"{file}: {row}")
         where = f"{file}: {row}"
         rounds = found.setdefault(id_of(told, "image_id", where), {})
-        rounds[field(told, "round_id", int, where)] = tuple(float(value) for value in relevance)
+        name = "gt_relevance" if "gt_relevance" in told else "relevance"
+        relevance = field(told, name, list, where)
+        if not all(isinstance(value, int | float) for value in relevance):
+            raise InvalidInput(f"{where}.{name}: expected numbers, got {relevance!r:.60}", field=f"{where}.{name}")
+        rounds[field(told, "round_id", int, where)] = tuple(map(float, relevance))
     return found
 
 
@@ -197,11 +216,14 @@ def measured_answers(
 
 
 def _retrieval(task: Task, model: Fromage) -> dict[str, Scores]:
-    """Recall of each dialogue's picture among all that could be read."""
-    failures = Failures()
-    vectors = embed_pictures(model, {dialogue.id: dialogue.picture for dialogue in task.examples}, failures)
-    dialogues = [dialogue for dialogue in task.examples if dialogue.id in vectors]
-    asked = context_embeddings(model, [[whole(dialogue)] for dialogue in dialogues])
-    ids = [dialogue.id for dialogue in dialogues]
-    ranks = matched_ranks(asked, np.stack([vectors[id] for id in ids]))
+    """Recall of each dialogue's picture among all that could be read, by the dialogues that the LM can read."""
+    vectors = embed_pictures(model, {dialogue.id: dialogue.picture for dialogue in task.examples}, Failures())
+    contexts = {dialogue.id: [whole(dialogue)] for dialogue in task.examples if dialogue.id in vectors}
+    ids = readable_contexts(model, {id: [context] for id, context in contexts.items()}, task)
+    if not ids:
+        return {}
+    asked = context_embeddings(model, [contexts[id] for id in ids])
+    candidates = list(vectors)
+    targets = np.array([candidates.index(id) for id in ids])
+    ranks = matched_ranks(asked, np.stack(list(vectors.values())), targets=targets)
     return {f"dialogue_to_image_r_at_{k}": Scores(ids, ranks < k) for k in KS}

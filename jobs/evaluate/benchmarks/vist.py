@@ -17,7 +17,7 @@ import numpy as np
 from fromage_model.errors import InvalidInput
 from fromage_model.storage.artefacts import file_sha256
 from jobs.common.metrics import KS, target_ranks
-from jobs.evaluate.benchmarks.embedding import context_embeddings, picture_features, project
+from jobs.evaluate.benchmarks.embedding import Context, context_embeddings, picture_features, project, readable_contexts
 from jobs.evaluate.benchmarks.inputs import PictureFolder, counted, field, find_file, id_of, read_object
 from jobs.evaluate.benchmarks.models import fromage_fingerprint, open_fromage
 from jobs.evaluate.benchmarks.task import Failures, Measured, PictureFile, Shown, Task, some_left
@@ -55,8 +55,15 @@ def read(args: EvaluateArgs) -> Task:
         with counted(failures, row, None):
             if not isinstance(told, list) or len(told) != 1:
                 raise InvalidInput(f"{where}: expected a list of one object, got {told!r:.40}", field=where)
-            id, place = id_of(told[0], "story_id", where), int(id_of(told[0], "worker_arranged_photo_order", where))
-            parts[id][place] = (field(told[0], "text", str, where).strip(), id_of(told[0], "photo_flickr_id", where))
+            id, place = id_of(told[0], "story_id", where), id_of(told[0], "worker_arranged_photo_order", where)
+            if not place.isdecimal():
+                raise InvalidInput(
+                    f"{where}.worker_arranged_photo_order: expected a number from 0, got {place!r:.40}", field=where
+                )
+            parts[id][int(place)] = (
+                field(told[0], "text", str, where).strip(),
+                id_of(told[0], "photo_flickr_id", where),
+            )
     folder_of_pictures = PictureFolder(folder)
     stories: list[Story] = []
     pictures: dict[str, PictureFile] = {}
@@ -76,20 +83,20 @@ def measure(task: Task, model: str, args: EvaluateArgs) -> Measured:
     opened = open_fromage(model, benchmark="vist")
     features = picture_features(opened, task.more["pictures"], task.failures)
     whole = [story for story in task.examples if all(picture in features for picture in story.pictures)]
-    stories = some_left(whole, task)
-    contexts = {
-        "1_caption": [[story.captions[-1]] for story in stories],
-        "5_captions": [[" ".join(story.captions)] for story in stories],
-        SEEN: [_interleaved(story, features) for story in stories],
+    contexts = {story.id: _contexts(story, features) for story in whole}
+    readable = readable_contexts(opened, {id: list(own.values()) for id, own in contexts.items()}, task)
+    stories = some_left([story for story in whole if story.id in set(readable)], task)
+    asked = {
+        setting: context_embeddings(opened, [contexts[story.id][setting] for story in stories]) for setting in SETTINGS
     }
-    asked = {setting: context_embeddings(opened, own) for setting, own in contexts.items()}
     return measured_stories(stories, asked, project(opened, features), task.more["pictures"])
 
 
-def _interleaved(story: Story, features: dict[str, np.ndarray]) -> list[str | np.ndarray]:
-    """Caption, picture, caption, ..., and the last caption without its picture."""
+def _contexts(story: Story, features: dict[str, np.ndarray]) -> dict[str, Context]:
+    """By setting; in the last one caption, picture, caption, ..., and the last caption without its picture."""
     pairs = zip(story.captions, story.pictures, strict=True)
-    return [part for caption, picture in pairs for part in (caption, features[picture])][:-1]
+    interleaved = [part for caption, picture in pairs for part in (caption, features[picture])][:-1]
+    return dict(zip(SETTINGS, ([story.captions[-1]], [" ".join(story.captions)], interleaved), strict=True))
 
 
 def measured_stories(

@@ -9,6 +9,7 @@ which all pictures are black. Solved questions are drawn from the training files
 a folder of files it is a catalogue's split, as `jobs.ingest --source vqav2:FOLDER` makes one.
 """
 
+import logging
 import random
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -19,7 +20,7 @@ from pathlib import Path
 import numpy as np
 
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import CatalogueError, ConfigError, ImageError, MissingArtefact, PromptTooLong
+from fromage_model.errors import CatalogueError, ConfigError, ImageError, InvalidInput, MissingArtefact, PromptTooLong
 from fromage_model.frozen.vqa_answers import normalise_answer
 from jobs.common.reporting.progress import Progress
 from jobs.evaluate.benchmarks.models import BATCH, Answering, Part, fingerprint_of, open_answering
@@ -29,6 +30,7 @@ from jobs.evaluate.metrics.resampling import Scores
 from jobs.evaluate.metrics.vqa import vqa_accuracy
 from jobs.evaluate.options import EvaluateArgs
 
+log = logging.getLogger(__name__)
 DEFAULT_SPLIT, TRAINING = "val2014", "train2014"
 MAX_NEW_TOKENS = 12
 UNTIL = ("\n",)
@@ -77,17 +79,27 @@ def read(args: EvaluateArgs) -> Task:
         split, train = args.split or DEFAULT_SPLIT, TRAINING
     task = questions(split)
     training: Sequence[Asked] = ()
+    told = ""
     if max(args.shots) or args.choices:
         try:
-            training = questions(train, pictures=max(args.shots) > 0).examples
+            found = questions(train, pictures=max(args.shots) > 0)
         except (MissingArtefact, CatalogueError) as error:
             raise MissingArtefact(f"{error}; --shots 0 --choices 0 does without training questions") from error
+        training = found.examples
+        if lost := found.failures.rows:
+            told = f"; {len(lost)} of {found.total} can't be used, the first: {lost[0].message}"
+            log.warning("training questions of %s%s", found.source, told)
     if max(args.shots) and len(training) <= max(args.shots):
         raise ConfigError(
-            f"shots is {args.shots}, and only {len(training)} training questions of {task.source} have their picture "
-            f"there; expected more than the most shots, or --shots 0"
+            f"shots is {args.shots}, and only {len(training)} training questions beside {task.source} have their "
+            f"picture there{told}; expected more than the most shots, or --shots 0"
         )
     choices = most_frequent(training, args.choices)
+    if args.choices and not choices and not all(one.choices for one in task.examples):
+        raise InvalidInput(
+            f"none of {len(training)} training questions beside {task.source} has an answer that is a word{told}; "
+            "--choices 0 leaves out the choice among them"
+        )
     return Task(
         task.examples,
         task.total,

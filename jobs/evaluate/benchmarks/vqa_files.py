@@ -20,6 +20,7 @@ from jobs.evaluate.benchmarks.inputs import (
     field,
     find_file,
     id_of,
+    new_id,
     picture_of,
     read_object,
 )
@@ -58,11 +59,14 @@ def read_questions(folder: Path, split: str, *, pictures: bool = True) -> Task:
     found = PictureFolder(folder)
     answers = _answers(read_object(annotated, ["annotations"])["annotations"], failures)
     rows = read_object(questions, ["questions"])["questions"]
-    examples = []
+    examples, known = [], set[str]()
     for row, told in enumerate(rows, start=1):
         id = str(told.get("question_id")) if isinstance(told, dict) else None
         with counted(failures, row, id):
-            examples.append(_asked(told, f"questions.{row - 1}", answers, found if pictures else None, split))
+            where = f"questions.{row - 1}"
+            asked = _asked(told, where, answers, found if pictures else None, split)
+            new_id(asked.id, known, f"{where}.question_id")
+            examples.append(asked)
     total = len(rows) + sum(failure.id is None for failure in failures.rows)
     hashes = [file_sha256(file)[:16] for file in (questions, annotated)]
     return Task(examples, total, failures, str(questions), "".join(hashes))
@@ -115,9 +119,10 @@ def _answers(rows: Sequence[Any], failures: Failures) -> dict[str, Mapping[str, 
             texts = [field(one, "answer", str, f"{where}.answers.{at}") for at, one in enumerate(given)]
             if not texts:
                 raise InvalidInput(f"{where}.answers: expected what people answered, got none", field=where)
-            most = told.get("multiple_choice_answer") or Counter(texts).most_common(1)[0][0]
+            named = "multiple_choice_answer"
+            most = field(told, named, str, where) if named in told else Counter(texts).most_common(1)[0][0]
             kind = str(told.get("answer_type", ""))
-            found[id] = {"answers": tuple(map(normalise_answer, texts)), "answer": str(most), "answer_type": kind}
+            found[id] = {"answers": tuple(map(normalise_answer, texts)), "answer": most, "answer_type": kind}
     return found
 
 

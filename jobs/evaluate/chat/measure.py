@@ -6,9 +6,10 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from fromage_model.catalogue import Catalogue, Item
-from fromage_model.errors import CatalogueError, FingerprintMismatch, MissingArtefact
+from fromage_model.errors import CatalogueError, FingerprintMismatch, FromageError, MissingArtefact
 from fromage_model.index import DEFAULT_TEXT_WEIGHT
 from fromage_model.storage.artefacts import locate
+from fromage_model.vision.images import decode_image
 from jobs.common.durable.publish import write_json
 from jobs.common.reporting.report import ray_session
 from jobs.common.stages.workers import name_for_workers, threads_each
@@ -34,6 +35,9 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
         locate("features", args.features)
     choice = likeness.Choice(items, queries)
     sampled = [] if queries.pictures else messages.pictured_items(catalogue, limit=args.picture_messages)
+    gone = gone_pictures(catalogue, [*sampled, *(one.item for one in choice.pictured)])
+    sampled = [item for item in sampled if item.id not in gone]
+    choice.pictured = [one for one in choice.pictured if one.item.id not in gone]
     questions = [
         *messages.questions_of(queries, sampled),
         *turns.questions_of(queries),
@@ -60,6 +64,7 @@ def measure_chat(catalogue: Catalogue, queries: QualitySet, args: EvaluateArgs) 
     if index.info.sentences is not None:
         decoding["text_weight"] = DEFAULT_TEXT_WEIGHT if args.text_weight is None else args.text_weight
     told = {"left_out": left_out} if left_out else {}
+    told |= {"pictures_gone": len(gone)} if gone else {}
     return len(questions), {**metrics, **told, **decoding, "fingerprint": fingerprint}
 
 
@@ -71,13 +76,25 @@ def _answerable(queries: QualitySet, items: Sequence[Item]) -> tuple[QualitySet,
     return replace(queries, wishes=tuple(wish for wish in queries.wishes if wish.text not in missing)), len(missing)
 
 
+def gone_pictures(catalogue: Catalogue, items: Sequence[Item]) -> set[str]:
+    """The ids of those items whose pictures can't be asked about; the log says why."""
+    gone = set()
+    for item in items:
+        try:
+            decode_image(catalogue.image_bytes(item.id))
+        except (OSError, FromageError) as error:
+            log.warning("nothing is asked about the picture of %s: %s", item.id, error)
+            gone.add(item.id)
+    return gone
+
+
 def _index_of(catalogue: Catalogue, args: EvaluateArgs) -> tuple["RetrievalIndex", str]:
-    """The index, and the fingerprint of the bundle that made it. Raises FingerprintMismatch."""
-    from fromage_model.bundle import bundle_fingerprint
+    """The index, and the fingerprint of the bundle that made it. Raises FingerprintMismatch, and as `check_bundle`."""
+    from fromage_model.bundle import check_bundle
     from fromage_model.index import RetrievalIndex
 
     name = args.index or catalogue.name
-    fingerprint = bundle_fingerprint(args.bundle)
+    fingerprint = check_bundle(args.bundle)[1]
     index = RetrievalIndex.load(name, fingerprint=fingerprint)
     if index.info.catalogue_fingerprint != catalogue.fingerprint:
         raise FingerprintMismatch(

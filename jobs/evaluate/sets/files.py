@@ -42,7 +42,10 @@ def read_quality_set(name_or_file: str | Path) -> QualitySet:
         content = read_json(file)
     except (OSError, ValueError) as error:
         raise InvalidInput(f"the query set {file} can't be read: {error}") from error
-    return _parse(content, default_name=file.stem)
+    try:
+        return _parse(content, default_name=file.stem)
+    except InvalidInput as error:
+        raise InvalidInput(f"the query set {file}: {error}", field=error.field) from error
 
 
 def _parse(content: Any, *, default_name: str) -> QualitySet:

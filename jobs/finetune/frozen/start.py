@@ -5,20 +5,27 @@ from typing import Any
 
 import torch
 
+from fromage_model.bundle import HEADER as FROMAGE_HEADER
 from fromage_model.errors import ConfigError
 from fromage_model.frozen.model import FrozenModel
-from fromage_model.frozen.storage import read_header
+from fromage_model.frozen.storage import check_frozen, is_saved
 from fromage_model.storage.artefacts import file_sha256, locate
 from jobs.finetune.frozen.settings import MODEL, FrozenArgs
 
 
 def adopt_config(args: FrozenArgs) -> FrozenArgs:
     """`args` with what a saved model decides that they start from. Raises ConfigError for settings that ask for
-    something else than it has.
+    something else than it has and for a FROMAGe bundle, and what `check_frozen` raises.
     """
     if args.start_from is None:
         return args
-    config, usual = read_header(locate("bundle", args.start_from)).config, FrozenArgs()
+    folder = locate("bundle", args.start_from)
+    if not is_saved(folder) and (folder / FROMAGE_HEADER).is_file():
+        raise ConfigError(
+            f"start_from is {args.start_from}, a FROMAGe bundle; --model frozen goes on from a saved FROZEN model, and "
+            "--model fromage from a bundle"
+        )
+    config, usual = check_frozen(folder).config, FrozenArgs()
     for name in MODEL:
         if getattr(args, name) not in (getattr(config, name), getattr(usual, name)):
             raise ConfigError(

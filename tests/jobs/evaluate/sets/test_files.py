@@ -137,3 +137,10 @@ def messages_of(shipped):
 def plain(text):
     """Letters, digits and spaces alone, without case."""
     return re.sub(r"[^a-z0-9 ]", "", text.casefold()).strip()
+
+
+def test_the_file_is_named_beside_the_field(tmp_path):
+    file = written(tmp_path, {**SMALL, "others": ["hi", " "]})
+    with pytest.raises(InvalidInput, match=re.escape(f"the query set {file}: others: expected texts")) as caught:
+        read_quality_set(file)
+    assert caught.value.field == "others"
