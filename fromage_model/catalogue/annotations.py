@@ -44,7 +44,10 @@ def captions_of(item: Item) -> list[str]:
     """Every caption of an item, its `caption` first; empty where it has none. Raises CatalogueError."""
     known = item.attributes.get(CAPTIONS)
     captions = [item.caption] if item.caption else []
-    return list(dict.fromkeys([*captions, *_list(known, CAPTIONS, item.id)])) if known else captions
+    more = _list(known, CAPTIONS, item.id) if known else []
+    if not all(isinstance(caption, str) for caption in more):
+        raise CatalogueError(f"the attribute {CAPTIONS} of item {item.id}: expected texts, got {more!r:.60}")
+    return list(dict.fromkeys([*captions, *more]))
 
 
 def questions_of(item: Item) -> list[Question]:

@@ -14,12 +14,11 @@ import numpy as np
 from fromage_model.catalogue import Catalogue, Item
 from fromage_model.catalogue.features import Features, read_features
 from fromage_model.catalogue.mapped import mapped
-from fromage_model.catalogue.schema import Failure
+from fromage_model.catalogue.schema import TRAIN, Failure
 from fromage_model.catalogue.words import has_words, item_words
 from fromage_model.errors import CatalogueError, FingerprintMismatch
 from jobs.finetune.settings import FinetuneArgs
 
-TRAINING_SPLIT = "train"
 WHY = {
     "no_caption": "no caption",
     "no_words": "a caption without a letter or a digit",
@@ -32,8 +31,8 @@ class TrainingItems:
     """Items with a caption and features. `vectors`, (N, F), and `validation_features`, (M, F), are float32; the first
     are mapped from a file, and need not fit into memory.
 
-    The first `own` of the items are the catalogue's; the others are of further catalogues. `left_out` are those of its
-    training split that can't be trained on; `row` is their place there, from 1.
+    The first `own` of the items are the catalogue's; the others are of further catalogues. `left_out` are those of all
+    their training splits that can't be trained on; `row` is their place there, from 1.
     """
 
     items: list[Item]
@@ -59,8 +58,9 @@ class TrainingItems:
 def select_items(args: FinetuneArgs) -> TrainingItems:
     """The training split's items, less the validation groups.
 
-    Raises CatalogueError when features are of another catalogue's state, or fewer than two items can be trained on, and
-    FingerprintMismatch when a further catalogue's features come from another encoder.
+    Raises CatalogueError when features are of another catalogue's state, a catalogue has no item in its training split,
+    or fewer than two can be trained on, and FingerprintMismatch when a further catalogue's features come from another
+    encoder.
     """
     catalogue = Catalogue.open(args.catalogue)
     features = _features_of(catalogue, args.features or catalogue.name)
@@ -71,7 +71,9 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
     left_out_items = _left_out(catalogue, features)
     needed = 2 * args.workers
     if len(items) < needed:
-        told = f"; {len(left_out_items)} can't be, the first: {left_out_items[0].message}" if left_out_items else ""
+        told = f"; --validation {args.validation:g} holds {len(validation)} out" if validation else ""
+        if left_out_items:
+            told += f"; {len(left_out_items)} can't be, the first: {left_out_items[0].message}"
         raise CatalogueError(
             f"{catalogue.name} has {len(items)} items with a caption to train on; at least {needed} are needed{told}"
         )
@@ -84,6 +86,7 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
         found = _features_of(further, own_name or further.name)
         _check_encoder(found, further, expected=features.encoder_fingerprint)
         lent = _lent(further, found, per_group=args.further_per_group)
+        left_out_items += _left_out(further, found, of=f" of {further.name}")
         items += lent
         vectors.append(found.parts_of([item.id for item in lent]))
         fingerprints[further.name] = further.fingerprint
@@ -93,7 +96,7 @@ def select_items(args: FinetuneArgs) -> TrainingItems:
         vectors=mapped(itertools.chain.from_iterable(vectors), width=features.info.width),
         validation_items=validation,
         validation_features=features.of([item.id for item in validation]),
-        held_out_items=[item for item in catalogue.items() if item.split != TRAINING_SPLIT],
+        held_out_items=[item for item in catalogue.items() if item.split != TRAIN],
         left_out=left_out_items,
         features=features,
         catalogue_fingerprints=fingerprints,
@@ -116,16 +119,27 @@ def _features_of(catalogue: Catalogue, name: str) -> Features:
     return features
 
 
+def training_items(catalogue: Catalogue) -> list[Item]:
+    """The items of its training split. Raises CatalogueError, with the splits that there are, where it has none."""
+    items = catalogue.items(TRAIN)
+    if not items:
+        splits = ", ".join(sorted({str(split) for split in catalogue.table.column("split").to_pylist()}))
+        raise CatalogueError(
+            f"{catalogue.name} has no item in its split {TRAIN}, of {len(catalogue)} in all; its splits: {splits}"
+        )
+    return items
+
+
 def _usable(catalogue: Catalogue, features: Features) -> list[Item]:
     have = set(features.ids)
-    return [item for item in catalogue.items(TRAINING_SPLIT) if _problem(item, have) is None]
+    return [item for item in training_items(catalogue) if _problem(item, have) is None]
 
 
-def _left_out(catalogue: Catalogue, features: Features) -> list[Failure]:
+def _left_out(catalogue: Catalogue, features: Features, *, of: str = "") -> list[Failure]:
     have, now = set(features.ids), datetime.now(UTC)
-    problems = [(row, item, _problem(item, have)) for row, item in enumerate(catalogue.items(TRAINING_SPLIT), start=1)]
+    problems = [(row, item, _problem(item, have)) for row, item in enumerate(training_items(catalogue), start=1)]
     return [
-        Failure(row, item.id, item.image, "read", problem, f"{item.id} has {WHY[problem]}", 1, now)
+        Failure(row, item.id, item.image, "read", problem, f"{item.id}{of} has {WHY[problem]}", 1, now)
         for row, item, problem in problems
         if problem is not None
     ]

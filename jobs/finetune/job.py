@@ -43,6 +43,7 @@ RAY_S = "starting and ending Ray"
 def main(args: FinetuneArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
     from jobs.finetune.checkpoints import keeping_of
+    from jobs.finetune.cut_texts import count_cut
     from jobs.finetune.data import select_items
     from jobs.finetune.model_config import choose_layers, config_of
     from jobs.finetune.start import adopt_config
@@ -67,6 +68,12 @@ def main(args: FinetuneArgs) -> Report:
     if not skipped:
         check_replaceable(output, marker=BUNDLE_MARKER)
         keeping = keeping_of(folder, checkpoints=args.checkpoints, settings=decisive, fresh=args.force)
+        cut = count_cut(
+            ((item.id, f" {item.caption}.") for item in data.items),
+            language_model=args.language_model,
+            most=args.caption_max_tokens,
+            option="--caption-max-tokens",
+        )
         with live_view(), ray_session(), worker_lines() as lines:
             if args.tune:
                 swept = run_sweep(args, folder, output, decisive=decisive, keeping=keeping, lines=lines)
@@ -77,7 +84,7 @@ def main(args: FinetuneArgs) -> Report:
                 )
                 place_bundle(checkpoint, output)
                 trials, scalars = [], folder / SCALARS
-        done = trained.figures
+        done = trained.figures | {"captions_cut": cut}
         phases = trained.phases | {RAY_S: round(watch.seconds - sum(trained.phases.values()), 2)}
         log.info("%.1f s: %s", watch.seconds, phases_in_words(phases))
         write_run(folder, decisive, figures=done)

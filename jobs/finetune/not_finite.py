@@ -81,17 +81,19 @@ class NotFinite(FromageError, FloatingPointError):
         )
 
 
-def refused(stop: Stop, items: Sequence[Item], folder: Path) -> NotFinite:
-    """Write the table of the step's items into `folder`, the run's -> the error to be raised.
+def refused(stop: Stop, items: Sequence[Item], folder: Path, *, left_out: Sequence[Failure] = ()) -> NotFinite:
+    """Write the table of the step's items, after those left out, into `folder`, the run's -> the error to be raised.
 
     `row` is an item's place among `items`, which are those that are trained on, from 1.
     """
-    write_stop(stop, [(item.id, item.image) for item in items], folder)
+    write_stop(stop, [(item.id, item.image) for item in items], folder, left_out=left_out)
     return NotFinite(stop, [item.id for item in items], table=folder / FAILURES_FILE)
 
 
-def write_stop(stop: Stop, items: Sequence[tuple[str, str]], folder: Path) -> None:
-    """The step's items as failures.parquet; `items` are ids and pictures of all that are trained on."""
+def write_stop(stop: Stop, items: Sequence[tuple[str, str]], folder: Path, *, left_out: Sequence[Failure] = ()) -> None:
+    """The step's items in failures.parquet, beside those `left_out` of the training; `items` are ids and pictures of
+    all that are trained on.
+    """
     failures = [
         Failure(
             row=place + 1,
@@ -105,4 +107,4 @@ def write_stop(stop: Stop, items: Sequence[tuple[str, str]], folder: Path) -> No
         )
         for place, losses in stop.items
     ]
-    write_failures(folder, failures)
+    write_failures(folder, [*left_out, *failures])

@@ -18,6 +18,7 @@ import pyarrow.parquet as pq
 import ray
 from ray import tune
 
+from fromage_model.catalogue.table import FAILURES_FILE
 from fromage_model.errors import FromageError
 from jobs.finetune.checkpoints import Keeping, attempt_of, newest_whole
 from jobs.finetune.data import select_items
@@ -167,6 +168,7 @@ def _run_trial(config: dict[str, int], plan: Sweep) -> None:
     number = config["number"]
     args, folder = plan.args_of(number), plan.folder_of(number)
     folder.mkdir(parents=True, exist_ok=True)
+    (folder / FAILURES_FILE).unlink(missing_ok=True)
     trained, _ = train_run(
         args,
         folder,

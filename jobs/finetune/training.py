@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fromage_model.catalogue import Catalogue
-from fromage_model.catalogue.table import FAILURES_FILE
+from fromage_model.errors import FromageError
 from fromage_model.storage.artefacts import writing
 from jobs.common.stages.workers import name_for_workers
 from jobs.finetune.run_settings import RunArgs
@@ -59,10 +59,9 @@ def train_run(
         "lines": lines,
         "quiet": bool(callbacks),
     }
-    (folder / FAILURES_FILE).unlink(missing_ok=True)
     fitted = fit(train_loop, dataclasses.asdict(for_workers(args)) | told_with, args, keeping, callbacks=callbacks)
     if fitted.stop is not None:
-        raise refused(Stop(**fitted.stop), data.items, folder)
+        raise refused(Stop(**fitted.stop), data.items, folder, left_out=data.left_out)
     return fitted.trained, fitted.checkpoint
 
 
@@ -83,8 +82,8 @@ def fit(
     *,
     callbacks: Sequence[Any] = (),
 ) -> Fitted:
-    """Run `loop` by Ray Train."""
-    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig
+    """Run `loop` by Ray Train. Raises the FromageError of a worker that met one as often as it was replaced."""
+    from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchConfig
 
     from jobs.finetune.trainer import Trainer
@@ -107,7 +106,13 @@ def fit(
             callbacks=list(callbacks) or None,
         ),
     )
-    result = trainer.fit()
+    try:
+        result = trainer.fit()
+    except WorkerGroupError as error:
+        foreseen = [one for one in error.worker_failures.values() if isinstance(one, FromageError)]
+        if foreseen:
+            raise foreseen[0] from error
+        raise
     told = result.return_value or {}
     figures = {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
     trained = Trained(figures, phases=told.get("phases", {}), seen=told.get("seen", []))

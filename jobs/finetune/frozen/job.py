@@ -37,7 +37,9 @@ MARKER = "frozen.json"
 def main(args: FrozenArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
     from jobs.finetune.checkpoints import keeping_of
+    from jobs.finetune.cut_texts import count_cut
     from jobs.finetune.frozen.rows import select_rows
+    from jobs.finetune.frozen.sampler import kinds_of
     from jobs.finetune.frozen.start import adopt_config, origin
 
     watch = Stopwatch()
@@ -47,15 +49,23 @@ def main(args: FrozenArgs) -> Report:
     decisive = args.decisive() | {"rows_fingerprint": data.fingerprint} | origin(args)
     folder, output = run_folder(args, decisive), place("bundle", args.out)
     _refuse(args, data, folder)
+    if args.episode_batch_size:
+        kinds_of(data.rows, at_least=max(args.episode_shots) + 1)
     done = open_run(folder, decisive)
     write_failures(folder, data.failures)
     skipped = done is not None and holds_model_of(folder, output) and not args.force
     if not skipped:
         check_replaceable(output, marker=MARKER)
         keeping = keeping_of(folder, checkpoints=args.checkpoints, settings=decisive, fresh=args.force)
+        cut = count_cut(
+            ((row.id, text.text) for row in data.rows for text in row.texts),
+            language_model=args.language_model,
+            most=args.max_tokens,
+            option="--max-tokens",
+        )
         with live_view(), ray_session(), worker_lines() as lines:
             trained = _train(args, folder, output, data, decisive=decisive, keeping=keeping, lines=lines)
-        done = trained.figures
+        done = trained.figures | {"texts_cut": cut}
         phases = trained.phases | {RAY_S: round(watch.seconds - sum(trained.phases.values()), 2)}
         log.info("%.1f s: %s", watch.seconds, phases_in_words(phases))
         write_run(folder, decisive, figures=done)
@@ -138,7 +148,7 @@ def _train(
     fitted = fit(train_loop, settings | told_with, args, keeping)
     if fitted.stop is not None:
         where = Stop(**fitted.stop)
-        write_stop(where, [(row.id, row.image) for row in data.rows], folder)
+        write_stop(where, [(row.id, row.image) for row in data.rows], folder, left_out=data.failures)
         raise NotFinite(where, [row.id for row in data.rows], table=folder / FAILURES_FILE, rates=RATES)
     place_bundle(fitted.checkpoint, output, marker=MARKER)
     return fitted.trained

@@ -4,28 +4,33 @@ Texts are held, pictures are read when a step wants them, so that a set larger t
 """
 
 import hashlib
+import itertools
 import json
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
+from typing import Any
 
 from PIL import Image
 
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.annotations import captions_of, questions_of
-from fromage_model.catalogue.schema import TRAIN, Failure
+from fromage_model.catalogue.schema import Failure
+from fromage_model.catalogue.words import has_words
 from fromage_model.errors import CatalogueError, FromageError
 from fromage_model.frozen.vqa_answers import soft_scores
 from fromage_model.vision.images import DECODED_AT_PX, decode_image
 from jobs.common.reporting.report import Progress
-from jobs.finetune.data import validation_groups
+from jobs.finetune.data import training_items, validation_groups
 from jobs.finetune.frozen.arrow_rows import arrow_state, read_arrow
 from jobs.finetune.frozen.settings import FrozenArgs, Task
 
 CHECKED_AT_ONCE = 8
 READ, PICTURE = "read", "picture"
+Question = tuple[str, Mapping[str, float]]
+"""What is asked, and each answer's soft score."""
 
 
 @dataclass(frozen=True)
@@ -47,6 +52,8 @@ class Row:
     group: str
     texts: tuple[Text, ...]
     bytes: Callable[[], bytes] = field(repr=False, compare=False)
+    why: str = ""
+    """Where it has no text, why."""
 
     def picture(self) -> Image.Image:
         """RGB and upright. Raises ImageError, CatalogueError or OSError."""
@@ -76,7 +83,7 @@ def select_rows(args: FrozenArgs, *, check: bool = False, without: Collection[in
     """
     source, state, found = _found(args)
     found = [row for row in found if row.number not in without]
-    failures = [_failure(row, READ, _without(args.task)) for row in found if not row.texts]
+    failures = [_failure(row, READ, CatalogueError(row.why)) for row in found if not row.texts]
     usable = [row for row in found if row.texts]
     if check:
         usable, broken = _decodable(usable)
@@ -105,41 +112,60 @@ def question_in_words(question: str) -> str:
 
 def _found(args: FrozenArgs) -> tuple[str, str, list[Row]]:
     """What the rows are of, the state that it is in, and all of them."""
+    rows: list[Row] = []
     if args.data_root is not None:
         columns = "caption" if args.task == "captions" else "questions"
-        rows = [
-            Row(number, id, file, id, tuple(texts), read)
-            for number, (file, id, said, read) in enumerate(read_arrow(args.data_root, columns), start=1)
-            for texts in [_texts(args.task, said)]
-        ]
+        for number, (file, id, said, read) in enumerate(read_arrow(args.data_root, columns), start=1):
+            captions, asked = said.get("caption"), [] if args.task == "captions" else _asked(said)
+            rows.append(_row(number, id, file, id, read, task=args.task, captions=captions or [], asked=asked))
         return args.data_root, arrow_state(args.data_root, columns), rows
     catalogue = Catalogue.open(args.catalogue)
-    items = catalogue.items(TRAIN)
-    if not items:
-        raise CatalogueError(f"{catalogue.name} has no item in its split {TRAIN}, of {len(catalogue)} in all")
-    rows = []
-    for number, item in enumerate(items, start=1):
-        if args.task == "captions":
-            texts = [Text(f" {caption}") for caption in captions_of(item) if caption.strip()]
-        else:
-            asked = [(one.question, soft_scores(one.answers or (one.answer or "",))) for one in questions_of(item)]
-            texts = [text for question, scores in asked for text in _answers(question, scores)]
+    for number, item in enumerate(training_items(catalogue), start=1):
+        answered = [] if args.task == "captions" else questions_of(item)
+        asked = [(one.question, soft_scores(one.answers or (one.answer or "",))) for one in answered]
         read = partial(catalogue.image_bytes, item.id)
-        rows.append(Row(number, item.id, item.image, item.group or item.id, tuple(texts), read))
+        group = item.group or item.id
+        rows.append(
+            _row(number, item.id, item.image, group, read, task=args.task, captions=captions_of(item), asked=asked)
+        )
     return catalogue.name, catalogue.fingerprint, rows
 
 
-def _texts(task: Task, said: dict) -> Iterator[Text]:
-    """Those of a row of the original's files."""
+def _row(
+    number: int,
+    id: str,
+    image: str,
+    group: str,
+    read: Callable[[], bytes],
+    *,
+    task: Task,
+    captions: Sequence[str | None],
+    asked: Sequence[Question],
+) -> Row:
+    """A row with those of its captions, or of its answers, that have a letter or a digit; or why it has none."""
     if task == "captions":
-        yield from (Text(f" {caption}") for caption in said["caption"] if caption.strip())
-        return
-    for question, answers, scores in zip(said["questions"], said["answers"], said["answer_scores"], strict=True):
-        yield from _answers(question, dict(zip(answers, scores, strict=True)))
+        texts = tuple(Text(f" {caption}") for caption in captions if has_words(caption))
+        said = any(caption and caption.strip() for caption in captions)
+        why = "its caption is without a letter or a digit" if said else "it has no caption"
+    else:
+        texts = tuple(
+            Text(f" {answer}", question_in_words(question), score)
+            for question, scores in asked
+            for answer, score in scores.items()
+            if has_words(question) and has_words(answer) and score > 0
+        )
+        why = "it has no question with an answer"
+    return Row(number, id, image, group, texts, read, why="" if texts else why)
 
 
-def _answers(question: str, scores: dict[str, float]) -> Iterator[Text]:
-    return (Text(f" {answer}", question_in_words(question), score) for answer, score in scores.items() if score > 0)
+def _asked(said: Mapping[str, Any]) -> list[Question]:
+    """The questions of a row of the original's files; one whose answers have not as many scores has none."""
+    asked = itertools.zip_longest(*(said[name] or [] for name in ("questions", "answers", "answer_scores")))
+    return [
+        (question or "", {answer or "": score or 0.0 for answer, score in zip(answers, scores, strict=True)})
+        for question, answers, scores in asked
+        if answers and scores and len(answers) == len(scores)
+    ]
 
 
 def _decodable(rows: Sequence[Row]) -> tuple[list[Row], list[Failure]]:
@@ -161,10 +187,6 @@ def _problem(row: Row) -> Exception | None:
     except (FromageError, OSError) as error:
         return error
     return None
-
-
-def _without(task: Task) -> CatalogueError:
-    return CatalogueError("it has no caption" if task == "captions" else "it has no question with an answer")
 
 
 def _failure(row: Row, stage: str, error: Exception) -> Failure:

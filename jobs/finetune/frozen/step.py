@@ -34,7 +34,7 @@ class Pictures:
         missing = [place for place in dict.fromkeys(places) if place not in self._kept]
         made: dict[int, Tensor] = {}
         if missing:
-            begun = self._model.begin([self._picture(place) for place in missing]).cpu()
+            begun = self._model.begin([picture_of(self._rows[place]) for place in missing]).cpu()
             made = dict(zip(missing, begun, strict=True))
         whole = torch.stack([self._kept[place] if place in self._kept else made[place] for place in places])
         for place, one in made.items():
@@ -44,14 +44,15 @@ class Pictures:
                 self._kept[place] = one.clone()
         return whole.to(self._model.lm.device)
 
-    def _picture(self, place: int) -> Image.Image:
-        row = self._rows[place]
-        try:
-            return row.picture()
-        except OSError as error:
-            raise FromageError(f"the picture of {row.id} can't be read: {error}") from error
-        except FromageError as error:
-            raise type(error)(f"the picture of {row.id}: {error}") from error
+
+def picture_of(row: Row) -> Image.Image:
+    """RGB and upright. Raises FromageError, naming the row, where it can't be read."""
+    try:
+        return row.picture()
+    except OSError as error:
+        raise FromageError(f"the picture of {row.id} can't be read: {error}") from error
+    except FromageError as error:
+        raise type(error)(f"the picture of {row.id}: {error}") from error
 
 
 class FrozenStep(nn.Module):

@@ -24,7 +24,7 @@ from jobs.finetune.frozen.rows import select_rows
 from jobs.finetune.frozen.sampler import FrozenSampler
 from jobs.finetune.frozen.settings import FrozenArgs
 from jobs.finetune.frozen.start import make_model
-from jobs.finetune.frozen.step import FrozenStep, Pictures
+from jobs.finetune.frozen.step import FrozenStep, Pictures, picture_of
 from jobs.finetune.loop import live
 from jobs.finetune.not_finite import NotFinite
 from jobs.finetune.optimisation import Optimisation, Rated, along_a_cosine
@@ -123,7 +123,7 @@ class FrozenWorker(EpochWorker):
         total, tokens, right = 0.0, 0, 0
         for start in range(0, len(rows), ROWS_AT_ONCE):
             some = rows[start : start + ROWS_AT_ONCE]
-            pictures, texts = self.model.begin([row.picture() for row in some]), [row.texts[0] for row in some]
+            pictures, texts = self.model.begin([picture_of(row) for row in some]), [row.texts[0] for row in some]
             found = self.model.caption_loss(
                 pictures,
                 [text.text for text in texts],
@@ -141,7 +141,7 @@ class FrozenWorker(EpochWorker):
         held_out = bool(self.data.validation)
         rows = self.data.validation or self.data.rows
         rows = [rows[place] for place in spread(len(rows), most=SEEN)]
-        said = self._says(self.model.begin([row.picture() for row in rows]), [row.texts[0].context for row in rows])
+        said = self._says(self.model.begin([picture_of(row) for row in rows]), [row.texts[0].context for row in rows])
         return [
             Seen(id=row.id, caption=f"{row.texts[0].context}{row.texts[0].text}".strip(), held_out=held_out, says=one)
             for row, one in zip(rows, said, strict=True)

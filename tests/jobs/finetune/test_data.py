@@ -153,3 +153,28 @@ def test_what_is_left_out_is_said_where_nothing_can_be_trained_on(tiny_world, tm
     features = tiny.write_random_features(tmp_path / "features", catalogue)
     with pytest.raises(CatalogueError, match=r"has 1 items .* 1 can't be, the first: \w+ has a caption without"):
         select_items(tiny_args(tiny_world, catalogue=str(tmp_path / "odd"), features=str(features)))
+
+
+def test_a_split_without_an_item_is_refused_with_the_splits_that_there_are(tiny_world, circles, tmp_path):
+    catalogue = tiny.write_squares(tmp_path / "held", held_out=len(tiny.COLOURS))
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    told = "held has no item in its split train, of 12 in all; its splits: held-out"
+    own = {"catalogue": str(tmp_path / "held"), "features": str(features)}
+    further = {"further_catalogues": (own["catalogue"],), "further_features": (own["features"],)}
+    for changes in (own, further):
+        with pytest.raises(CatalogueError, match=told):
+            select_items(args(tiny_world, **changes))
+
+
+def test_validation_that_leaves_nothing_to_train_on_is_said(tiny_world):
+    with pytest.raises(CatalogueError, match=r"has 0 items .*; --validation 0\.99 holds 8 out"):
+        select_items(args(tiny_world, validation=0.99))
+
+
+def test_what_a_further_catalogue_can_t_lend_is_named_too(tiny_world, tmp_path):
+    catalogue = tiny.write_squares(tmp_path / "further", held_out=0, captions={"red": "...", "navy": None})
+    features = tiny.write_random_features(tmp_path / "features", catalogue, without=1)
+    further = {"further_catalogues": (str(tmp_path / "further"),), "further_features": (str(features),)}
+    data = select_items(args(tiny_world, **further))
+    assert [failure.error for failure in data.left_out] == ["no_words", "no_caption", "no_features"]
+    assert " of further has a caption without a letter" in data.left_out[0].message

@@ -254,3 +254,19 @@ def test_a_worker_killed_in_mid_epoch_costs_no_step_and_changes_nothing(finished
     weights = [load_bundle(name, dtype=torch.float32).trained.state_dict() for name in ("disturbed", "small")]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert not (folder_of(args) / "attempt-1").exists()
+
+
+def test_items_that_were_left_out_stand_in_the_run_s_table_when_it_has_ended(
+    tiny_world, tmp_path, monkeypatch, ray_session
+):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    captions = {"red": "...", "green": None, "lime": "a square " * 40}
+    catalogue = tiny.write_squares(tmp_path / "odd", held_out=0, captions=captions)
+    features = tiny.write_random_features(tmp_path / "features", catalogue)
+    args = tiny_args(
+        tiny_world, catalogue=str(tmp_path / "odd"), features=str(features), run="odd", epochs=0, cpus_per_worker=0.5
+    )
+    report = main(args)
+    assert (report.rows_failed, report.extra["figures"]["captions_cut"]) == (2, 1)
+    table = pq.read_table(home() / "runs" / "odd" / "failures.parquet")
+    assert table["error"].to_pylist() == ["no_words", "no_caption"]

@@ -1,18 +1,22 @@
 """LoRA is trained with the maps over frozen weights; a run that starts from a bundle goes on with what that has."""
 
 import dataclasses
+import json
+import shutil
+from pathlib import Path
 
 import pytest
 import torch
 
-from fromage_model.bundle import bundle_fingerprint, load_bundle
+from fromage_model.bundle import HEADER, bundle_fingerprint, load_bundle
 from fromage_model.catalogue.features import read_features
 from fromage_model.config import FromageConfig
-from fromage_model.errors import ConfigError, FingerprintMismatch
+from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
 from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.start import FITTED, FIXED, FREE, adopt_config, origin
 from jobs.finetune.worker import BUNDLE_FOLDER, Worker
+from tests.fromage_model import tiny_frozen
 from tests.jobs.finetune.test_optimisation import settle
 from tests.jobs.finetune.test_step import state_hash, tiny_args
 
@@ -183,3 +187,32 @@ def test_settings_that_cannot_work_together_are_refused_by_name(settings):
     (name,) = settings
     with pytest.raises(ConfigError, match=name):
         FinetuneArgs(**settings)
+
+
+def changed_copy(bundle: Path, folder: Path, **changes) -> str:
+    """Its header says something else than the bundle's."""
+    shutil.copytree(bundle, folder)
+    told = json.loads((folder / HEADER).read_text())
+    config = told["config"] | changes.pop("config", {})
+    (folder / HEADER).write_text(json.dumps(told | changes | {"config": config}))
+    return str(folder)
+
+
+def test_a_bundle_of_another_lm_or_config_is_refused_before_any_worker_starts(tiny_world, tmp_path):
+    info = read_features(tiny_world.features).info
+    other = changed_copy(tiny_world.bundle, tmp_path / "lm", lm_fingerprint="0" * 64)
+    with pytest.raises(FingerprintMismatch, match=r"the LM .*: expected fingerprint 0000"):
+        adopt_config(tiny_args(tiny_world, shared_width=16, start_from=other), features=info)
+    more = changed_copy(tiny_world.bundle, tmp_path / "tokens", config={"visual_tokens": 3})
+    with pytest.raises(BundleError, match=r"prefix\.project\.weight is \(64, 1280\), expected \(96, 1280\)"):
+        adopt_config(tiny_args(tiny_world, shared_width=16, start_from=more), features=info)
+    wide = changed_copy(tiny_world.bundle, tmp_path / "wide", config={"shared_width": 32})
+    with pytest.raises(BundleError, match=r"image_head\.project\.weight is \(16, 1280\), expected \(32, 1280\)"):
+        adopt_config(tiny_args(tiny_world, shared_width=32, start_from=wide), features=info)
+
+
+def test_a_frozen_model_is_no_start_and_what_trains_it_is_said(tiny_world, tmp_path):
+    tiny_frozen.build(tiny_world.lm, tiny_frozen.write_resnet(tmp_path / "resnet")).save(tmp_path / "frozen")
+    args = tiny_args(tiny_world, start_from=str(tmp_path / "frozen"))
+    with pytest.raises(ConfigError, match=r"a saved FROZEN model; --model frozen goes on from it"):
+        adopt_config(args, features=read_features(tiny_world.features).info)

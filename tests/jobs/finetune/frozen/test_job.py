@@ -5,10 +5,11 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 import torch
 
-from fromage_model.errors import ConfigError
+from fromage_model.errors import CatalogueError, ConfigError
 from fromage_model.frozen import make_arrow
 from fromage_model.frozen.model import FrozenModel
 from fromage_model.frozen.storage import read_header
@@ -18,6 +19,7 @@ from jobs.finetune.__main__ import model_of
 from jobs.finetune.frozen.job import main
 from jobs.finetune.frozen.settings import FrozenArgs
 from tests.fromage_model.catalogue.feeds.datasets import official
+from tests.jobs import tiny
 
 
 @dataclasses.dataclass(frozen=True)
@@ -87,3 +89,22 @@ def test_answers_are_learned_from_the_original_s_files_on_top_of_a_model(ray_ses
 )
 def test_the_command_line_says_which_model_is_trained(words, model):
     assert model_of(words.split()) == model
+
+
+def test_a_picture_that_is_gone_and_was_not_looked_for_is_one_error_that_names_it(
+    ray_session, here, frozen_args, tmp_path
+):
+    catalogue = tiny.write_squares(tmp_path / "squares", held_out=0)
+    (tmp_path / "squares" / "images" / "blue.png").unlink()
+    gone = next(item.id for item in catalogue.items() if item.caption == "blue square")
+    args = frozen_args(catalogue=str(tmp_path / "squares"), check_pictures=False, max_failures=0, max_tokens=4)
+    with pytest.raises(CatalogueError, match=f"the picture of {gone}"):
+        main(args)
+
+
+def test_a_model_trained_beside_rows_that_failed_keeps_their_table(ray_session, here, frozen_args, tmp_path):
+    tiny.write_squares(tmp_path / "squares", held_out=0, captions={"red": "...", "lime": "a square " * 40})
+    report = main(frozen_args(catalogue=str(tmp_path / "squares"), max_failed=0.1, epochs=1, run="odd"))
+    assert (report.rows_failed, report.extra["figures"]["texts_cut"]) == (1, 1)
+    table = pq.read_table(home() / "runs" / "odd" / "failures.parquet")
+    assert table["message"].to_pylist() == ["its caption is without a letter or a digit"]

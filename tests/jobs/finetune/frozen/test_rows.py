@@ -124,3 +124,57 @@ def test_a_catalogue_that_changed_is_other_data(frozen_args, tmp_path):
 def test_settings_that_can_t_work_are_refused_with_what_would(changes, message):
     with pytest.raises(ConfigError, match=message):
         FrozenArgs(**changes)
+
+
+def write_arrow(folder: Path, name: str, columns: dict) -> None:
+    table = pa.table(columns)
+    with pa.ipc.new_file(folder / f"{name}.arrow", table.schema) as writer:
+        writer.write_table(table)
+
+
+def test_captions_without_a_letter_are_no_captions(frozen_args, tmp_path):
+    folder = squares(tmp_path / "squares", captions={"red": "...", "green": "\u200b\x07", "blue": "你好"})
+    data = select_rows(frozen_args(catalogue=folder))
+    assert data.rows[0].texts[0].text == " 你好"
+    told = [(failure.row, failure.message) for failure in data.failures]
+    assert told == [
+        (1, "its caption is without a letter or a digit"),
+        (2, "its caption is without a letter or a digit"),
+    ]
+
+
+def test_odd_values_in_the_original_s_files_are_rows_that_failed(frozen_args, tmp_path):
+    captions = pa.array([["a", None], None, ["..."], []], pa.list_(pa.string()))
+    image = pa.array([b""] * 4)
+    write_arrow(
+        tmp_path, "coco_caption_karpathy_train", {"image": image, "image_id": list("1234"), "caption": captions}
+    )
+    data = select_rows(frozen_args(data_root=str(tmp_path)))
+    assert [text.text for row in data.rows for text in row.texts] == [" a"]
+    assert [failure.id for failure in data.failures] == ["2", "3", "4"]
+    columns = {
+        "image": image,
+        "image_id": list("1234"),
+        "questions": pa.array([["What?"], ["What?", "Who?"], [None], None], pa.list_(pa.string())),
+        "answers": pa.array([[["red"]], [["a", "b"], ["c"]], [["red"]], None], pa.list_(pa.list_(pa.string()))),
+        "answer_scores": pa.array([[[1.0]], [[1.0]], [[None]], None], pa.list_(pa.list_(pa.float64()))),
+    }
+    write_arrow(tmp_path, "vqav2_train", columns)
+    data = select_rows(frozen_args(data_root=str(tmp_path), task="vqa"))
+    assert [row.id for row in data.rows] == ["1"]
+    assert {failure.message for failure in data.failures} == {"it has no question with an answer"}
+
+
+def test_a_column_of_another_type_is_refused_by_file_and_name(frozen_args, tmp_path):
+    write_arrow(tmp_path, "coco_caption_karpathy_train", {"image": [b""], "image_id": ["1"], "caption": ["a square"]})
+    with pytest.raises(
+        CatalogueError, match=r"train\.arrow: expected the column caption to be lists of texts, found str"
+    ):
+        select_rows(frozen_args(data_root=str(tmp_path)))
+
+
+def test_captions_that_allow_no_episodes_are_refused_before_anything_is_trained(frozen_args, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    with pytest.raises(CatalogueError, match="fewer episode_shots, or no episode_batch_size"):
+        main(frozen_args(episode_batch_size=2))
+    assert not (tmp_path / "home").exists()

@@ -1,0 +1,37 @@
+"""What a FROZEN training can't go on from is refused before any worker starts."""
+
+import json
+
+import pytest
+
+from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
+from fromage_model.frozen.storage import HEADER, WEIGHTS
+from jobs.finetune.frozen.settings import FrozenArgs
+from jobs.finetune.frozen.start import adopt_config
+from tests.fromage_model import tiny_frozen
+
+
+@pytest.fixture
+def saved(frozen_world, tmp_path):
+    tiny_frozen.build(frozen_world.lm, frozen_world.resnet).save(tmp_path / "saved")
+    return tmp_path / "saved"
+
+
+def test_a_fromage_bundle_is_no_start_and_what_trains_it_is_said(tiny_world):
+    with pytest.raises(ConfigError, match=r"a FROMAGe bundle; --model frozen goes on from a saved FROZEN model"):
+        adopt_config(FrozenArgs(start_from=str(tiny_world.bundle)))
+
+
+def test_a_model_of_another_lm_is_refused(saved):
+    told = json.loads((saved / HEADER).read_text())
+    (saved / HEADER).write_text(json.dumps(told | {"lm_fingerprint": "0" * 64}))
+    with pytest.raises(FingerprintMismatch, match=r"the LM .*: expected fingerprint 0000"):
+        adopt_config(FrozenArgs(start_from=str(saved)))
+
+
+def test_settings_of_another_model_and_weights_cut_short_are_refused(saved):
+    with pytest.raises(ConfigError, match=r"global_tokens is 5, but .* was trained with 2; leave it out"):
+        adopt_config(FrozenArgs(start_from=str(saved), global_tokens=5))
+    (saved / WEIGHTS).write_bytes(b"cut short")
+    with pytest.raises(BundleError, match=r"weights\.safetensors"):
+        adopt_config(FrozenArgs(start_from=str(saved)))
