@@ -219,8 +219,12 @@ def record_metrics(name: str, metrics: dict[str, Any]) -> None:
 
 def read_header(folder: Path) -> tuple[Header, str]:
     """A bundle's header and its fingerprint. Raises BundleError when the folder is no bundle that we read."""
-    if not (folder / HEADER).is_file() and (folder / FROZEN_HEADER).is_file():
-        raise BundleError(f"{folder} has a {FROZEN_HEADER}: it is a saved FROZEN model, which FrozenModel.load opens")
+    if not (folder / HEADER).is_file():
+        if (folder / FROZEN_HEADER).is_file():
+            raise BundleError(
+                f"{folder} has a {FROZEN_HEADER}: it is a saved FROZEN model, which FrozenModel.load opens"
+            )
+        raise BundleError(f"{folder} is no bundle: it has no {HEADER}, which `python -m jobs.finetune` writes")
     try:
         values = read_json(folder / HEADER)
         found = values.pop("format", None)

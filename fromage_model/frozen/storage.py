@@ -117,8 +117,10 @@ def _check(what: str, expected: str, found: Any) -> None:
 
 def read_header(folder: Path) -> Header:
     """What the folder says of itself. Raises BundleError where it is no saved FROZEN model."""
-    if not (folder / HEADER).is_file() and (folder / bundle.HEADER).is_file():
-        raise BundleError(f"{folder} has a {bundle.HEADER}: it is a FROMAGe bundle, which load_bundle opens")
+    if not (folder / HEADER).is_file():
+        if (folder / bundle.HEADER).is_file():
+            raise BundleError(f"{folder} has a {bundle.HEADER}: it is a FROMAGe bundle, which load_bundle opens")
+        raise BundleError(f"{folder} is no saved FROZEN model: it has no {HEADER}, which FrozenModel.save writes")
     try:
         values = read_json(folder / HEADER)
         found = values.pop("format", None)

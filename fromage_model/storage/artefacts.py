@@ -212,6 +212,7 @@ def _remembered(folder: Path) -> str | None:
 
 def _missing(kind: Kind, name: str | Path, candidates: list) -> MissingArtefact:
     looked = ", ".join(dict.fromkeys(str(candidate) for candidate in candidates))
+    is_file = f"; a file lies there, and a {kind} is a folder" if any(map(os.path.isfile, candidates)) else ""
     return MissingArtefact(
-        f"no {kind} {str(name)!r}: looked at {looked}. `{COMMANDS[kind]} --help` tells how to make one"
+        f"no {kind} {str(name)!r}: looked at {looked}{is_file}. `{COMMANDS[kind]} --help` tells how to make one"
     )

@@ -135,12 +135,14 @@ def _problem_of(filesystem: fs.FileSystem, checkpoint: str) -> str | None:
 
 
 def _manifest_of(filesystem: fs.FileSystem, checkpoint: str) -> dict[str, Any] | None:
-    """None where it is not there, or half of it is."""
+    """None where it is not there, or half of it is, or it is of another form."""
     try:
         with filesystem.open_input_stream(f"{checkpoint}/{MANIFEST}") as stream:
-            return json.loads(stream.read())
+            found = json.loads(stream.read())
     except (FileNotFoundError, ValueError):
         return None
+    whole = isinstance(found, dict) and all(isinstance(found.get(part), dict) for part in ("settings", "files"))
+    return found if whole else None
 
 
 def _digest(path: Path) -> dict[str, Any]:

@@ -45,6 +45,7 @@ def main(args: FinetuneArgs) -> Report:
     from jobs.finetune.checkpoints import keeping_of
     from jobs.finetune.cut_texts import count_cut
     from jobs.finetune.data import select_items
+    from jobs.finetune.examples.glosses import Glosses
     from jobs.finetune.model_config import choose_layers, config_of
     from jobs.finetune.start import adopt_config
     from jobs.finetune.sweep import run_sweep
@@ -55,6 +56,8 @@ def main(args: FinetuneArgs) -> Report:
     data = select_items(args)
     args = choose_layers(adopt_config(args, features=data.features.info))
     config_of(args, encoder=data.features.info.encoder)
+    if args.glosses:
+        Glosses(Path(args.glosses))
     decisive = decisive_of(args, data)
     folder = run_folder(args, decisive)
     output = place("bundle", args.out)
@@ -164,12 +167,12 @@ def _write_page(
 
 
 def open_run(folder: Path, decisive: dict[str, Any]) -> dict[str, Any] | None:
-    """The figures of a complete run, or None. Raises ConfigError where the run is another one's."""
+    """The figures of a complete run, or None. Raises ConfigError where the run is another one's, or nobody's."""
     path = folder / RUN_FILE
     if not path.is_file():
         write_run(folder, decisive, figures=None)
         return None
-    known = json.loads(path.read_text())
+    known = _run_of(path)
     wanted = json.loads(json.dumps(decisive))
     differ = sorted(name for name in wanted if known["settings"].get(name) != wanted[name])
     if differ:
@@ -177,6 +180,16 @@ def open_run(folder: Path, decisive: dict[str, Any]) -> dict[str, Any] | None:
             f"the run {folder.name} was started with other settings: {', '.join(differ)}; give another --run"
         )
     return known["figures"]
+
+
+def _run_of(path: Path) -> dict[str, Any]:
+    try:
+        known = json.loads(path.read_text())
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} can't be read: {error}; remove it, or give another --run") from error
+    if not (isinstance(known, dict) and isinstance(known.get("settings"), dict) and "figures" in known):
+        raise ConfigError(f"{path}: expected an object with settings and figures; remove it, or give another --run")
+    return known
 
 
 def write_run(folder: Path, decisive: dict[str, Any], *, figures: dict[str, Any] | None) -> None:

@@ -12,12 +12,15 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from fromage_model.bundle import (
+    FROZEN_HEADER,
     HEADER,
     WEIGHTS,
     bundle_fingerprint,
     bundle_metrics,
+    check_bundle,
     load_bundle,
     load_projection,
+    read_header,
     record_metrics,
     save_bundle,
 )
@@ -286,3 +289,30 @@ def test_load_bundle_is_the_package_s_way_in():
     assert fromage_model.load_bundle is load_bundle
     with pytest.raises(AttributeError, match="no attribute 'absent'"):
         _ = fromage_model.absent
+
+
+@pytest.mark.parametrize("shared_width", [tiny.SHARED_WIDTH, None])
+def test_what_is_well_passes_the_check_without_its_lm(own_lm, clip, own_home, tmp_path, shared_width):
+    model = tiny.build(own_lm, vision_encoder=str(clip), text_layers=(-1, 1), shared_width=shared_width)
+    folder = save(model, tmp_path / "bundle")
+    assert check_bundle(str(folder)) == read_header(folder)
+
+
+@pytest.mark.parametrize(
+    ("change", "told"),
+    [
+        ({"visual_tokens": 7}, r"prefix\.project\.weight is"),
+        ({"shared_width": 77}, r"image_head\.project\.weight is .*, expected \(77,"),
+        ({"text_layers": (-1, 1, 0)}, r"missing text_head\.project\.2\.bias"),
+    ],
+)
+def test_weights_of_another_config_are_found_without_the_lm(saved, change, told):
+    edit_header(saved[1], lambda values: values["config"].update(change))
+    with pytest.raises(BundleError, match=told):
+        check_bundle(str(saved[1]))
+
+
+def test_a_saved_frozen_model_is_named_as_one(saved):
+    (saved[1] / HEADER).rename(saved[1] / FROZEN_HEADER)
+    with pytest.raises(BundleError, match=r"has a frozen\.json: it is a saved FROZEN model"):
+        bundle_fingerprint(str(saved[1]))

@@ -36,11 +36,12 @@ SMALL_WORDS = frozenset(
 
 @torch.no_grad()
 def fit_map(model: FrozenModel, rows: Sequence[Row], pictures: Pictures) -> None:
-    """Put two maps that stand at words in the place of each linear map; the second alone can be trained."""
+    """Put two maps that stand at words in the place of each linear map; the second alone can be trained.
+
+    Raises CatalogueError as `named`.
+    """
     model.eval()
-    places = [place for place, row in enumerate(rows) if words_of(row)][:MOST_ROWS]
-    if not places:
-        raise CatalogueError("no text names anything; leave out fit_prefix")
+    places = named(rows)[:MOST_ROWS]
     features = torch.cat(
         [
             model.encoder.finish(pictures.of(places[start : start + ROWS_AT_ONCE])).mean(dim=(2, 3))
@@ -87,6 +88,14 @@ def linear_maps(visual_map: nn.Module) -> list[VisualPrefix]:
     if isinstance(visual_map, DuelMap):
         return [visual_map.of_whole.prefix, visual_map.of_cells.prefix]
     return [visual_map.prefix] if isinstance(visual_map, GlobalMap | LocalMap) else []
+
+
+def named(rows: Sequence[Row]) -> list[int]:
+    """The places of rows whose text names something. Raises CatalogueError where that is none."""
+    places = [place for place, row in enumerate(rows) if words_of(row)]
+    if not places:
+        raise CatalogueError(f"none of {len(rows)} texts names anything, as a noun would; leave out fit_prefix")
+    return places
 
 
 def words_of(row: Row) -> list[str]:

@@ -38,9 +38,10 @@ def main(args: FrozenArgs) -> Report:
     """Train, or find the run complete. Raises FromageError for what the user can put right."""
     from jobs.finetune.checkpoints import keeping_of
     from jobs.finetune.cut_texts import count_cut
+    from jobs.finetune.frozen.fit import named
     from jobs.finetune.frozen.rows import select_rows
     from jobs.finetune.frozen.sampler import kinds_of
-    from jobs.finetune.frozen.start import adopt_config, origin
+    from jobs.finetune.frozen.start import adopt_config, check_encoder, origin
 
     watch = Stopwatch()
     phases: dict[str, float] = {}
@@ -49,8 +50,11 @@ def main(args: FrozenArgs) -> Report:
     decisive = args.decisive() | {"rows_fingerprint": data.fingerprint} | origin(args)
     folder, output = run_folder(args, decisive), place("bundle", args.out)
     _refuse(args, data, folder)
+    check_encoder(args)
     if args.episode_batch_size:
         kinds_of(data.rows, at_least=max(args.episode_shots) + 1)
+    if args.fit_prefix:
+        named(data.rows)
     done = open_run(folder, decisive)
     write_failures(folder, data.failures)
     skipped = done is not None and holds_model_of(folder, output) and not args.force

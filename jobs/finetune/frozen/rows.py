@@ -91,10 +91,10 @@ def select_rows(args: FrozenArgs, *, check: bool = False, without: Collection[in
     held = validation_groups([row.group for row in usable], share=args.validation)
     rows = [row for row in usable if row.group not in held]
     if len(rows) < args.workers:
-        told = f", {len(failures)} of {len(found)} have no text or no picture; the first: {failures[0].message}"
-        raise CatalogueError(
-            f"{source} has {len(rows)} rows to train on, {args.workers} are needed{told if failures else ''}"
-        )
+        told = f"; --validation {args.validation:g} holds {len(usable)} out" if usable else ""
+        if failures:
+            told += f", {len(failures)} of {len(found)} have no text or no picture; the first: {failures[0].message}"
+        raise CatalogueError(f"{source} has {len(rows)} rows to train on, {args.workers} are needed{told}")
     said = [[row.id, row.group, [vars(text) for text in row.texts]] for row in usable]
     return TrainingRows(
         source=source,

@@ -8,8 +8,10 @@ import torch
 from fromage_model.bundle import HEADER as FROMAGE_HEADER
 from fromage_model.errors import ConfigError
 from fromage_model.frozen.model import FrozenModel
-from fromage_model.frozen.storage import check_frozen, is_saved
+from fromage_model.frozen.storage import check_frozen, is_saved, read_header
 from fromage_model.storage.artefacts import file_sha256, locate
+from fromage_model.vision.feature_map_weights import load_feature_map_encoder
+from fromage_model.vision.feature_maps import build_feature_map_encoder
 from jobs.finetune.frozen.settings import MODEL, FrozenArgs
 
 
@@ -56,12 +58,25 @@ def make_model(args: FrozenArgs, *, device: torch.device, dtype: torch.dtype) ->
     return model
 
 
+def check_encoder(args: FrozenArgs) -> None:
+    """Raises what opening the encoder raises, and ConfigError where it has fewer stages than are to be trained."""
+    if args.start_from is None:
+        encoder = load_feature_map_encoder(args.vision_encoder)
+    else:
+        encoder = build_feature_map_encoder(read_header(locate("bundle", args.start_from)).architecture)
+    _check_stages(args.trained_stages, encoder.stages, name=args.vision_encoder)
+
+
 def open_stages(model: FrozenModel, trained: int) -> None:
     """Train the encoder's last so many stages, -1 for all. Raises ConfigError where there are fewer."""
     stages = model.encoder.stages
-    if trained > stages:
-        raise ConfigError(f"trained_stages is {trained}; {model.config.vision_encoder} has {stages}, or -1 for all")
+    _check_stages(trained, stages, name=model.config.vision_encoder)
     model.encoder.freeze(0 if trained == -1 else stages - trained)
     frozen = model.encoder.frozen_stages
     whole = frozen == stages
     model.config = dataclasses.replace(model.config, freeze_encoder=whole, frozen_stages=0 if whole else frozen)
+
+
+def _check_stages(trained: int, stages: int, *, name: str) -> None:
+    if trained > stages:
+        raise ConfigError(f"trained_stages is {trained}; {name} has {stages}, or -1 for all")

@@ -9,6 +9,7 @@ from pyarrow import fs
 
 from fromage_model.errors import ConfigError
 from jobs.finetune.checkpoints import check_settings, keeping_of, newest_whole, seal, storage
+from jobs.finetune.job import open_run
 from jobs.finetune.worker import Worker
 from tests.jobs.finetune.test_step import state_hash, tiny_args
 from tests.s3_server import open_store
@@ -126,3 +127,19 @@ def test_a_run_goes_on_within_an_epoch_as_if_nothing_had_been(tiny_world, tmp_pa
     assert got.pop("examples_per_second") > 0
     expected.pop("examples_per_second")
     assert got == expected
+
+
+@pytest.mark.parametrize("content", ["[]", '{"settings": 3, "files": {}}', '{"settings": {}}'])
+def test_a_list_of_files_of_another_form_counts_as_cut_short(attempt, content, caplog):
+    (attempt / NAMES[1] / "manifest.json").write_text(content)
+    filesystem, folder = storage(attempt)
+    check_settings(filesystem, folder, SETTINGS, place="here")
+    assert newest_whole(filesystem, folder).path.endswith(NAMES[0])
+    assert "its manifest.json is missing or cut short" in caplog.text
+
+
+@pytest.mark.parametrize("content", ["{cut", "{}", "[]", '{"settings": {}}'])
+def test_a_run_whose_record_is_damaged_is_refused_with_what_to_do(tmp_path, content):
+    (tmp_path / "run.json").write_text(content)
+    with pytest.raises(ConfigError, match=r"run\.json.*; remove it, or give another --run"):
+        open_run(tmp_path, SETTINGS)

@@ -177,4 +177,17 @@ def test_captions_that_allow_no_episodes_are_refused_before_anything_is_trained(
     monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
     with pytest.raises(CatalogueError, match="fewer episode_shots, or no episode_batch_size"):
         main(frozen_args(episode_batch_size=2))
-    assert not (tmp_path / "home").exists()
+    assert not (tmp_path / "home" / "runs").exists()
+
+
+def test_validation_that_leaves_nothing_to_train_on_is_said(frozen_args):
+    with pytest.raises(CatalogueError, match=r"squares has 0 rows .*, 1 are needed; --validation 0\.99 holds 8 out"):
+        select_rows(frozen_args(validation=0.99))
+
+
+def test_texts_that_name_nothing_are_refused_where_the_map_is_fitted_to_words(frozen_args, tmp_path, monkeypatch):
+    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
+    folder = squares(tmp_path / "squares", captions=dict.fromkeys(tiny.COLOURS, "on the"))
+    with pytest.raises(CatalogueError, match="none of 12 texts names anything"):
+        main(frozen_args(catalogue=folder, fit_prefix=True))
+    assert not (tmp_path / "home" / "runs").exists()
