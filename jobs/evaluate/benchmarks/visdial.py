@@ -223,7 +223,7 @@ def _retrieval(task: Task, model: Fromage) -> dict[str, Scores]:
     if not ids:
         return {}
     asked = context_embeddings(model, [contexts[id] for id in ids])
-    candidates = list(vectors)
-    targets = np.array([candidates.index(id) for id in ids])
+    place_of = {id: place for place, id in enumerate(vectors)}
+    targets = np.array([place_of[id] for id in ids])
     ranks = matched_ranks(asked, np.stack(list(vectors.values())), targets=targets)
     return {f"dialogue_to_image_r_at_{k}": Scores(ids, ranks < k) for k in KS}

@@ -60,10 +60,8 @@ def read(args: EvaluateArgs) -> Task:
                 raise InvalidInput(
                     f"{where}.worker_arranged_photo_order: expected a number from 0, got {place!r:.40}", field=where
                 )
-            parts[id][int(place)] = (
-                field(told[0], "text", str, where).strip(),
-                id_of(told[0], "photo_flickr_id", where),
-            )
+            text = field(told[0], "text", str, where).strip()
+            parts[id][int(place)] = (text, id_of(told[0], "photo_flickr_id", where))
     folder_of_pictures = PictureFolder(folder)
     stories: list[Story] = []
     pictures: dict[str, PictureFile] = {}
@@ -84,8 +82,8 @@ def measure(task: Task, model: str, args: EvaluateArgs) -> Measured:
     features = picture_features(opened, task.more["pictures"], task.failures)
     whole = [story for story in task.examples if all(picture in features for picture in story.pictures)]
     contexts = {story.id: _contexts(story, features) for story in whole}
-    readable = readable_contexts(opened, {id: list(own.values()) for id, own in contexts.items()}, task)
-    stories = some_left([story for story in whole if story.id in set(readable)], task)
+    readable = set(readable_contexts(opened, {id: list(own.values()) for id, own in contexts.items()}, task))
+    stories = some_left([story for story in whole if story.id in readable], task)
     asked = {
         setting: context_embeddings(opened, [contexts[story.id][setting] for story in stories]) for setting in SETTINGS
     }

@@ -120,7 +120,7 @@ def _answers(rows: Sequence[Any], failures: Failures) -> dict[str, Mapping[str, 
             if not texts:
                 raise InvalidInput(f"{where}.answers: expected what people answered, got none", field=where)
             named = "multiple_choice_answer"
-            most = field(told, named, str, where) if named in told else Counter(texts).most_common(1)[0][0]
+            most = field(told, named, str, where) if told.get(named) else Counter(texts).most_common(1)[0][0]
             kind = str(told.get("answer_type", ""))
             found[id] = {"answers": tuple(map(normalise_answer, texts)), "answer": most, "answer_type": kind}
     return found

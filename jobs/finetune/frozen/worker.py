@@ -20,6 +20,7 @@ from jobs.common.reporting.phases import Phases
 from jobs.finetune.checkpoints import BUNDLE_FOLDER
 from jobs.finetune.epochs import EpochWorker
 from jobs.finetune.frozen.fit import fit_map, folded, mean_row_rms
+from jobs.finetune.frozen.room import check_room
 from jobs.finetune.frozen.rows import select_rows
 from jobs.finetune.frozen.sampler import FrozenSampler
 from jobs.finetune.frozen.settings import FrozenArgs
@@ -66,6 +67,7 @@ class FrozenWorker(EpochWorker):
         self.device = train.torch.get_device() if args.use_gpu else torch.device("cpu")
         self.precision = Precision.choose(args.dtype, self.device)
         self.model: FrozenModel = make_model(args, device=self.device, dtype=self.precision.lm)
+        check_room(self.model, [*self.data.rows, *self.data.validation], max_tokens=args.max_tokens)
         self.sampler = FrozenSampler(
             self.data.rows,
             batch_size=min(args.batch_size, max(1, len(self.data.rows) // world_size)),

@@ -8,13 +8,15 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from fromage_model.errors import ConfigError
+from fromage_model.catalogue import Catalogue
+from fromage_model.errors import ConfigError, PromptTooLong
 from fromage_model.frozen.model import FrozenModel
 from jobs.finetune.checkpoints import BUNDLE_FOLDER
 from jobs.finetune.frozen.fit import folded, word_rows, words_of
 from jobs.finetune.frozen.settings import FrozenArgs
 from jobs.finetune.frozen.worker import FrozenWorker
 from jobs.finetune.not_finite import NotFinite
+from tests.jobs import tiny
 
 MAPS = ("global", "local", "duel", "grid")
 
@@ -173,3 +175,11 @@ def test_the_average_of_two_workers_gradients_is_that_of_one_over_both_their_row
         (shared.step(rows, shared.step.scales(rows))["loss"] / 2).backward()
     for ours, theirs in zip(expected, shared.model.visual_map.parameters(), strict=True):
         torch.testing.assert_close(theirs.grad, ours, atol=1e-5, rtol=1e-4)
+
+
+def test_a_row_that_the_lm_has_no_room_for_is_refused_by_name_before_the_first_step(make, tmp_path):
+    tiny.write_squares(tmp_path / "squares", held_out=0, captions={"blue": "xyz " * 300})
+    blue = next(item.id for item in Catalogue.open(tmp_path / "squares").items() if len(item.caption) > 99)
+    with pytest.raises(PromptTooLong, match=rf"the picture of {blue} and its text ' xyz .* take \d+ positions"):
+        make(catalogue=str(tmp_path / "squares"), max_tokens=600)
+    assert make(catalogue=str(tmp_path / "squares"), max_tokens=48)._step(0)["loss"] > 0
