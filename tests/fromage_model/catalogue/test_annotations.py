@@ -20,6 +20,11 @@ def test_captions_are_all_that_an_item_has_its_own_first():
     assert captions_of(item()) == []
 
 
+def test_captions_that_are_no_texts_are_refused_with_the_item_named():
+    with pytest.raises(CatalogueError, match=rf"attribute captions of item {'0' * 32}: expected texts, got \[3\]"):
+        captions_of(item("a dog", captions="[3]"))
+
+
 def test_questions_come_back_as_they_were_written():
     asked = [
         Question(1, "What is it?", ("dog", "Hund"), "dog", "other", "what is"),

@@ -1,6 +1,7 @@
 """The measurements end to end on a small world: recall against a slow computation, the chat through its engine."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -262,3 +263,16 @@ def test_the_command_ends_with_one_json_line_and_takes_queries_without_a_file(ti
     shipped = subprocess.run([*command, "--queries"], capture_output=True, text=True, timeout=200, check=False)
     assert (shipped.returncode, shipped.stdout) == (2, "")
     assert "sunglasses" in shipped.stderr
+
+
+def test_nothing_is_asked_about_a_picture_that_is_gone_since_ingest(args, tiny_world, tmp_path):
+    shutil.copytree(tiny_world.catalogue, tmp_path / "squares")
+    (tmp_path / "squares" / "images" / "green.png").unlink()
+    (tmp_path / "shop.json").write_text(json.dumps(SHOP))
+    whole, one_less = (
+        main(args(catalogue=catalogue, queries=str(tmp_path / "shop.json"), baselines=False)).as_dict()
+        for catalogue in (str(tiny_world.catalogue), str(tmp_path / "squares"))
+    )
+    assert one_less["pictures_gone"] == 1
+    assert whole["rows_in"] - one_less["rows_in"] == 2  # in auto and in always
+    assert "pictures_gone" not in whole
