@@ -18,6 +18,9 @@ from fromage_model.language.module_decoder import ModuleDecoder, read_alone
 from fromage_model.language.one_position import use_one_position
 from fromage_model.storage.pretrained import load_pretrained
 
+DEFAULT_POSITIONS = 2048
+"""Of an LM whose config names none."""
+
 
 @dataclass(frozen=True)
 class States:
@@ -58,7 +61,7 @@ class LanguageModel(nn.Module):
         """What decodes instead of transformers' modules, which then have lost their weights."""
         self._packed_head: frozen_linear.PackedLinear | None = None
         self._mean_norms: dict[bool, float] = {}
-        self.max_positions: int = getattr(backbone.config, "max_position_embeddings", 2048)
+        self.max_positions: int = getattr(backbone.config, "max_position_embeddings", DEFAULT_POSITIONS)
         self.window = attention_window(backbone.config)
 
     def train(self, mode: bool = True) -> "LanguageModel":

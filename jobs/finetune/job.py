@@ -46,7 +46,7 @@ def main(args: FinetuneArgs) -> Report:
     from jobs.finetune.cut_texts import count_cut
     from jobs.finetune.data import select_items
     from jobs.finetune.examples.glosses import Glosses
-    from jobs.finetune.model_config import choose_layers, config_of
+    from jobs.finetune.model_config import check_room, choose_layers, config_of
     from jobs.finetune.start import adopt_config
     from jobs.finetune.sweep import run_sweep
     from jobs.finetune.training import place_bundle, train_run
@@ -56,6 +56,7 @@ def main(args: FinetuneArgs) -> Report:
     data = select_items(args)
     args = choose_layers(adopt_config(args, features=data.features.info))
     config_of(args, encoder=data.features.info.encoder)
+    check_room(args)
     if args.glosses:
         Glosses(Path(args.glosses))
     decisive = decisive_of(args, data)

@@ -1,10 +1,12 @@
 """The config of the model that a run trains, complete and checked before any worker starts. Loads no weights."""
 
 import dataclasses
+from typing import Any
 
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
-from fromage_model.language.model import check_layers
+from fromage_model.language.model import DEFAULT_POSITIONS, check_layers
+from fromage_model.language.tokens import load_tokens
 from fromage_model.storage.pretrained import locate_language_model
 from jobs.finetune.settings import FinetuneArgs
 
@@ -47,9 +49,26 @@ def config_of(args: FinetuneArgs, *, encoder: str) -> FromageConfig:
     )
 
 
+def check_room(args: FinetuneArgs) -> None:
+    """Raises ConfigError where captions as long as they may be would not fit into the LM's positions."""
+    tokens = load_tokens(locate_language_model(args.language_model).path)
+    most = getattr(_config_of_lm(args.language_model), "max_position_embeddings", DEFAULT_POSITIONS)
+    together = 2 if args.concat_captions_prob else 1
+    beside = args.visual_tokens + len(tokens.encode(args.caption_prompt))
+    room = (most - len(tokens.start_ids)) // together - beside
+    if args.caption_max_tokens > room:
+        raise ConfigError(
+            f"caption_max_tokens is {args.caption_max_tokens}, but the LM has {most} positions, which beside picture "
+            f"and prompt leave {room}; expected at most that, for example {min(24, max(1, room))}"
+        )
+
+
 def depth_of(language_model: str) -> int:
     """Layers of the LM. Raises MissingArtefact without it."""
+    return _config_of_lm(language_model).num_hidden_layers
+
+
+def _config_of_lm(language_model: str) -> Any:
     from transformers import AutoConfig
 
-    folder = locate_language_model(language_model).path
-    return AutoConfig.from_pretrained(folder, trust_remote_code=False).num_hidden_layers
+    return AutoConfig.from_pretrained(locate_language_model(language_model).path, trust_remote_code=False)

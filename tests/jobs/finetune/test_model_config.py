@@ -23,6 +23,8 @@ from tests.jobs.finetune.test_step import tiny_args
         {"picture_weight": -1.0},
         {"phrasings": 0},
         {"text_layers": (-1, 24)},
+        {"caption_max_tokens": 600},
+        {"caption_max_tokens": 300, "concat_captions_prob": 0.5},
     ],
     ids=lambda wrong: next(iter(wrong)),
 )
