@@ -57,8 +57,7 @@ def captions_of(task: Task, model: str) -> dict[str, str]:
                 ids.append(example.id)
             except ImageError as error:
                 task.failures.add(row, example.id, error, stage=PICTURE, image=example.picture.place)
-        if images:
-            written |= zip(ids, captioner.captions(images), strict=True)
+        written |= zip(ids, captioner.captions(images), strict=True)
         progress.add(len(ids))
     return written
 

@@ -9,9 +9,8 @@ import pytest
 from fromage_model.bundle import HEADER, WEIGHTS
 from fromage_model.errors import BundleError, CatalogueError, FingerprintMismatch, FromageError, InvalidInput
 from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
-from jobs.evaluate.benchmarks import captioning, visdial, vist, vqa
+from jobs.evaluate.benchmarks import visdial, vist, vqa
 from jobs.evaluate.benchmarks.captioned import read_captioned
-from jobs.evaluate.benchmarks.captioning import captions_of
 from jobs.evaluate.job import main
 from tests.jobs import tiny
 from tests.jobs.evaluate.benchmarks import worlds
@@ -175,15 +174,6 @@ def test_captions_longer_than_the_lm_reads_are_counted(benchmark_args, tmp_path,
     worlds.write_coco(tmp_path / "data", COCO | {"white": ["so long " * 300]})
     assert main(benchmark_args("retrieval")).as_dict()["captions_cut"] == 1
     assert "1 of 5 captions are longer than the LM reads" in caplog.text
-
-
-def test_a_batch_of_which_no_picture_can_be_opened_is_not_captioned(benchmark_args, frozen_model, tmp_path):
-    worlds.write_coco(tmp_path / "data", COCO)
-    for picture in (tmp_path / "data" / "val2014").iterdir():
-        picture.write_bytes(b"no picture")
-    task = captioning.read(benchmark_args("captioning"))
-    assert captions_of(task, frozen_model) == {}
-    assert len(task.failures.rows) == 3
 
 
 def damaged(model: str, folder, *, header: str, **changes) -> str:
