@@ -79,5 +79,5 @@ def test_a_conversation_that_ends_with_the_shop_is_refused(tmp_path, monkeypatch
 
 
 def test_uses_are_those_of_the_files():
-    names = {path.stem.removesuffix("-more").removesuffix("-pictured") for path in module.FOLDER.iterdir()}
+    names = {re.sub("-(more|pictured|wide|paired)$", "", path.stem) for path in module.FOLDER.iterdir()}
     assert names == {f"{side}-{use}" for side in ("wishes", "others") for use in USES}
