@@ -2,15 +2,18 @@
 
 import pyarrow.parquet as pq
 import pytest
+import ray
 import torch
-from ray.util import placement_group_table
+from ray.tune.experiment import Trial
+from ray.util import placement_group, placement_group_table
 
 from fromage_model.bundle import load_bundle, read_header
 from fromage_model.errors import ConfigError
 from fromage_model.storage.artefacts import home
 from jobs.finetune.job import main
+from jobs.finetune.reserved import NOTES
 from jobs.finetune.settings import FinetuneArgs
-from jobs.finetune.sweep import FASTEST, RATES, SLOWEST, Sweep, draw_settings
+from jobs.finetune.sweep import FASTEST, RATES, SLOWEST, Sweep, _GivingBack, draw_settings
 from tests.jobs.finetune.test_step import tiny_args
 
 SEARCHED = {"visual_tokens", "shared_width", "text_layers"}
@@ -41,6 +44,30 @@ def test_the_first_trial_is_as_given_and_the_others_differ_within_bounds():
 def test_a_bundle_that_is_started_from_leaves_the_rates_alone_to_be_searched():
     args = FinetuneArgs(tune=5, validation=0.1, start_from="tuned")
     assert [settings for _, settings in draw_settings(args, depth=10)] == [{}] * 5
+
+
+def test_what_a_trial_reserved_is_given_back_when_it_has_ended_and_not_before(tmp_path, ray_session):
+    plan = Sweep(FinetuneArgs(), tmp_path, {}, None, "", [])
+    groups = [placement_group([{"CPU": 0.5}]) for _ in range(2)]
+    ray.get([group.ready() for group in groups], timeout=60)
+    trials = [Trial("trial", config={"number": number}, stub=True) for number in range(2)]
+    for number, group in enumerate(groups):
+        plan.folder_of(number).mkdir(parents=True)
+        (plan.folder_of(number) / NOTES).write_text(f"{group.id.hex()}\n")
+    giving_back = _GivingBack(plan)
+
+    def states() -> list[str]:
+        return [placement_group_table(group)["state"] for group in groups]
+
+    trials[0].set_status(Trial.RUNNING)
+    giving_back.on_step_end(1, trials)
+    assert states() == ["CREATED", "CREATED"]
+    trials[0].set_status(Trial.TERMINATED)
+    giving_back.on_step_end(2, trials)
+    assert states() == ["REMOVED", "CREATED"]
+    trials[1].set_status(Trial.ERROR)
+    giving_back.on_step_end(3, trials)
+    assert states() == ["REMOVED", "REMOVED"]
 
 
 def test_the_best_of_four_trials_is_kept_and_all_stand_in_a_table(
