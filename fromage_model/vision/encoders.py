@@ -24,8 +24,8 @@ from fromage_model.vision.palette import LEVELS, WIDTH, palette
 
 SIDE_PX = 224
 """Side of the squares that EfficientNet-Lite0 sees."""
-COLOUR_BLOCK = 7
-"""The last block of EfficientNet-Lite0 whose map still tells colours apart, counted from 0: 80 wide, 14 x 14."""
+COLOUR_BLOCK, COLOUR_WIDTH = 7, 80
+"""The last block of EfficientNet-Lite0 whose map still tells colours apart, counted from 0; its map is 14 x 14."""
 
 # Of a whole CLIP or a classifier, what stands beside the tower that ends in the pooler.
 BESIDE_POOLER = ("text_model.", "text_projection.", "visual_projection.", "logit_scale", "classifier.")
@@ -146,6 +146,13 @@ def load_vision_encoder(
     return encoder.to(device=device, dtype=dtype).eval().requires_grad_(False)
 
 
+def feature_bands(name: str, width: int) -> tuple[int, ...]:
+    """Widths that sum to `width`: how many of an encoder's features, by its name, are of which kind."""
+    if name != STAGES_VISION_ENCODER:
+        return (width,)
+    return (width - 2 * COLOUR_WIDTH - WIDTH, 2 * COLOUR_WIDTH, WIDTH)
+
+
 def _efficientnet_lite(name: str, weights: Weights) -> EfficientNetLite:
     from efficientnet_lite_pytorch import EfficientNet
 
@@ -154,7 +161,7 @@ def _efficientnet_lite(name: str, weights: Weights) -> EfficientNetLite:
     kind, width, pooling = EfficientNetLite, backbone._fc.in_features, "mean-pool"
     if name == STAGES_VISION_ENCODER:
         kind, pooling = EfficientNetLiteStages, f"mean-pool+block{COLOUR_BLOCK}-mean-max+palette-{LEVELS}"
-        width += 2 * backbone._blocks[COLOUR_BLOCK]._block_args.output_filters + WIDTH
+        width += 2 * COLOUR_WIDTH + WIDTH
     backbone._fc = nn.Identity()
     fingerprint = f"{weights.fingerprint}:letterbox-{SIDE_PX}-bicubic:{pooling}"
     return kind(backbone, name=name, side_px=SIDE_PX, feature_width=width, fingerprint=fingerprint)

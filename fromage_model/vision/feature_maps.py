@@ -19,7 +19,7 @@ from torch.nn import functional as F
 
 from fromage_model.errors import ConfigError, InvalidInput
 from fromage_model.storage.pretrained import EMBEDDED_VISION_ENCODERS, STAGES_VISION_ENCODER
-from fromage_model.vision.encoders import COLOUR_BLOCK, fit_on_white
+from fromage_model.vision.encoders import COLOUR_BLOCK, COLOUR_WIDTH, fit_on_white
 
 COLOUR_STAGE = 4
 """The stage of EfficientNet-Lite0 that ends with its block `COLOUR_BLOCK`, counted from 0."""
@@ -79,6 +79,11 @@ class FeatureMapEncoder(nn.Module):
     def stages(self) -> int:
         """How many there are: the stem, each group of blocks of one width and, where there is one, the last 1x1."""
         return len(self._stages)
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        """Widths that sum to F: how many of the features come from which map."""
+        return (self.feature_width,)
 
     def freeze(self, stages: int) -> None:
         """The first `stages` are trained no more: no gradients, no dropping of paths, batch statistics as they are.
@@ -184,6 +189,10 @@ class EfficientNetLiteStagesMaps(EfficientNetLiteMaps):
     """The same, and in each cell mean and maximum of the earlier map that still tells colours apart."""
 
     beside = COLOUR_STAGE
+
+    @property
+    def bands(self) -> tuple[int, ...]:
+        return (self.feature_width - 2 * COLOUR_WIDTH, 2 * COLOUR_WIDTH)
 
     def _joined(self, held: Sequence[Tensor]) -> Tensor:
         last, earlier = held

@@ -1,16 +1,13 @@
 """Starts a visual map at words, and has it learn by words: what a frozen LM understands already.
 
-First each token of the prefix comes as near as a linear map can to the LM's rows of what a picture's caption names.
-Then features -> how much of each word -> prefix is a product of two linear maps, of which the second alone is trained:
-it has some dozens of inputs where features are a thousand, and so learns in hundreds of steps (`warm_start/prefix.py`
-does it for FROMAGe). In the end the product is the map. Knows no step and no optimizer.
+Each token of the prefix comes as near as two linear maps can, by way of words, to the LM's rows of what a picture's
+caption names (`through_words.py`; `warm_start/prefix.py` does it for FROMAGe). Knows no step and no optimizer.
 
-Shapes: M pictures, F feature width, D LM width, N tokens of a linear map, V words.
+Shapes: M pictures, F feature width, D LM width, N tokens of a linear map.
 """
 
 import logging
 import re
-from collections import Counter
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -24,11 +21,10 @@ from fromage_model.frozen.visual_maps import DuelMap, GlobalMap, LocalMap
 from fromage_model.model.projections import VisualPrefix
 from jobs.finetune.frozen.rows import Row
 from jobs.finetune.frozen.step import Pictures
+from jobs.finetune.through_words import fold, through_words
 
 log = logging.getLogger(__name__)
-RIDGE = 0.1
-"""What is added to the features' correlations, all of variance 1, so that many features don't fit noise."""
-MOST_ROWS, MOST_WORDS, ROWS_AT_ONCE = 4096, 1024, 32
+MOST_ROWS, ROWS_AT_ONCE = 4096, 32
 SMALL_WORDS = frozenset(
     ("a", "an", "and", "at", "by", "for", "from", "in", "is", "of", "on", "or", "the", "to", "with")
 )
@@ -51,12 +47,12 @@ def fit_map(model: FrozenModel, rows: Sequence[Row], pictures: Pictures) -> None
     told = [words_of(rows[place]) for place in places]
     for prefix in linear_maps(model.visual_map):
         targets = torch.stack([word_rows(model, words, prefix.visual_tokens) for words in told]).flatten(1)
-        words = said(told).to(features.device)
-        prefix.project = _through_words(features, words, targets)  # type: ignore[assignment]
+        first, second = through_words(features, told, targets, bands=model.encoder.bands)
+        prefix.project = nn.Sequential(first, second)  # type: ignore[assignment]
         near = torch.nn.functional.cosine_similarity(
             prefix(features).flatten(0, 1), targets.view(-1, model.lm.width), dim=-1
         )
-        log.info("the visual map stands at %d words: cosine %.2f", words.shape[1], float(near.mean()))
+        log.info("the visual map stands at %d words: cosine %.2f", first.out_features, float(near.mean()))
 
 
 @contextmanager
@@ -66,9 +62,7 @@ def folded(model: FrozenModel) -> Iterator[None]:
     products = [(prefix, project) for prefix, project in products if isinstance(project, nn.Sequential)]
     for prefix, (first, second) in products:
         whole = nn.Linear(first.in_features, second.out_features, device=second.weight.device)
-        with torch.no_grad():
-            whole.weight.copy_(second.weight @ first.weight)
-            whole.bias.copy_(second.weight @ first.bias + second.bias)
+        fold(first, second, whole)
         prefix.project = whole.requires_grad_(False)
     try:
         yield
@@ -115,33 +109,3 @@ def word_rows(model: FrozenModel, words: Sequence[str], count: int) -> Tensor:
     ids = [ids[place % len(ids)] for place in range(count)]
     device = model.lm.device
     return torch.stack([model.lm.embed(torch.tensor(some, device=device)).float().mean(dim=0) for some in ids])
-
-
-def said(told: Sequence[Sequence[str]]) -> Tensor:
-    """(M, V): which of the most frequent words each caption has."""
-    counts = Counter(word for words in told for word in dict.fromkeys(words))
-    places = {word: place for place, (word, _) in enumerate(counts.most_common(MOST_WORDS))}
-    found = torch.zeros(len(told), len(places))
-    for row, words in enumerate(told):
-        found[row, [places[word] for word in words if word in places]] = 1.0
-    return found
-
-
-def _through_words(features: Tensor, words: Tensor, targets: Tensor) -> nn.Sequential:
-    """(M, F), (M, V) and (M, N D) -> features to words, frozen, and words to the prefix."""
-    mean, std = features.mean(dim=0), features.std(dim=0, unbiased=False).clamp(min=1e-6)
-    first = nn.Linear(features.shape[1], words.shape[1], device=features.device)
-    second = nn.Linear(words.shape[1], targets.shape[1], device=features.device)
-    solved = _ridge((features - mean) / std, words - words.mean(dim=0)) / std[:, None]
-    first.weight.copy_(solved.T)
-    first.bias.copy_(-mean @ solved)
-    middle = targets.mean(dim=0)
-    second.weight.copy_(_ridge(first(features), targets - middle, least=1e-3).T)
-    second.bias.copy_(middle)
-    return nn.Sequential(first.requires_grad_(False), second.requires_grad_(True))
-
-
-def _ridge(inputs: Tensor, aims: Tensor, *, least: float = RIDGE) -> Tensor:
-    """(M, I) and (M, O) -> the map (I, O)."""
-    gram = inputs.T @ inputs + least * len(inputs) * torch.eye(inputs.shape[1], device=inputs.device)
-    return torch.linalg.solve(gram, inputs.T @ aims)
