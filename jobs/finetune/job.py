@@ -83,11 +83,9 @@ def main(args: FinetuneArgs) -> Report:
                 swept = run_sweep(args, folder, output, decisive=decisive, keeping=keeping, lines=lines)
                 trained, trials, scalars = swept.best, swept.trials, swept.scalars
             else:
-                trained, checkpoint = train_run(
-                    args, folder, data, run=folder.name, decisive=decisive, keeping=keeping, lines=lines
-                )
-                place_bundle(checkpoint, output)
-                trials, scalars = [], folder / SCALARS
+                fitted = train_run(args, folder, data, run=folder.name, decisive=decisive, keeping=keeping, lines=lines)
+                place_bundle(fitted.checkpoint, output)
+                trained, trials, scalars = fitted.trained, [], folder / SCALARS
         done = trained.figures | {"captions_cut": cut}
         phases = trained.phases | {RAY_S: round(watch.seconds - sum(trained.phases.values()), 2)}
         log.info("%.1f s: %s", watch.seconds, phases_in_words(phases))

@@ -10,11 +10,11 @@ from typing import Any
 import torch
 from ray import train
 
+from fromage_model.errors import FromageError
 from jobs.common.reporting.phases import Phases
 from jobs.common.reporting.worker_lines import send_lines
 from jobs.finetune.checkpoints import newest_whole, seal
 from jobs.finetune.epochs import EpochWorker
-from jobs.finetune.not_finite import NotFinite
 from jobs.finetune.reserved import note_reserved
 from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.telling import Scalars
@@ -33,10 +33,9 @@ def train_loop(settings: dict[str, Any]) -> dict[str, Any]:
 def live(settings: dict[str, Any], make: Callable[..., EpochWorker]) -> dict[str, Any]:
     """One worker's whole life: train, and send what there is to say to the driver.
 
-    -> `phases`, seconds of each, `seen`, for people, or `stop` where a loss is no number. `make` makes the worker of
-    the fields, `rank`, `world_size` and `phases`. `settings`: those fields, `lineage`, `decisive`, the settings by
-    which a checkpoint is known, `scalars`, TensorBoard's folder, `lines`, of `worker_lines`, and `quiet`, whether
-    warnings alone are told.
+    -> `phases`, seconds of each, and `seen`, for people. `make` makes the worker of the fields, `rank`, `world_size`
+    and `phases`. `settings`: those fields, `lineage`, `decisive`, the settings by which a checkpoint is known,
+    `scalars`, TensorBoard's folder, `lines`, of `worker_lines`, and `quiet`, whether warnings alone are told.
     """
     quiet = settings.pop("quiet")
     if quiet and train.get_context().get_world_rank() == 0:
@@ -48,8 +47,8 @@ def live(settings: dict[str, Any], make: Callable[..., EpochWorker]) -> dict[str
     phases = Phases()
     try:
         seen = run_epochs(settings, make, phases)
-    except NotFinite as error:  # returned and not raised: Ray Train would try again, and come to the same
-        return {"phases": phases.seconds, "stop": error.stop.as_dict()}
+    except FromageError:  # the driver tells it, as the end of the run
+        raise
     except Exception as error:  # told at once: Ray Train tells the driver when it has tried often enough
         log.error("a worker failed: %s: %s", type(error).__name__, error)
         raise

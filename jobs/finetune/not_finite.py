@@ -9,7 +9,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from fromage_model.catalogue import Item
 from fromage_model.catalogue.schema import Failure
@@ -51,10 +50,6 @@ class Stop:
             seen.setdefault(place, told)
         return dataclasses.replace(self, items=tuple(seen.items()))
 
-    def as_dict(self) -> dict[str, Any]:
-        """What a worker returns."""
-        return dataclasses.asdict(self)
-
     @property
     def stage(self) -> str:
         return f"epoch {self.epoch}, step {self.step}"
@@ -79,6 +74,14 @@ class NotFinite(FromageError, FloatingPointError):
             f"Look at their captions; where the losses rose before, try lower rates ({rates})"
             f"{TO_TRY.get(stop.dtype, '')}"
         )
+
+    def __reduce__(self) -> tuple:
+        """It crosses processes as its message and its stop: made anew, it would need the ids of all items."""
+        return type(self).__new__, (type(self), *self.args), self.__dict__
+
+
+class StatesNotFinite(FromageError, FloatingPointError):
+    """What the frozen LM makes of texts is no number in its dtype; the message says what to try."""
 
 
 def refused(stop: Stop, items: Sequence[Item], folder: Path, *, left_out: Sequence[Failure] = ()) -> NotFinite:

@@ -169,7 +169,7 @@ def _run_trial(config: dict[str, int], plan: Sweep) -> None:
     args, folder = plan.args_of(number), plan.folder_of(number)
     folder.mkdir(parents=True, exist_ok=True)
     (folder / FAILURES_FILE).unlink(missing_ok=True)
-    trained, _ = train_run(
+    fitted = train_run(
         args,
         folder,
         select_items(args),
@@ -179,8 +179,8 @@ def _run_trial(config: dict[str, int], plan: Sweep) -> None:
         lines=plan.lines,
         callbacks=[TuneReportCallback()],
     )
-    (folder / TOLD).write_text(json.dumps({"phases": trained.phases, "seen": trained.seen}))
-    tune.report(trained.figures)
+    (folder / TOLD).write_text(json.dumps({"phases": fitted.trained.phases, "seen": fitted.trained.seen}))
+    tune.report(fitted.trained.figures)
 
 
 class _Telling(tune.Callback):

@@ -9,7 +9,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from fromage_model.catalogue import Catalogue
-from fromage_model.errors import FromageError
 from fromage_model.storage.artefacts import writing
 from jobs.common.stages.workers import name_for_workers
 from jobs.finetune.run_settings import RunArgs
@@ -43,14 +42,14 @@ def train_run(
     keeping: Keeping,
     lines: str,
     callbacks: Sequence[Any] = (),
-) -> tuple[Trained, Checkpoint]:
-    """Run Ray Train -> what there is to say, and the last checkpoint. `lines` is for workers; with `callbacks`, of Ray
-    Train, they tell warnings alone. `run` is what the lineage names.
+) -> Fitted:
+    """Run Ray Train. `lines` is for workers; with `callbacks`, of Ray Train, they tell warnings alone. `run` is what
+    the lineage names.
 
     Raises NotFinite where a loss is no number; the step's items then stand in failures.parquet in `folder`.
     """
     from jobs.finetune.loop import train_loop
-    from jobs.finetune.not_finite import Stop, refused
+    from jobs.finetune.not_finite import NotFinite, refused
 
     told_with = {
         "lineage": _lineage(args, data, run=run),
@@ -59,18 +58,18 @@ def train_run(
         "lines": lines,
         "quiet": bool(callbacks),
     }
-    fitted = fit(train_loop, dataclasses.asdict(for_workers(args)) | told_with, args, keeping, callbacks=callbacks)
-    if fitted.stop is not None:
-        raise refused(Stop(**fitted.stop), data.items, folder, left_out=data.left_out)
-    return fitted.trained, fitted.checkpoint
+    settings = dataclasses.asdict(for_workers(args)) | told_with
+    try:
+        return fit(train_loop, settings, args, keeping, callbacks=callbacks)
+    except NotFinite as error:
+        raise refused(error.stop, data.items, folder, left_out=data.left_out) from error
 
 
 @dataclass(frozen=True)
 class Fitted:
-    """What Ray Train comes back with. `stop` has a Stop's fields where a loss was no number."""
+    """What Ray Train comes back with: what there is to say, and the last checkpoint."""
 
     trained: Trained
-    stop: dict[str, Any] | None
     checkpoint: Checkpoint
 
 
@@ -82,10 +81,11 @@ def fit(
     *,
     callbacks: Sequence[Any] = (),
 ) -> Fitted:
-    """Run `loop` by Ray Train. Raises the FromageError of a worker that met one as often as it was replaced."""
+    """Run `loop` by Ray Train. Raises a worker's FromageError, at once; a worker that is lost is replaced."""
     from ray.train import CheckpointConfig, FailureConfig, RunConfig, ScalingConfig, WorkerGroupError
     from ray.train.torch import TorchConfig
 
+    from jobs.finetune.refusal import refusal_in
     from jobs.finetune.trainer import Trainer
 
     trainer = Trainer(
@@ -109,14 +109,14 @@ def fit(
     try:
         result = trainer.fit()
     except WorkerGroupError as error:
-        foreseen = [one for one in error.worker_failures.values() if isinstance(one, FromageError)]
-        if foreseen:
-            raise foreseen[0] from error
-        raise
+        refusal = refusal_in(error)
+        if refusal is None:
+            raise
+        raise refusal from error
     told = result.return_value or {}
     figures = {name: value for name, value in (result.metrics or {}).items() if isinstance(value, int | float)}
     trained = Trained(figures, phases=told.get("phases", {}), seen=told.get("seen", []))
-    return Fitted(trained, told.get("stop"), result.checkpoint)
+    return Fitted(trained, result.checkpoint)
 
 
 def place_bundle(checkpoint: Checkpoint, output: Path, *, marker: str = BUNDLE_MARKER) -> None:

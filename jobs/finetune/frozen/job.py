@@ -129,7 +129,7 @@ def _train(
     """Raises NotFinite where a loss is no number; the step's rows then stand in failures.parquet in `folder`."""
     from jobs.finetune.frozen.start import origin
     from jobs.finetune.frozen.worker import RATES, train_loop
-    from jobs.finetune.not_finite import NotFinite, Stop, write_stop
+    from jobs.finetune.not_finite import NotFinite, write_stop
 
     lineage = {
         "job": "finetune",
@@ -149,11 +149,11 @@ def _train(
         "quiet": False,
         "broken": [failure.row for failure in data.failures],
     }
-    fitted = fit(train_loop, settings | told_with, args, keeping)
-    if fitted.stop is not None:
-        where = Stop(**fitted.stop)
-        write_stop(where, [(row.id, row.image) for row in data.rows], folder, left_out=data.failures)
-        raise NotFinite(where, [row.id for row in data.rows], table=folder / FAILURES_FILE, rates=RATES)
+    try:
+        fitted = fit(train_loop, settings | told_with, args, keeping)
+    except NotFinite as error:
+        write_stop(error.stop, [(row.id, row.image) for row in data.rows], folder, left_out=data.failures)
+        raise NotFinite(error.stop, [row.id for row in data.rows], table=folder / FAILURES_FILE, rates=RATES) from error
     place_bundle(fitted.checkpoint, output, marker=MARKER)
     return fitted.trained
 

@@ -19,6 +19,7 @@ from jobs.common.reporting.report import Progress
 from jobs.common.showing.positions import Positions
 from jobs.finetune.examples.examples import Shown, Talk
 from jobs.finetune.kept import KeptStates, State
+from jobs.finetune.not_finite import StatesNotFinite
 from jobs.finetune.step import FinetuneStep
 from jobs.finetune.workers import from_first_worker, gather_objects, rank, world_size
 
@@ -56,7 +57,7 @@ class SmallTalk:
 def read_texts(step: FinetuneStep, shown: Sequence[Shown], *, what: str, kept: KeptStates | None = None) -> Texts:
     """Each text, and [RET] after it. `what` names them in the log; what is `kept` is not read again.
 
-    Several workers share the texts out, and every one gets the states of all. Raises FloatingPointError where the LM's
+    Several workers share the texts out, and every one gets the states of all. Raises StatesNotFinite where the LM's
     states overflow its dtype: the statistics fitted to them would be spoilt.
     """
     keyed = [(CHAT if one.caption is None else CAPTION, step.prompt_of(one)) for one in shown]
@@ -143,7 +144,7 @@ def _check_finite(step: FinetuneStep, read: Sequence[tuple[int, State]], *, of: 
     layers = range(len(step.model.lm.text_layers))
     broken = sum(not all(bool(state[f"at_ret_{n}"].isfinite().all()) for n in layers) for _, state in read)
     if broken:
-        raise FloatingPointError(
+        raise StatesNotFinite(
             f"the LM's states after {broken} of the first {len(read)} of {of} {what} are not finite in "
             f"{str(step.model.lm.dtype).removeprefix('torch.')}; try dtype bfloat16 or float32"
         )

@@ -1,5 +1,6 @@
 """A step whose gradient is not finite changes nothing: float16 skips it, in other precisions it stops the run."""
 
+import pickle
 from contextlib import suppress
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import torch
 
 from jobs.finetune import optimisation
-from jobs.finetune.not_finite import NotFinite, Stop, refused
+from jobs.finetune.not_finite import NotFinite, refused
 from jobs.finetune.worker import Worker
 from tests.jobs.finetune.test_step import tiny_args
 
@@ -92,7 +93,9 @@ def test_the_error_names_epoch_step_dtype_and_the_items_of_the_step_and_says_wha
         worker._step(step)
     drawn = worker.sampler.draw(step)
     places = {one.item for one in drawn.shown} | set(drawn.captioned)
-    error = refused(Stop(**caught.value.stop.as_dict()), worker.data.items, tmp_path)
+    crossed = pickle.loads(pickle.dumps(caught.value))  # as from a worker to the driver
+    assert str(crossed) == str(caught.value)
+    error = refused(crossed.stop, worker.data.items, tmp_path)
     assert f"epoch 2, step 2: {caught.value.stop.why}, in {worker.args.dtype}" in str(error)
     assert all(worker.data.items[place].id in str(error) for place in places)
     assert "--prefix-learning-rate" in str(error)

@@ -2,6 +2,8 @@
 
 import dataclasses
 import json
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.errors import ConfigError
 from fromage_model.frozen import make_arrow
 from fromage_model.frozen.model import FrozenModel
 from fromage_model.frozen.storage import read_header
@@ -20,6 +22,7 @@ from jobs.finetune.frozen.job import main
 from jobs.finetune.frozen.settings import FrozenArgs
 from tests.fromage_model.catalogue.feeds.datasets import official
 from tests.jobs import tiny
+from tests.lines import said
 
 
 @dataclasses.dataclass(frozen=True)
@@ -91,15 +94,21 @@ def test_the_command_line_says_which_model_is_trained(words, model):
     assert model_of(words.split()) == model
 
 
-def test_a_picture_that_is_gone_and_was_not_looked_for_is_one_error_that_names_it(
-    ray_session, here, frozen_args, tmp_path
+def test_what_one_of_two_workers_refuses_is_tried_once_and_told_in_one_line_with_exit_code_2(
+    ray_session, here, frozen_world, tmp_path
 ):
     catalogue = tiny.write_squares(tmp_path / "squares", held_out=0)
     (tmp_path / "squares" / "images" / "blue.png").unlink()
     gone = next(item.id for item in catalogue.items() if item.caption == "blue square")
-    args = frozen_args(catalogue=str(tmp_path / "squares"), check_pictures=False, max_failures=0, max_tokens=4)
-    with pytest.raises(CatalogueError, match=f"the picture of {gone}"):
-        main(args)
+    command = [sys.executable, "-m", "jobs.finetune", "--model", "frozen", "--catalogue", str(tmp_path / "squares")]
+    command += ["--language-model", str(frozen_world.lm), "--vision-encoder", str(frozen_world.resnet)]
+    command += ["--no-check-pictures", "--workers", "2", "--batch-size", "1", "--max-tokens", "4", "--dtype", "float32"]
+    command += ["--threads", "1", "--cpus-per-worker", "0.5", "--max-failures", "2", "--checkpoint-every", "1"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
+    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    (line,) = [line for line in said(done.stderr) if line.startswith("error: ")]
+    assert line.startswith(f"error: the picture of {gone}: ")
+    assert done.stderr.count("phase: reading rows") == 1
 
 
 def test_a_model_trained_beside_rows_that_failed_keeps_their_table(ray_session, here, frozen_args, tmp_path):
