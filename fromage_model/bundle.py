@@ -30,7 +30,7 @@ from fromage_model.model.projections import ImageHead, Standardise
 from fromage_model.storage.artefacts import file_sha256, locate, writing
 from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
-from fromage_model.storage.weights import check_shapes, lay_over, read_tensors
+from fromage_model.storage.weights import Shape, check_shapes, lay_over, read_shapes, read_tensors, shapes_of
 from fromage_model.vision.encoders import load_vision_encoder
 
 FORMAT = 1
@@ -164,7 +164,8 @@ def load_projection(name: str) -> ImageProjection:
     header, fingerprint = read_header(folder)
     tensors = _read_weights(folder)
     standardise = Standardise(header.feature_width)
-    head = ImageHead(header.feature_width, header.config.shared_width or _rows(tensors, "image_head.project.bias"))
+    shared = header.config.shared_width or _rows(shapes_of(tensors), "image_head.project.bias")
+    head = ImageHead(header.feature_width, shared)
     for part, prefix in ((standardise, "standardise."), (head, "image_head.")):
         own = {key.removeprefix(prefix): value for key, value in tensors.items() if key.startswith(prefix)}
         lay_over(part, own, source=folder / WEIGHTS)
@@ -181,14 +182,14 @@ def check_bundle(name: str) -> tuple[Header, str]:
     header, fingerprint = read_header(folder)
     _check_lm(header)
     config, width = header.config, header.feature_width
-    tensors = read_tensors(folder / WEIGHTS)
-    rows = config.visual_tokens * _rows(tensors, "ret.input_row")
-    shared = config.shared_width or _rows(tensors, "image_head.project.bias")
+    shapes = read_shapes(folder / WEIGHTS)
+    rows = config.visual_tokens * _rows(shapes, "ret.input_row")
+    shared = config.shared_width or _rows(shapes, "image_head.project.bias")
     wanted = {"standardise.mean": (width,), "prefix.project.weight": (rows, width)}
     wanted |= {"image_head.project.weight": (shared, width)}
     if config.shared_width is not None:
         wanted |= {f"text_head.project.{layer}.bias": (shared,) for layer in range(len(config.text_layers))}
-    check_shapes(wanted, {key: tensors[key] for key in wanted.keys() & tensors.keys()}, source=folder / WEIGHTS)
+    check_shapes(wanted, {key: shapes[key] for key in wanted.keys() & shapes.keys()}, source=folder / WEIGHTS)
     return header, fingerprint
 
 
@@ -264,7 +265,7 @@ def _read_weights(folder: Path) -> dict[str, torch.Tensor]:
     return {key: tensor.float() for key, tensor in read_tensors(folder / WEIGHTS).items()}
 
 
-def _rows(tensors: dict[str, torch.Tensor], key: str) -> int:
-    if key not in tensors:
-        raise BundleError(f"expected {key} among the weights, found {', '.join(sorted(tensors))}")
-    return len(tensors[key])
+def _rows(shapes: dict[str, Shape], key: str) -> int:
+    if key not in shapes:
+        raise BundleError(f"expected {key} among the weights, found {', '.join(sorted(shapes))}")
+    return shapes[key][0]

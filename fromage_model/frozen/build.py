@@ -46,13 +46,18 @@ def build_parts(
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(seed)
         encoder = encoder or load_feature_map_encoder(config.vision_encoder)
-        visual_map = build_visual_map(
-            config.visual_map,
-            encoder.feature_width,
-            lm.width,
-            global_tokens=config.global_tokens,
-            local_cells=config.local_cells,
-            grid_layers=config.grid_layers,
-        )
+        visual_map = build_map(config, encoder.feature_width, lm.width)
         visual_map.scale_to(lm.mean_row_norm())
     return FrozenParts(lm=lm, tokens=tokens, encoder=encoder, visual_map=visual_map, config=config)
+
+
+def build_map(config: FrozenConfig, feature_width: int, lm_width: int) -> VisualMap:
+    """The config's map between an encoder and an LM of these widths, weights as PyTorch draws them."""
+    return build_visual_map(
+        config.visual_map,
+        feature_width,
+        lm_width,
+        global_tokens=config.global_tokens,
+        local_cells=config.local_cells,
+        grid_layers=config.grid_layers,
+    )

@@ -8,6 +8,7 @@ The LM is not stored. The encoder is, unless all of it is frozen and it can be h
 
 import dataclasses
 import json
+from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -18,13 +19,15 @@ from torch import nn
 
 from fromage_model import bundle
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
-from fromage_model.frozen.build import FrozenParts, build_parts
+from fromage_model.frozen.build import FrozenParts, build_map, build_parts
 from fromage_model.frozen.config import FrozenConfig
 from fromage_model.frozen.core import FrozenCore
+from fromage_model.frozen.visual_maps import VisualMap
+from fromage_model.language.model import width_of
 from fromage_model.storage.artefacts import locate, writing
 from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
-from fromage_model.storage.weights import lay_over, read_tensors
+from fromage_model.storage.weights import check_shapes, lay_over, read_shapes, read_tensors, shapes_of
 from fromage_model.vision.feature_map_weights import load_feature_map_encoder
 from fromage_model.vision.feature_maps import Architecture, FeatureMapEncoder, build_feature_map_encoder
 
@@ -55,7 +58,7 @@ def save_frozen(model: FrozenCore, path: Path | str, *, lineage: dict[str, Any])
         lm_fingerprint=locate_language_model(model.config.language_model).fingerprint,
         lineage=lineage,
     )
-    state = _stored_parts(model, with_encoder=header.encoder_stored).state_dict()
+    state = _stored(model.visual_map, encoder, with_encoder=header.encoder_stored).state_dict()
     with writing(path, marker=HEADER) as folder:
         save_file({key: tensor.detach().cpu().contiguous() for key, tensor in state.items()}, folder / WEIGHTS)
         (folder / HEADER).write_text(json.dumps(dataclasses.asdict(header) | {"format": FORMAT}, indent=2) + "\n")
@@ -69,7 +72,7 @@ def read_frozen(
     header = read_header(folder)
     _check_lm(header)
     parts = build_parts(header.config, encoder=_encoder(header), device=device, dtype=dtype)
-    stored = _stored_parts(parts, with_encoder=header.encoder_stored)
+    stored = _stored(parts.visual_map, parts.encoder, with_encoder=header.encoder_stored)
     lay_over(stored, read_tensors(folder / WEIGHTS), source=folder / WEIGHTS)
     return parts
 
@@ -77,13 +80,22 @@ def read_frozen(
 def check_frozen(name: str | Path) -> Header:
     """What the folder says of itself, after all that can be checked without loading its LM.
 
-    Raises MissingArtefact, BundleError where it is no saved FROZEN model or its weights can't be read, and
-    FingerprintMismatch when the LM is another than in training.
+    Raises MissingArtefact, BundleError where it is no saved FROZEN model or its weights are not those of its config,
+    ConfigError where its encoder has fewer stages than it freezes, and FingerprintMismatch when the LM or the encoder
+    is another than in training.
     """
     folder = locate("bundle", name)
     header = read_header(folder)
     _check_lm(header)
-    read_tensors(folder / WEIGHTS)
+    with torch.device("meta") if header.encoder_stored else nullcontext():
+        encoder = _encoder(header)
+    if not header.config.freeze_encoder:
+        encoder.freeze(header.config.frozen_stages)
+    with torch.device("meta"):
+        width = width_of(locate_language_model(header.config.language_model).path)
+        visual_map = build_map(header.config, encoder.feature_width, width)
+    stored = _stored(visual_map, encoder, with_encoder=header.encoder_stored)
+    check_shapes(shapes_of(stored.state_dict()), read_shapes(folder / WEIGHTS), source=folder / WEIGHTS)
     return header
 
 
@@ -92,9 +104,9 @@ def is_saved(name: str | Path) -> bool:
     return (Path(name).expanduser() / HEADER).is_file()
 
 
-def _stored_parts(model: FrozenCore | FrozenParts, *, with_encoder: bool) -> nn.ModuleDict:
-    parts: dict[str, nn.Module] = {"visual_map": model.visual_map}
-    return nn.ModuleDict(parts | ({"encoder": model.encoder.backbone} if with_encoder else {}))
+def _stored(visual_map: VisualMap, encoder: FeatureMapEncoder, *, with_encoder: bool) -> nn.ModuleDict:
+    parts: dict[str, nn.Module] = {"visual_map": visual_map}
+    return nn.ModuleDict(parts | ({"encoder": encoder.backbone} if with_encoder else {}))
 
 
 def _encoder(header: Header) -> FeatureMapEncoder:

@@ -249,3 +249,12 @@ def load_language_model(
 
     backbone = load_pretrained(AutoModelForCausalLM, folder, dtype=dtype)
     return LanguageModel(backbone.to(device), vocabulary=vocabulary, text_layers=text_layers)
+
+
+def width_of(folder: Path) -> int:
+    """D of the LM in a folder, without its weights."""
+    from transformers import AutoConfig, AutoModelForCausalLM
+
+    with torch.device("meta"):
+        model = AutoModelForCausalLM.from_config(AutoConfig.from_pretrained(folder, trust_remote_code=False))
+    return model.get_input_embeddings().weight.shape[1]
