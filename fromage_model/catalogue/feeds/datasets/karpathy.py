@@ -7,7 +7,7 @@ and test are held out. Knows nothing of how pictures are fetched.
 from collections.abc import Iterator
 from typing import Any
 
-from fromage_model.catalogue.annotations import IMAGE_ID, OFFICIAL_SPLIT, TRAINED_ON
+from fromage_model.catalogue.annotations import IMAGE_ID, OFFICIAL_SPLIT
 from fromage_model.catalogue.feeds.datasets.records import (
     BrokenRecord,
     below,
@@ -15,6 +15,7 @@ from fromage_model.catalogue.feeds.datasets.records import (
     fields_of,
     files_sha256,
     records,
+    split_feed,
 )
 from fromage_model.catalogue.feeds.feed import Feed, FeedRow
 from fromage_model.errors import CatalogueError
@@ -35,15 +36,8 @@ EXPECTED = f"Karpathy's {LIST_FILE} and the folders train2014 and val2014 of COC
 
 def read_karpathy(folder: str) -> Feed:
     """All pictures of the file, in its order. Raises CatalogueError where the folder lacks what it should hold."""
-    rows = list(karpathy_rows(folder))
-    held_out = {row.group for row in rows if row.group and row.attributes.get(OFFICIAL_SPLIT) not in TRAINED_ON}
-    return Feed(
-        source=NAME,
-        rows=rows,
-        sha256=karpathy_sha256(folder),
-        licence=LICENCE,
-        attribution=ATTRIBUTION,
-        held_out=frozenset(held_out),
+    return split_feed(
+        NAME, karpathy_rows(folder), sha256=karpathy_sha256(folder), licence=LICENCE, attribution=ATTRIBUTION
     )
 
 

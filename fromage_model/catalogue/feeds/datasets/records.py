@@ -1,4 +1,5 @@
-"""The official files of a data set: where they lie, what changes when they do, and their records, one at a time.
+"""The official files of a data set: where they lie, what changes when they do, their records, one at a time, and the
+feed that rows of them are.
 
 Knows no data set: names of files, lists and fields are given.
 """
@@ -9,6 +10,8 @@ from typing import Any
 
 import ijson
 
+from fromage_model.catalogue.annotations import OFFICIAL_SPLIT, TRAINED_ON
+from fromage_model.catalogue.feeds.feed import Feed, FeedRow
 from fromage_model.errors import CatalogueError
 from fromage_model.storage.artefacts import is_uri
 from fromage_model.storage.file_kinds import HEAD_BYTES, JSON, kind_of, told
@@ -64,6 +67,15 @@ def fields_of(record: Any, expected: Mapping[str, type], where: str, *, may_be_b
         if not isinstance(value, kind) or isinstance(value, bool) or blank:
             raise BrokenRecord(f"{where}: expected {name} to be {NAMES_OF[kind]}, got {_shown(value)}")
     return [record[name] for name in expected]
+
+
+def split_feed(source: str, rows: Iterable[FeedRow], *, sha256: str, licence: str, attribution: str) -> Feed:
+    """All rows, and held out the groups of those whose official split is not trained on."""
+    rows = list(rows)
+    held_out = frozenset(
+        row.group for row in rows if row.group and row.attributes.get(OFFICIAL_SPLIT) not in TRAINED_ON
+    )
+    return Feed(source, rows, sha256, licence=licence, attribution=attribution, held_out=held_out)
 
 
 def files_sha256(files: Iterable[str], folders: Iterable[str]) -> str:

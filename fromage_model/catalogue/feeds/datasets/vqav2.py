@@ -7,9 +7,9 @@ there. A question without its annotation is a failed row of its own; its picture
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fromage_model.catalogue.annotations import IMAGE_ID, OFFICIAL_SPLIT, QUESTIONS, TRAINED_ON, questions_text
+from fromage_model.catalogue.annotations import IMAGE_ID, OFFICIAL_SPLIT, QUESTIONS, questions_text
 from fromage_model.catalogue.feeds.datasets.asked import Asked
-from fromage_model.catalogue.feeds.datasets.records import below, checked_folder, files_sha256
+from fromage_model.catalogue.feeds.datasets.records import below, checked_folder, files_sha256, split_feed
 from fromage_model.catalogue.feeds.feed import Feed, FeedRow
 from fromage_model.errors import CatalogueError
 from fromage_model.storage.files import type_of
@@ -47,16 +47,7 @@ EXPECTED = f"VQAv2's files, such as {TRAIN.questions}, {TRAIN.annotations} and t
 
 def read_vqav2(folder: str) -> Feed:
     """All pictures of the splits that are there, train first. Raises CatalogueError where a file lacks another."""
-    rows = list(vqav2_rows(folder))
-    held_out = {row.group for row in rows if row.group and row.attributes.get(OFFICIAL_SPLIT) not in TRAINED_ON}
-    return Feed(
-        source=NAME,
-        rows=rows,
-        sha256=vqav2_sha256(folder),
-        licence=LICENCE,
-        attribution=ATTRIBUTION,
-        held_out=frozenset(held_out),
-    )
+    return split_feed(NAME, vqav2_rows(folder), sha256=vqav2_sha256(folder), licence=LICENCE, attribution=ATTRIBUTION)
 
 
 def vqav2_sha256(folder: str) -> str:
