@@ -10,7 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from scipy import stats
 
 KS = (1, 5, 10)
 CHUNK_QUERIES = 1024
@@ -64,6 +63,8 @@ def estimate_share(
         return Estimate(mean, mean, mean)
     if groups is not None:
         return _estimate_by_groups(values, np.asarray(groups), confidence=confidence, resamples=resamples, seed=seed)
+    from scipy import stats  # takes half a second, and training, which ranks alone, has no use for it
+
     interval = stats.bootstrap(
         (values,),
         np.mean,
