@@ -14,6 +14,8 @@ TEST_CPUS = 4
 OBJECT_STORE_BYTES = 300 * 1024 * 1024
 # Ten times as often as by itself, so that a test of metrics does not wait.
 REPORT_METRICS_MS = ("RAY_metrics_report_interval_ms", "1000")
+# Folders of FROMAGE_HOME that hold what runs have left, and nothing that `make test` prepares.
+MADE_BY_RUNS = ("states", "runs", "evaluations")
 
 
 @pytest.hookimpl(tryfirst=True)
@@ -52,6 +54,25 @@ def own_loggers() -> None:
         logger.handlers, logger.propagate = [], True
     root = logging.getLogger()
     root.handlers = [handler for handler in root.handlers if not isinstance(handler, Lines)]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def home_of_tests(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A FROMAGE_HOME of this process's own, for its tests and the workers of its Ray, with what has been prepared.
+
+    What jobs keep for their next run is kept there for the next test and no longer.
+    """
+    from fromage_model.storage.artefacts import home
+
+    own = tmp_path_factory.mktemp("fromage-home")
+    for folder in home().iterdir() if home().is_dir() else ():
+        if folder.is_dir() and folder.name not in MADE_BY_RUNS:
+            (own / folder.name).mkdir()
+            for prepared in folder.iterdir():
+                (own / folder.name / prepared.name).symlink_to(prepared.resolve())
+    with pytest.MonkeyPatch.context() as environment:
+        environment.setenv("FROMAGE_HOME", str(own))
+        yield own
 
 
 @pytest.fixture(scope="session")

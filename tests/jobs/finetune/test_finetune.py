@@ -58,12 +58,16 @@ def folder_of(args: FinetuneArgs) -> Path:
 
 @pytest.fixture(scope="module")
 def finished(tiny_world, tmp_path_factory, ray_session) -> Iterator[Finished]:
-    """One run of two epochs of a few steps, in a home of its own."""
+    """One run of two epochs of a few steps, in a home of its own, on a catalogue of which not all can be used."""
+    folder = tmp_path_factory.mktemp("odd")
+    captions = {"black": None, "navy": "...", "olive": "a square " * 40}
+    catalogue = tiny.write_squares(folder / "squares", held_out=2, captions=captions)
+    features = tiny.write_random_features(folder / "features", catalogue)
+    data = {"catalogue": str(folder / "squares"), "features": str(features)}
     with pytest.MonkeyPatch.context() as environment:
         environment.setenv("FROMAGE_HOME", str(tmp_path_factory.mktemp("home")))
-        args = tiny_args(
-            tiny_world, out="small", run="first", workers=2, cpus_per_worker=0.5, validation=0.3, batch_size=1
-        )
+        settings = {"workers": 2, "cpus_per_worker": 0.5, "validation": 0.3, "batch_size": 1}
+        args = tiny_args(tiny_world, out="small", run="first", **data, **settings)
         hearer = Hearer()
         logging.getLogger("jobs").addHandler(hearer)
         report = main(args)
@@ -71,14 +75,14 @@ def finished(tiny_world, tmp_path_factory, ray_session) -> Iterator[Finished]:
         yield Finished(args, report, hearer.heard)
 
 
-def test_the_bundle_loads_and_says_what_it_was_trained_on(finished, tiny_world):
+def test_the_bundle_loads_and_says_what_it_was_trained_on(finished):
     model = load_bundle("small", dtype=torch.float32)
     assert model.text_embeddings(["A picture of a red square."]).shape == (1, 8)
     header, fingerprint = read_header(home() / "bundles" / "small")
     assert fingerprint == model.fingerprint
     lineage = header.lineage
     assert (lineage["job"], lineage["split"], lineage["epochs_done"]) == ("finetune", "train", 2)
-    assert lineage["catalogue_fingerprints"] == {"squares": Catalogue.open(tiny_world.catalogue).fingerprint}
+    assert lineage["catalogue_fingerprints"] == {"squares": Catalogue.open(finished.args.catalogue).fingerprint}
     assert lineage["settings"]["seed"] == 0
     assert {"torch", "transformers", "ray"} <= set(lineage["versions"])
 
@@ -100,11 +104,21 @@ def test_the_report_says_where_the_time_went(finished):
 
 def test_the_report_counts_the_items_trained_on(finished):
     report = finished.report
-    assert report.rows_in == report.rows_out < len(Catalogue.open(finished.args.catalogue).items("train"))
+    assert report.rows_in == report.rows_out + 2 < len(Catalogue.open(finished.args.catalogue).items("train"))
     assert Path(report.output) == (home() / "bundles" / "small").resolve()
     assert report.extra["skipped"] is False
     assert {"loss", "validation_r_at_1", "examples_per_second"} <= set(report.extra["figures"])
     assert report.extra["figures"]["skipped_steps"] == 0
+
+
+def test_items_that_were_left_out_stand_in_the_run_s_table_when_it_has_ended(finished):
+    assert (finished.report.rows_failed, finished.report.extra["figures"]["captions_cut"]) == (2, 1)
+    table = pq.read_table(folder_of(finished.args) / "failures.parquet")
+    assert table["error"].to_pylist() == ["no_caption", "no_words"]
+
+
+def test_what_is_kept_for_the_next_run_lies_in_the_home_of_the_workers(finished, home_of_tests):
+    assert list((home_of_tests / "states").glob("*.sqlite"))
 
 
 def test_scalars_of_steps_and_epochs_lie_in_the_run_s_folder(finished):
@@ -254,19 +268,3 @@ def test_a_worker_killed_in_mid_epoch_costs_no_step_and_changes_nothing(finished
     weights = [load_bundle(name, dtype=torch.float32).trained.state_dict() for name in ("disturbed", "small")]
     assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
     assert not (folder_of(args) / "attempt-1").exists()
-
-
-def test_items_that_were_left_out_stand_in_the_run_s_table_when_it_has_ended(
-    tiny_world, tmp_path, monkeypatch, ray_session
-):
-    monkeypatch.setenv("FROMAGE_HOME", str(tmp_path / "home"))
-    captions = {"red": "...", "green": None, "lime": "a square " * 40}
-    catalogue = tiny.write_squares(tmp_path / "odd", held_out=0, captions=captions)
-    features = tiny.write_random_features(tmp_path / "features", catalogue)
-    args = tiny_args(
-        tiny_world, catalogue=str(tmp_path / "odd"), features=str(features), run="odd", epochs=0, cpus_per_worker=0.5
-    )
-    report = main(args)
-    assert (report.rows_failed, report.extra["figures"]["captions_cut"]) == (2, 1)
-    table = pq.read_table(home() / "runs" / "odd" / "failures.parquet")
-    assert table["error"].to_pylist() == ["no_words", "no_caption"]
