@@ -22,6 +22,7 @@ from jobs.finetune.frozen.job import main
 from jobs.finetune.frozen.settings import FrozenArgs
 from tests.fromage_model.catalogue.feeds.datasets import official
 from tests.jobs import tiny
+from tests.jobs.finetune.frozen.conftest import COLOURS
 from tests.lines import said
 
 
@@ -37,14 +38,22 @@ def here(tmp_path_factory, monkeypatch) -> Iterator[None]:
 
 
 @pytest.fixture
-def finished(frozen_args, ray_session, here) -> Finished:
-    args = frozen_args(out="two", run="two", workers=2, batch_size=2)
+def finished(frozen_args, ray_session, here, tmp_path) -> Finished:
+    """Of nine rows one has no words, and another more than are learned."""
+    captions = {"pink": "...", "teal": "a square " * 40}
+    tiny.write_squares(tmp_path / "squares", colours=(*COLOURS, "pink"), held_out=0, captions=captions)
+    args = frozen_args(
+        out="two", run="two", catalogue=str(tmp_path / "squares"), max_failed=0.2, workers=2, batch_size=2
+    )
     return Finished(args, main(args))
 
 
-def test_two_workers_train_what_one_would_and_the_run_is_whole(finished, frozen_args, caplog):
+def test_two_workers_train_what_one_would_and_the_run_is_whole_with_a_table_of_rows_that_failed(finished):
     report = finished.report
-    assert report.rows_in == report.rows_out == 8
+    assert (report.rows_in, report.rows_out, report.rows_failed) == (9, 8, 1)
+    assert report.extra["figures"]["texts_cut"] == 1
+    table = pq.read_table(home() / "runs" / "two" / "failures.parquet")
+    assert table["message"].to_pylist() == ["its caption is without a letter or a digit"]
     assert {"loss", "caption", "optimizer_steps", "examples_per_second"} <= set(report.extra["figures"])
     assert report.extra["figures"]["optimizer_steps"] == 4
     lineage = read_header(home() / "bundles" / "two").lineage
@@ -55,7 +64,7 @@ def test_two_workers_train_what_one_would_and_the_run_is_whole(finished, frozen_
     assert main(finished.args).extra["skipped"] is True
     with pytest.raises(ConfigError, match="other settings: seed; give another --run"):
         main(dataclasses.replace(finished.args, seed=1))
-    one = main(frozen_args(out="one", run="one", workers=1, batch_size=4))
+    one = main(dataclasses.replace(finished.args, out="one", run="one", workers=1, batch_size=4))
     assert one.extra["figures"]["loss"] == pytest.approx(report.extra["figures"]["loss"], rel=1e-4)
     weights = [FrozenModel.from_pretrained(str(home() / "bundles" / name)).visual_map for name in ("one", "two")]
     for ours, theirs in zip(weights[0].parameters(), weights[1].parameters(), strict=True):
@@ -109,11 +118,3 @@ def test_what_one_of_two_workers_refuses_is_tried_once_and_told_in_one_line_with
     (line,) = [line for line in said(done.stderr) if line.startswith("error: ")]
     assert line.startswith(f"error: the picture of {gone}: ")
     assert done.stderr.count("phase: reading rows") == 1
-
-
-def test_a_model_trained_beside_rows_that_failed_keeps_their_table(ray_session, here, frozen_args, tmp_path):
-    tiny.write_squares(tmp_path / "squares", held_out=0, captions={"red": "...", "lime": "a square " * 40})
-    report = main(frozen_args(catalogue=str(tmp_path / "squares"), max_failed=0.1, epochs=1, run="odd"))
-    assert (report.rows_failed, report.extra["figures"]["texts_cut"]) == (1, 1)
-    table = pq.read_table(home() / "runs" / "odd" / "failures.parquet")
-    assert table["message"].to_pylist() == ["its caption is without a letter or a digit"]
