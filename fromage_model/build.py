@@ -77,7 +77,18 @@ def build_trained_parts(
         image_head=ImageHead(
             feature_width, shared_width(config, lm), output_dropout=config.image_dropout, dropout=dropout
         ),
-        text_head=TextHead(lm.layer_widths, config.shared_width, output_dropout=config.text_dropout, dropout=dropout),
+        text_head=build_text_head(config, lm, dropout=dropout),
+    )
+
+
+def build_text_head(config: FromageConfig, lm: LanguageModel, *, dropout: float = 0.0) -> TextHead:
+    """The maps of the states at [RET], weights as PyTorch draws them."""
+    return TextHead(
+        lm.layer_widths,
+        config.shared_width,
+        hidden=config.text_hidden,
+        output_dropout=config.text_dropout,
+        dropout=dropout,
     )
 
 

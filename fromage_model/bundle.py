@@ -189,6 +189,8 @@ def check_bundle(name: str) -> tuple[Header, str]:
     wanted |= {"image_head.project.weight": (shared, width)}
     if config.shared_width is not None:
         wanted |= {f"text_head.project.{layer}.bias": (shared,) for layer in range(len(config.text_layers))}
+    if config.text_hidden:
+        wanted |= {"text_head.of_hidden.weight": (shared, config.text_hidden)}
     check_shapes(wanted, {key: shapes[key] for key in wanted.keys() & shapes.keys()}, source=folder / WEIGHTS)
     return header, fingerprint
 

@@ -53,6 +53,9 @@ class FromageConfig:
     """Width of the shared space in which pictures and [RET] meet (FROMAGe: q); None is the states' own, unprojected."""
     text_layers: tuple[int, ...] = (-1,)
     """Layers whose state at [RET] is projected, each by a map of its own, and summed; -1 is the last."""
+    text_hidden: int = 0
+    """Units of a hidden layer that reads the states of all those layers together, and whose own map is added to theirs;
+    0, as in the paper, for none."""
     two_ret_rows: bool = False
     """Whether [RET] has an output row of its own even where the LM ties its embeddings (untied LMs always have two)."""
     caption_prompt: str = "A picture of"
@@ -97,6 +100,10 @@ class FromageConfig:
             raise ConfigError(f"visual_tokens is {self.visual_tokens}; expected 1 to 64, for example 4")
         if self.shared_width is not None and self.shared_width < 1:
             raise ConfigError(f"shared_width is {self.shared_width}; expected 1 or more or None, for example 256")
+        if self.text_hidden < 0 or (self.text_hidden and self.shared_width is None):
+            raise ConfigError(
+                f"text_hidden is {self.text_hidden}; expected 0, or with a shared_width 1 or more, for example 512"
+            )
         if self.picture_weight < 0:
             raise ConfigError(f"picture_weight is {self.picture_weight}; expected 0 or more, for example 1.0")
         if self.max_tokens_before_ret is not None and self.max_tokens_before_ret < 0:

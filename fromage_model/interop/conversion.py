@@ -21,8 +21,14 @@ from fromage_model.model.trained import TrainedParts
 def to_original(trained: TrainedParts, *, dtype: torch.dtype = torch.float32) -> dict[str, Tensor]:
     """Trained parts -> tensors by the original's names, on the CPU, statistics taken into the maps.
 
-    Raises CheckpointError where [RET] has an output row of its own: the original knows one row for both ends.
+    Raises CheckpointError where [RET] has an output row of its own, as the original knows one row for both ends, and
+    where the text head has a hidden layer.
     """
+    if trained.text_head.hidden is not None:
+        raise CheckpointError(
+            "this model's text head has a hidden layer (text_hidden), and the original's form holds linear maps alone; "
+            "a model trained with text_hidden=0 can be written"
+        )
     if trained.ret.output_row is not None:
         raise CheckpointError(
             "this model's [RET] is untied: it has an output row of its own (two_ret_rows, or an LM whose head is not "

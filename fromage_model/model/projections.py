@@ -83,12 +83,19 @@ class TextHead(nn.Module):
     """States at [RET], one from each chosen layer -> a unit vector in the shared space (FROMAGe section 3.2: W_t).
 
     Each layer has a map of its own and the maps' outputs are summed, as in the original's `text_emb_layers`. Without a
-    `shared_width` the states themselves are summed; they must then be equally wide. `dropout` falls on the states,
+    `shared_width` the states themselves are summed; they must then be equally wide. With `hidden` units, which the
+    paper has not, a map through GELU that reads all layers is added. `dropout` falls on the states and on those units,
     `output_dropout` on what each map makes of them.
     """
 
     def __init__(
-        self, widths: Sequence[int], shared_width: int | None, *, dropout: float = 0.0, output_dropout: float = 0.0
+        self,
+        widths: Sequence[int],
+        shared_width: int | None,
+        *,
+        hidden: int = 0,
+        dropout: float = 0.0,
+        output_dropout: float = 0.0,
     ):
         super().__init__()
         self.standardise = nn.ModuleList(Standardise(width) for width in widths)
@@ -96,12 +103,19 @@ class TextHead(nn.Module):
         self.project = nn.ModuleList(
             nn.Identity() if shared_width is None else nn.Linear(width, shared_width) for width in widths
         )
+        self.hidden = nn.Linear(sum(widths), hidden) if hidden else None
+        self.of_hidden = nn.Linear(hidden, shared_width) if hidden and shared_width else None
         self.output_dropout = nn.Dropout(output_dropout)
 
     def fit(self, states: Sequence[Tensor]) -> None:
         """One (B, D) for each layer -> sets the statistics by which states are standardised."""
         for standardise, state in zip(self.standardisers, states, strict=True):
             standardise.fit(state.float())
+
+    @property
+    def hidden_units(self) -> int:
+        """0 where there is no hidden layer."""
+        return 0 if self.hidden is None else self.hidden.out_features
 
     @property
     def standardisers(self) -> list[Standardise]:
@@ -112,9 +126,9 @@ class TextHead(nn.Module):
         """One (..., D) for each layer -> (..., S), each of length 1."""
         if len(states) != len(self.project):
             raise ValueError(f"expected the states of {len(self.project)} layers, got {len(states)}")
-        maps = zip(self.project, self.standardise, states, strict=True)
-        projected = (
-            self.output_dropout(project(self.dropout(standardise(state.float()))))
-            for project, standardise, state in maps
-        )
-        return F.normalize(torch.stack(list(projected)).sum(dim=0), dim=-1)
+        standard = [standardise(state.float()) for standardise, state in zip(self.standardise, states, strict=True)]
+        projected = [project(self.dropout(state)) for project, state in zip(self.project, standard, strict=True)]
+        if self.hidden is not None and self.of_hidden is not None:
+            units = F.gelu(self.hidden(self.dropout(torch.cat(standard, dim=-1))))
+            projected.append(self.of_hidden(self.dropout(units)))
+        return F.normalize(torch.stack([self.output_dropout(one) for one in projected]).sum(dim=0), dim=-1)

@@ -36,6 +36,7 @@ def config_of(args: FinetuneArgs, *, encoder: str) -> FromageConfig:
         visual_tokens=args.visual_tokens,
         shared_width=args.shared_width,
         text_layers=args.text_layers,
+        text_hidden=args.text_hidden,
         picture_weight=args.picture_weight,
         max_tokens_before_ret=args.max_tokens_before_ret,
         after_ret=AFTER_RET if args.after_ret is None else args.after_ret,

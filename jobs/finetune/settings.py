@@ -52,6 +52,9 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
     """Width of the shared space; None for that of the states at [RET], which are then not projected."""
     text_layers: tuple[int, ...] | None = None
     """Layers whose state at [RET] is projected; -1 is the last. Without it, that and the one at four fifths."""
+    text_hidden: int = 0
+    """Units of a hidden layer beside these layers' maps, which makes more of many texts; 0, as in the paper, for none.
+    With refit it may be another than the bundle's."""
     picture_weight: float = 1.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0 as in the paper."""
     max_tokens_before_ret: int | None = 0

@@ -4,11 +4,12 @@ Knows no loop and no optimizer.
 """
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 import torch
 
-from fromage_model.build import check_captions
+from fromage_model.build import build_text_head, check_captions
 from fromage_model.bundle import bundle_fingerprint, check_bundle, load_bundle
 from fromage_model.catalogue.features import FeaturesInfo
 from fromage_model.errors import ConfigError, FingerprintMismatch
@@ -18,8 +19,10 @@ from fromage_model.language.lora import LoraSettings, add_lora
 from fromage_model.storage.artefacts import locate
 from jobs.finetune.settings import FinetuneArgs
 
-FIXED = ("language_model", "visual_tokens", "shared_width", "text_layers", "two_ret_rows")
+FIXED = ("language_model", "visual_tokens", "shared_width", "text_layers", "text_hidden", "two_ret_rows")
 """Fields of the config on which the shape of what is trained depends."""
+REFITTED = ("text_hidden",)
+"""Those of them that a run may change which fits the heads anew."""
 FREE = (
     "caption_prompt",
     "system_prompt",
@@ -56,13 +59,21 @@ def adopt_config(args: FinetuneArgs, *, features: FeaturesInfo) -> FinetuneArgs:
         raise FingerprintMismatch(what, expected=header.encoder_fingerprint, found=features.encoder_fingerprint)
     decided = {name: getattr(header.config, name) for name in FIXED} | _lora_fields(header.lora)
     usual = FinetuneArgs()
+    if args.refit:
+        decided = {name: value for name, value in decided.items() if name not in said(args, REFITTED)}
     for name, value in decided.items():
         if getattr(args, name) not in (value, getattr(usual, name)):
             raise ConfigError(
                 f"{name} is {getattr(args, name)!r}, but {args.start_from} was trained with {value!r}; leave it out"
             )
-    unsaid = [name for name in FREE if getattr(args, name) == getattr(usual, name)]
+    unsaid = set(FREE) - said(args, FREE)
     return dataclasses.replace(args, **decided, **{name: getattr(header.config, name) for name in unsaid})
+
+
+def said(args: FinetuneArgs, names: Collection[str]) -> set[str]:
+    """Those in which `args` differ from their defaults."""
+    usual = FinetuneArgs()
+    return {name for name in names if getattr(args, name) != getattr(usual, name)}
 
 
 def origin(args: FinetuneArgs) -> dict[str, Any]:
@@ -78,7 +89,11 @@ def start_from(args: FinetuneArgs, *, device: torch.device, dtype: torch.dtype) 
     Raises what `load_bundle` raises, and ConfigError where the settings that a run may change don't fit the model.
     """
     model = load_bundle(str(args.start_from), device=device, dtype=dtype, vision=False, merge_lora=False)
-    model.config = dataclasses.replace(model.config, **{name: getattr(args, name) for name in FREE})
+    model.config = dataclasses.replace(model.config, **{name: getattr(args, name) for name in (*FREE, *REFITTED)})
+    if model.trained.text_head.hidden_units != model.config.text_hidden:
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(args.seed)
+            model.trained.text_head = build_text_head(model.config, model.lm).to(device)
     check_captions(model.config, model.tokens)
     lora = args.lora()
     if lora is not None and model.trained.lora is None:

@@ -79,6 +79,15 @@ def test_a_loaded_bundle_gives_the_same_embeddings_up_to_float16(saved):
         )
 
 
+def test_a_hidden_layer_of_the_text_head_comes_back(own_lm, clip, own_home, tmp_path):
+    model = tiny.build(own_lm, vision_encoder=str(clip), text_layers=(-1, 1), text_hidden=5)
+    folder = save(model, tmp_path / "bundle")
+    assert check_bundle(str(folder)) == read_header(folder)
+    again = load(folder)
+    assert again.trained.text_head.hidden_units == again.config.text_hidden == 5
+    torch.testing.assert_close(again.text_embeddings(TEXTS), model.text_embeddings(TEXTS), atol=2e-3, rtol=0)
+
+
 def test_every_weight_comes_back_as_its_float16(saved):
     model, folder = saved
     loaded = load(folder).trained.state_dict()
@@ -304,6 +313,7 @@ def test_what_is_well_passes_the_check_without_its_lm(own_lm, clip, own_home, tm
         ({"visual_tokens": 7}, r"prefix\.project\.weight is"),
         ({"shared_width": 77}, r"image_head\.project\.weight is .*, expected \(77,"),
         ({"text_layers": (-1, 1, 0)}, r"missing text_head\.project\.2\.bias"),
+        ({"text_hidden": 5}, r"missing text_head\.of_hidden\.weight"),
     ],
 )
 def test_weights_of_another_config_are_found_without_the_lm(saved, change, told):

@@ -201,10 +201,12 @@ class Sampler:
         return self._garments.prefix_words(item) if self._garments else (self.items[item].caption or "").split()
 
     def phrasings(self, own: int, *, further: int) -> list[Shown]:
-        """So many texts for each item, without pictures; a conversation's history stands before some wishes."""
+        """So many texts for each item, some with a conversation before them, and all that people say of garments."""
         draw = self._random("phrasings")
-        counts = [own if item < self.own_items else further for item in range(len(self.items))]
-        return [self._phrase(item, draw) for item, count in enumerate(counts) for _ in range(count)]
+        counts = [own] * self.own_items + [further] * (len(self.items) - self.own_items)
+        shown = [self._phrase(item, draw) for item, count in enumerate(counts) for _ in range(count)]
+        told = self._garments.told(draw) if self._garments else []
+        return shown + [Shown(item, None, said.messages, said.asked) for item, said in told]
 
     def plain_names(self) -> list[Shown]:
         """Each item's name as the shortest caption, as items are indexed by."""
@@ -296,5 +298,4 @@ class Sampler:
         return [Message("user", [before.message]), Message("assistant", [before.reply])]
 
     def _random(self, *key: object) -> random.Random:
-        digest = hashlib.sha256(repr((self._seed, *key)).encode()).digest()
-        return random.Random(digest)
+        return random.Random(hashlib.sha256(repr((self._seed, *key)).encode()).digest())

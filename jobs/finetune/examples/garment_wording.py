@@ -4,9 +4,6 @@
 it stands in the quality sets that `jobs.evaluate --queries` asks; a test holds that.
 """
 
-import tomllib
-from collections import defaultdict
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
@@ -224,15 +221,3 @@ PICTURE_ANSWER = "This is {what}."
 def picture_questions() -> list[str]:
     """What people ask about a picture, one a line in `picture_questions.txt`."""
     return Path(__file__).with_name("picture_questions.txt").read_text().splitlines()
-
-
-@cache
-def kind_situations() -> Mapping[str, list[tuple[str, frozenset[str]]]]:
-    """By a kind of garment: what people say who need it and name nothing, and all kinds that would do, of
-    `situations.toml`.
-    """
-    found: defaultdict[str, list[tuple[str, frozenset[str]]]] = defaultdict(list)
-    for needs in tomllib.loads(Path(__file__).with_name("situations.toml").read_text())["needs"]:
-        for kind in needs["kinds"]:
-            found[kind] += [(text, frozenset(needs["kinds"])) for text in needs["said"]]
-    return dict(found)

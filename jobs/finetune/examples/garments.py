@@ -19,6 +19,7 @@ from fromage_model.prompts.messages import Message, Part
 from jobs.finetune.examples import garment_wording as wording
 from jobs.finetune.examples import garment_words as words
 from jobs.finetune.examples.answering import Asked, Facts
+from jobs.finetune.examples.people import People, Told
 from jobs.finetune.examples.wording import picture_wishes
 
 LOOK = ("kind", "colour", "pattern")
@@ -39,8 +40,9 @@ class Said:
 
 @dataclass(frozen=True)
 class Shares:
-    """How often a text is a caption, a wish by look, one by need, a conversation; the rest stand under pictures."""
+    """How often a text is a person's; of others, a caption, a look, a need, a conversation; the rest is pictured."""
 
+    people: float = 0.2
     captions: float = 0.3
     looks: float = 0.2
     needs: float = 0.24
@@ -58,6 +60,7 @@ class Garments:
     def __init__(self, items: Sequence[Item], features: np.ndarray, *, shares: Shares = Shares()):
         self.items = items
         self.facts = Facts(items)
+        self.people = People(self.facts)
         self._features = features
         self._shares = shares
         self._of_kind: dict[str, list[int]] = {}
@@ -67,6 +70,8 @@ class Garments:
     def draw(self, item: int, draw: random.Random) -> Said:
         """One text of an item, with a conversation or a picture before it where that is its form."""
         shares, place = self._shares, draw.random()
+        if draw.random() < shares.people and (told := self.people.of(item)):
+            return self._told(draw.choice(told), draw)
         for share, form in (
             (shares.captions, self.caption),
             (shares.looks, self.look),
@@ -77,6 +82,10 @@ class Garments:
                 return form(item, draw)
             place -= share
         return self.pictured(item, draw)
+
+    def told(self, draw: random.Random) -> list[tuple[int, Said]]:
+        """Everything that people say whom some item serves, with a few of the items that do."""
+        return [(item, self._told(told, draw)) for item, told in self.people.each(draw)]
 
     def plain(self, item: int) -> str:
         """`a red striped dress`: what a picture shows, in the fewest words."""
@@ -244,9 +253,7 @@ class Garments:
             for occasion in sorted(facts.get("occasions", ()))
             for text in wording.SITUATIONS.get(occasion, ())
         ]
-        found += [(text, words.one("worn_on", worn)) for text in wording.BODY_SITUATIONS.get(worn, ())]
-        kind = self.items[item].attributes["kind"]
-        return found + [(text, (("kind", kinds),)) for text, kinds in wording.kind_situations().get(kind, ())]
+        return found + [(text, words.one("worn_on", worn)) for text in wording.BODY_SITUATIONS.get(worn, ())]
 
     def _refinements(self, facts: Mapping[str, str], draw: random.Random) -> list[tuple[str, Asked]]:
         """What a next message may ask of an item, in words, and exactly."""
@@ -263,6 +270,13 @@ class Garments:
             text = draw.choice(wording.REFINEMENTS["material"]).format(value=facts["material"])
             found.append((text, words.one("material", facts["material"])))
         return found
+
+    def _told(self, told: Told, draw: random.Random) -> Said:
+        first, *later = told.messages
+        messages = [*_ask(first)]
+        for text in later:
+            messages += [self._reply("things", draw), *_ask(text)]
+        return Said(told.asked, messages=tuple(messages))
 
     def _reply(self, things: str, draw: random.Random) -> Message:
         return Message("assistant", [draw.choice(wording.AFTER_PRODUCTS).format(things=things)], ret_offsets=(0,))

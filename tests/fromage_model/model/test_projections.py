@@ -69,6 +69,19 @@ def test_a_text_head_sums_what_its_layers_maps_give():
     torch.testing.assert_close(head(states), total / total.norm(dim=-1, keepdim=True))
 
 
+def test_a_hidden_layer_reads_all_layers_and_is_added_to_their_maps():
+    head = TextHead([6, 3], 8, hidden=5)
+    assert (head.hidden_units, TextHead([6, 3], 8).hidden_units) == (5, 0)
+    states = [drawn(40, 6), 4.0 * drawn(40, 3, seed=1) + 1.0]
+    head.fit(states)
+    scaled = [(state - state.mean(0)) / state.std(0) for state in states]
+    total = sum(one @ project.weight.T + project.bias for one, project in zip(scaled, head.project, strict=True))
+    units = torch.cat(scaled, dim=1) @ head.hidden.weight.T + head.hidden.bias
+    units = units * (1 + torch.erf(units / 2**0.5)) / 2
+    total = total + units @ head.of_hidden.weight.T + head.of_hidden.bias
+    torch.testing.assert_close(head(states), total / total.norm(dim=-1, keepdim=True))
+
+
 def test_a_text_head_refuses_another_number_of_layers():
     with pytest.raises(ValueError, match="expected the states of 2 layers, got 1"):
         TextHead([6, 3], 8)([drawn(5, 6)])

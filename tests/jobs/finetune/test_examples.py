@@ -13,6 +13,7 @@ import pytest
 from fromage_model.catalogue import Catalogue, Item
 from jobs.finetune.examples import garment_wording, wording
 from jobs.finetune.examples.examples import Exchange, Mix, Phrases, Sampler, defined, named
+from jobs.finetune.examples.people import FORMS, people
 
 ITEMS = 20
 QUERIES = Path(__file__).parents[3] / "jobs" / "evaluate" / "queries"
@@ -219,8 +220,8 @@ def trained() -> list[str]:
     forms = (wording.NAME_WISHES, wording.TAG_WISHES, wording.GLOSS_WISHES, wording.picture_wishes())
     asked = (wording.PICTURE_QUESTIONS, garment_wording.picture_questions())
     situations = [*garment_wording.SITUATIONS.values(), *garment_wording.BODY_SITUATIONS.values()]
-    needs = [text for said in garment_wording.kind_situations().values() for text, _ in said]
-    return [text for form in (*forms, *asked, *situations, needs, wording.small_talk()) for text in form]
+    told = [told.messages for form in FORMS for told in people(form)]
+    return [text for form in (*forms, *asked, *situations, *told, wording.small_talk()) for text in form]
 
 
 def test_training_s_wording_repeats_no_message_that_the_chat_is_measured_by():

@@ -1,8 +1,6 @@
 """What training says of garments: true to the item, answered by all that have what is asked, never what is measured."""
 
 import random
-import re
-from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime
 
@@ -11,7 +9,6 @@ import pytest
 import torch
 
 from fromage_model.catalogue import Item
-from fromage_model.catalogue.wardrobe.choose import kinds
 from fromage_model.catalogue.wardrobe.feed import read_wardrobe
 from jobs.finetune.examples import garment_wording as wording
 from jobs.finetune.examples.answering import Facts
@@ -116,19 +113,3 @@ def test_what_training_says_of_garments_is_no_message_that_the_chat_is_measured_
     asked = {normalised(text) for text in measured()}
     said = {normalised(message.text) for _, one in drawn(garments, times=20) for message in one.messages}
     assert sorted(said & asked) == []
-
-
-def test_situations_tell_of_every_kind_s_needs_and_name_none_of_the_kinds_that_would_do():
-    assert wording.kind_situations().keys() == kinds().keys()
-    for kind, situations in wording.kind_situations().items():
-        for text, would_do in situations:
-            assert would_do <= kinds().keys()
-            assert not re.search(rf"\b{re.escape(kind)}\b", text.lower()), (kind, text)
-
-
-def test_no_situation_stands_twice():
-    said = Counter(
-        (text, would_do) for situations in wording.kind_situations().values() for text, would_do in situations
-    )
-    assert all(count == len(would_do) for (_, would_do), count in said.items())
-    assert len({normalised(text) for text, _ in said}) == len(said)

@@ -141,6 +141,20 @@ def test_refit_takes_the_statistics_and_heads_anew(tiny_world):
     assert torch.equal(worker.model.trained.standardise.mean, fresh.model.trained.standardise.mean)
 
 
+def test_refit_may_give_the_text_head_another_hidden_layer_and_a_later_run_keeps_it(tiny_world, tmp_path):
+    starts = {"shared_width": 256, "start_from": str(tiny_world.bundle)}
+    with pytest.raises(ConfigError, match="text_hidden is 6, but .* was trained with 0"):
+        start(tiny_args(tiny_world, text_hidden=6, **starts))
+    first = start(tiny_args(tiny_world, text_hidden=6, refit=True, **starts))
+    assert first.model.trained.text_head.hidden_units == 6
+    first.warm_start()
+    first.save(tmp_path, epochs_done=1, lineage={})
+    starts["start_from"] = str(tmp_path / BUNDLE_FOLDER)
+    for settings in ({}, {"refit": True}):
+        second = start(tiny_args(tiny_world, **settings, **starts))
+        assert second.model.config.text_hidden == second.model.trained.text_head.hidden_units == 6
+
+
 def test_lora_may_be_added_to_a_bundle_and_then_goes_on_being_trained(tiny_world, tmp_path):
     first = start(tiny_args(tiny_world, shared_width=256, start_from=str(tiny_world.bundle), **LORA))
     first.run_epoch(0, None)
