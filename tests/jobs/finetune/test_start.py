@@ -143,7 +143,7 @@ def test_refit_takes_the_statistics_and_heads_anew(tiny_world):
 
 def test_refit_may_give_the_text_head_another_hidden_layer_and_a_later_run_keeps_it(tiny_world, tmp_path):
     starts = {"shared_width": 256, "start_from": str(tiny_world.bundle)}
-    with pytest.raises(ConfigError, match="text_hidden is 6, but .* was trained with 0"):
+    with pytest.raises(ConfigError, match=r"text_hidden is 6, but .* was trained with 0"):
         start(tiny_args(tiny_world, text_hidden=6, **starts))
     first = start(tiny_args(tiny_world, text_hidden=6, refit=True, **starts))
     assert first.model.trained.text_head.hidden_units == 6
