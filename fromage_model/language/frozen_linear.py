@@ -11,6 +11,7 @@ the time or less, in float32 and bfloat16.
 Shapes: M rows, I inputs, O outputs.
 """
 
+import functools
 from typing import Any
 
 import torch
@@ -20,6 +21,8 @@ from torch.nn import functional as F
 
 PACKED_FOR = 8
 """Rows for which weights are packed; any other number is multiplied as well, and no slower than without."""
+HAS_ONEDNN = torch.backends.mkldnn.is_available()
+"""Asked once: inside of compiled code the question would part it in two."""
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:
@@ -47,7 +50,23 @@ class _Linear(torch.autograd.Function):
 
 
 def _product(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
+    if torch.compiler.is_compiling():
+        return torch.ops.fromage.product(x, weight, bias)
+    return _by_onednn(x, weight, bias)
+
+
+def _by_onednn(x: Tensor, weight: Tensor, bias: Tensor | None) -> Tensor:
     return torch.ops.mkldnn._linear_pointwise(x, weight, bias, "none", [], "")
+
+
+@functools.cache
+def let_compile() -> None:
+    """Give the product a name that torch.compile calls as it stands.
+
+    oneDNN's own it would only take with weights that it has copied into what it compiles.
+    """
+    product = torch.library.custom_op("fromage::product", _by_onednn, mutates_args=())
+    product.register_fake(lambda x, weight, bias: x.new_empty((*x.shape[:-1], weight.shape[0])))
 
 
 def _is_constant_float32_on_cpu(x: Tensor, weight: Tensor, bias: Tensor | None) -> bool:
@@ -56,7 +75,7 @@ def _is_constant_float32_on_cpu(x: Tensor, weight: Tensor, bias: Tensor | None) 
         and x.dtype == weight.dtype == torch.float32
         and not weight.requires_grad
         and (bias is None or not bias.requires_grad)
-        and torch.backends.mkldnn.is_available()
+        and HAS_ONEDNN
     )
 
 
@@ -86,7 +105,7 @@ class PackedLinear(nn.Module):
 
 def can_pack(weight: Tensor) -> bool:
     """Whether a map with these weights can be packed."""
-    if weight.device.type != "cpu" or not torch.backends.mkldnn.is_available():
+    if weight.device.type != "cpu" or not HAS_ONEDNN:
         return False
     is_bfloat16 = weight.dtype == torch.bfloat16 and torch.ops.mkldnn._is_mkldnn_bf16_supported()
     return weight.dtype == torch.float32 or is_bfloat16
