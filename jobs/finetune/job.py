@@ -53,6 +53,7 @@ def main(args: FinetuneArgs) -> Report:
 
     watch = Stopwatch()
     phases: dict[str, float] = {}
+    check_compile(args)
     data = select_items(args)
     args = choose_layers(adopt_config(args, features=data.features.info))
     config_of(args, encoder=data.features.info.encoder)
@@ -107,6 +108,14 @@ def main(args: FinetuneArgs) -> Report:
         phases=phases,
         figures=done,
     )
+
+
+def check_compile(args: RunArgs) -> None:
+    """Raises ConfigError where `compile` lacks what it needs of this machine; each worker tries it on its own."""
+    if args.compile and not args.use_gpu:
+        from fromage_model.language.compiling import check_compiler
+
+        check_compiler()
 
 
 def run_folder(args: RunArgs, decisive: dict[str, Any]) -> Path:

@@ -15,6 +15,7 @@ from fromage_model.build import build_fromage
 from fromage_model.bundle import save_bundle
 from fromage_model.catalogue import Catalogue
 from fromage_model.fromage import Fromage
+from fromage_model.language.compiling import compile_layers
 from fromage_model.language.precision import Precision
 from fromage_model.language.recomputing import recompute_layers
 from jobs.common import metrics
@@ -63,6 +64,8 @@ class Worker(EpochWorker):
         self.device = train.torch.get_device() if args.use_gpu else torch.device("cpu")
         self.precision = Precision.choose(args.dtype, self.device)
         self.model: Fromage = self._model()
+        if args.compile:
+            compile_layers(self.model.lm.backbone)
         if args.checkpoint_activations:
             recompute_layers(self.model.lm.backbone)
         self.glosses = Glosses(Path(args.glosses)) if args.glosses else None

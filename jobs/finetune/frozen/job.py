@@ -23,7 +23,7 @@ from jobs.common.reporting.report import Report, Stopwatch, ray_session
 from jobs.common.reporting.worker_lines import worker_lines
 from jobs.common.stages.workers import name_for_workers
 from jobs.finetune.frozen.settings import FrozenArgs
-from jobs.finetune.job import RAY_S, open_run, run_folder, write_run
+from jobs.finetune.job import RAY_S, check_compile, open_run, run_folder, write_run
 from jobs.finetune.training import SCALARS, Trained, fit, place_bundle, versions
 
 if TYPE_CHECKING:
@@ -45,6 +45,7 @@ def main(args: FrozenArgs) -> Report:
 
     watch = Stopwatch()
     phases: dict[str, float] = {}
+    check_compile(args)
     args = adopt_config(args)
     data = select_rows(args, check=args.check_pictures)
     decisive = args.decisive() | {"rows_fingerprint": data.fingerprint} | origin(args)

@@ -14,6 +14,7 @@ from ray import train
 from torch import Tensor, nn
 
 from fromage_model.frozen.model import FrozenModel
+from fromage_model.language.compiling import compile_layers
 from fromage_model.language.precision import Precision
 from jobs.common.reporting.page import spread
 from jobs.common.reporting.phases import Phases
@@ -67,6 +68,8 @@ class FrozenWorker(EpochWorker):
         self.device = train.torch.get_device() if args.use_gpu else torch.device("cpu")
         self.precision = Precision.choose(args.dtype, self.device)
         self.model: FrozenModel = make_model(args, device=self.device, dtype=self.precision.lm)
+        if args.compile:
+            compile_layers(self.model.lm.backbone)
         check_room(self.model, [*self.data.rows, *self.data.validation], max_tokens=args.max_tokens)
         self.sampler = FrozenSampler(
             self.data.rows,
