@@ -8,12 +8,16 @@ Before that, the original's recipe by plain modules and our step over OPT-125m a
 the two shapes of batch that were trained with: 6 captions padded to 177 tokens, and 32 padded to 24. Memory is the peak
 of a process of its own, above what it holds with the models loaded.
 
+With `--compiled` our step also takes turns with itself, its LM's layers compiled (`jobs.finetune --compile`).
+
     python -m tests.benchmarks.finetuning
+    python -m tests.benchmarks.finetuning --compiled --no-recipe
 """
 
 import json
 import statistics
 import tempfile
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
@@ -27,6 +31,7 @@ from fromage_model.build import build_fromage
 from fromage_model.catalogue import Catalogue
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
+from fromage_model.language.compiling import compile_layers
 from fromage_model.vision.encoders import VisionEncoder, load_vision_encoder
 from fromage_model.vision.images import decode_image
 from tests.benchmarks.common import recipes
@@ -36,7 +41,10 @@ from tests.benchmarks.common.rounds import take_turns, times_as_fast
 
 PROMPT = "A picture of"
 ORIGINAL, CACHED, OURS = "the original's recipe", "the same with cached features", "our step"
+DEFAULT_LM = recipes.Case(batch_size=16, max_length=24)
 
+FEATURE_WIDTH = 1280
+"""Of the default encoder."""
 CASES = (recipes.Case(batch_size=6, max_length=177), recipes.Case(batch_size=32, max_length=24))
 
 
@@ -58,13 +66,20 @@ class Args:
     """Sizes of the LM and the encoder that have random weights."""
     openmoji: bool = True
     """Compare over the default LM and OpenMoji's pictures as well, which `make prepare` fetches."""
+    recipe: bool = True
+    """Compare with the original's recipe."""
+    compiled: bool = False
+    """Compare our step with itself, its LM's layers compiled; over the default LM too, where `openmoji`."""
+    own_time: bool = False
+    """Of compiled steps, tell the thread's own seconds instead of the wall's: for one thread on a busy machine."""
 
 
 def main(args: Args) -> dict:
     """-> what the JSON line says."""
     torch.set_num_threads(args.threads)
-    figures = compare_shapes(args)
-    return figures | (compare_openmoji(args) if args.openmoji else {})
+    figures = compare_shapes(args) if args.recipe else {}
+    figures |= compare_openmoji(args) if args.recipe and args.openmoji else {}
+    return figures | (compare_compiled(args) if args.compiled else {})
 
 
 def compare_shapes(args: Args) -> dict:
@@ -89,6 +104,46 @@ def compare_shapes(args: Args) -> dict:
             share = memory[recipes.OURS] / memory[recipes.ORIGINAL]
             figures[f"memory_{case.max_length}"] = round(share, 3)
     return figures
+
+
+def compare_compiled(args: Args) -> dict:
+    """-> how many times as many examples a second a compiled step takes, and what the first, which compiles, costs."""
+    ways, figures = (recipes.OURS, recipes.COMPILED), {}
+    with tempfile.TemporaryDirectory() as folder:
+        lm, encoder = recipes.write_parts(Path(folder), args.shape)
+        for case in CASES:
+            steps = {way: recipes.prepare(way, lm, encoder, args.shape, case, args.threads) for way in ways}
+            figures |= _compiled_figures(steps, case, args, lm=args.shape, suffix=str(case.max_length))
+    if args.openmoji:
+        features, captions = torch.randn(DEFAULT_LM.batch_size, FEATURE_WIDTH), recipes.captions_of(DEFAULT_LM)
+        models = {way: _model(args, features) for way in ways}
+        compile_layers(models[recipes.COMPILED].lm.backbone)
+        steps = {
+            way: recipes.OurStep(model, features, captions, max_length=DEFAULT_LM.max_length).step
+            for way, model in models.items()
+        }
+        figures |= _compiled_figures(steps, DEFAULT_LM, args, lm=f"the default LM, {args.dtype}", suffix="default_lm")
+    return figures
+
+
+def _compiled_figures(
+    steps: dict[str, Callable[[], float]], case: recipes.Case, args: Args, *, lm: str, suffix: str
+) -> dict[str, float]:
+    first_s, losses = {}, {}
+    for way, step in steps.items():
+        start_s = time.perf_counter()
+        losses[way] = step()
+        first_s[way] = time.perf_counter() - start_s
+    seconds = take_turns(steps, rounds=args.rounds, clock=time.thread_time if args.own_time else time.perf_counter)
+    print(f"{lm}, batch {case.batch_size}, captions of up to {case.max_length} tokens, {args.threads} threads")
+    print(f"{'':32}{'s per step':>12}{'s of the first':>16}{'first loss':>12}")
+    for way, values in seconds.items():
+        print(f"{way:32}{statistics.median(values):12.3f}{first_s[way]:16.1f}{losses[way]:12.4f}", flush=True)
+    faster = times_as_fast(seconds[recipes.OURS], seconds[recipes.COMPILED])
+    return {
+        f"speedup_of_compiling_{suffix}": round(faster, 3),
+        f"seconds_of_compiling_{suffix}": round(first_s[recipes.COMPILED] - first_s[recipes.OURS], 1),
+    }
 
 
 def compare_openmoji(args: Args) -> dict:

@@ -14,12 +14,13 @@ from torch import Tensor
 
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
+from fromage_model.language.compiling import compile_layers
 from fromage_model.vision.encoders import load_vision_encoder
 from tests.benchmarks.common import shapes
 from tests.benchmarks.common.memory import touch
 from tests.benchmarks.common.original_recipe import LEARNING_RATE, OriginalRecipe
 
-ORIGINAL, OURS = "the original's recipe", "our step"
+ORIGINAL, OURS, COMPILED = "the original's recipe", "our step", "our step, compiled"
 WAYS = (ORIGINAL, OURS)
 CAPTION = "A {colour} dress, no. {number:03d}"
 """Some 20 tokens of the tokenizer that comes with random weights, which reads bytes: about what OPT's own makes of the
@@ -90,6 +91,8 @@ def prepare(way: str, lm: str, encoder: str, shape: str, case: Case, threads: in
         return OriginalRecipe(model, features, captions, max_length=case.max_length).step
     cached = features()  # by `jobs.embed`, once for all epochs
     touch(model)
+    if way == COMPILED:
+        compile_layers(model.lm.backbone)
     return OurStep(model, cached, captions, max_length=case.max_length).step
 
 
