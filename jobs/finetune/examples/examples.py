@@ -291,8 +291,7 @@ class Sampler:
                 return self._garments.earlier(item, draw)
             reply = Message("assistant", [self._phrases.after_products(item, draw)], ret_offsets=(0,))
             return [Message("user", [self._phrases.wish(item, draw)]), reply]
-        told = [exchange for exchange in self._exchanges if exchange.reply]
-        if not told:
+        if not (told := [exchange for exchange in self._exchanges if exchange.reply]):
             return []
         before = draw.choice(told)
         return [Message("user", [before.message]), Message("assistant", [before.reply])]
