@@ -59,8 +59,9 @@ class FrozenArgs(RunArgs):
     """Longest text in tokens, its end included; what is longer is cut."""
     map_learning_rate: float = 1e-4
     """Peak for the visual map, after the warm-up: each of its outputs sums over all features."""
-    word_learning_rate: float = 0.08
-    """With fit_prefix, the peak for what stands for each word, in root mean squares of the LM's rows."""
+    word_learning_rate: float = 0.02
+    """With fit_prefix, the peak for what stands for each word, in root mean squares of the LM's rows; what all pictures
+    share learns four times as fast."""
     encoder_learning_rate: float = 3e-4
     """The same for the encoder's trained stages."""
     warmup_steps: int = 10

@@ -35,6 +35,9 @@ from jobs.finetune.workers import averaged, gather_objects
 
 log = logging.getLogger(__name__)
 RATES = "--map-learning-rate, --encoder-learning-rate"
+SHARED = 4.0
+"""How many times as fast as the words' own parts the offset learns that all pictures share: how a text begins and ends.
+Words that leave the LM's rows as fast are understood only beside words that they stood with in training."""
 SEEN, MEASURED, ROWS_AT_ONCE = 8, 512, 16
 
 
@@ -177,9 +180,11 @@ class FrozenWorker(EpochWorker):
         of_map = [one for one in self.model.visual_map.parameters() if one.requires_grad]
         of_encoder = [one for one in self.model.encoder.parameters() if one.requires_grad]
         rate = args.word_learning_rate * mean_row_rms(self.model) if args.fit_prefix else args.map_learning_rate
+        shared = [one for one in of_map if args.fit_prefix and one.ndim == 1]
         return Optimisation(
             [
-                Rated(of_map, rate, args.weight_decay),
+                Rated([one for one in of_map if one.ndim > 1 or not shared], rate, args.weight_decay),
+                Rated(shared, SHARED * rate, args.weight_decay),
                 Rated(of_encoder, args.encoder_learning_rate, args.weight_decay),
             ],
             clipped=[of_map, *([of_encoder] if of_encoder else [])],
