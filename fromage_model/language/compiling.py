@@ -5,8 +5,10 @@ those of layers that are not compiled, so that a seed, a checkpoint and a step i
 their last bits. Knows no losses and no cache.
 """
 
+from typing import Any
+
 import torch
-from torch import nn
+from torch import Tensor, nn
 
 from fromage_model.errors import ConfigError
 from fromage_model.language import frozen_linear
@@ -37,7 +39,13 @@ def check_compiler() -> None:
 
 
 def _compiled(forward: Forward) -> Forward:
-    return torch.compile(forward, dynamic=True, options={"fallback_random": True})
+    compiled = torch.compile(forward, dynamic=True, options={"fallback_random": True})
+
+    def run(hidden_states: Tensor, *args: Any, **options: Any) -> Any:
+        # For what is a part of a larger tensor, as embeddings without their last position are, torch compiles anew.
+        return compiled(hidden_states.contiguous(), *args, **options)
+
+    return run
 
 
 def _try(device: torch.device) -> None:
@@ -51,5 +59,5 @@ def _try(device: torch.device) -> None:
         raise ConfigError(f"compile does not work for {device}: {last[0]}; {WITHOUT}") from error
 
 
-def _doubled(x: torch.Tensor) -> torch.Tensor:
+def _doubled(x: Tensor) -> Tensor:
     return 2 * x
