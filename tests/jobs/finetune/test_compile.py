@@ -11,8 +11,11 @@ import torch
 from torch._dynamo.utils import counters
 from torch._inductor import config as inductor
 
+from fromage_model.errors import ConfigError
 from jobs.finetune.epochs import EpochWorker
+from jobs.finetune.frozen.job import main as train_frozen
 from jobs.finetune.frozen.settings import FrozenArgs
+from jobs.finetune.job import main as train_fromage
 from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.worker import Worker
 from tests.jobs.finetune.test_step import tiny_args
@@ -58,9 +61,17 @@ def test_a_run_goes_on_with_and_without_it(args):
     assert args(compile=True).decisive() == args().decisive()
 
 
-@pytest.mark.parametrize("model", ["fromage", "frozen"])
-def test_without_a_compiler_the_job_ends_in_one_line_before_anything_is_read(model, tmp_path):
-    command = [sys.executable, "-m", "jobs.finetune", "--model", model, "--catalogue", "nowhere", "--compile"]
+@pytest.mark.parametrize(("main", "args"), [(train_fromage, FinetuneArgs), (train_frozen, FrozenArgs)])
+def test_without_a_compiler_it_is_refused_before_anything_is_read(main, args):
+    with (
+        inductor.patch({"cpp.cxx": (None, "/nowhere/c++")}),
+        pytest.raises(ConfigError, match="needs a C\\+\\+ compiler"),
+    ):
+        main(args(catalogue="nowhere", compile=True))
+
+
+def test_the_command_then_ends_in_one_line(tmp_path):
+    command = [sys.executable, "-m", "jobs.finetune", "--catalogue", "nowhere", "--compile"]
     environment = os.environ | {"CXX": "/nowhere/c++", "FROMAGE_HOME": str(tmp_path)}
     ended = subprocess.run(command, env=environment, capture_output=True, text=True)
     assert ended.returncode == 2
