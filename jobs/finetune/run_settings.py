@@ -56,9 +56,9 @@ class RunArgs:
     dtype: str = "auto"
     """Of the frozen LM: auto, float32, bfloat16, or float16 with a scaled loss. What is trained is float32."""
     compile: bool = False
-    """Let torch compile the LM's layers for steps with a gradient: the first steps take up to minutes more, the others
-    on a CPU 0.8 to 1.1 times as many a second, and results differ in their last bits. Needs a C++ compiler (g++) on
-    each worker's machine; for a GPU a C compiler."""
+    """Let torch compile the LM's layers for steps with a gradient: the first steps take up to minutes more, on a CPU
+    the others are no faster, and results differ in their last bits; not measured on a GPU. Needs a C++ compiler (g++)
+    on each worker's machine; for a GPU a C compiler."""
     max_failures: int = 2
     """Times that a lost worker is replaced before the job fails."""
     checkpoints: str | None = None
