@@ -16,7 +16,7 @@ from jobs.finetune.examples.answering import Asked, Facts
 
 Form = Literal["looks", "needs", "turns"]
 FORMS: tuple[Form, ...] = ("looks", "needs", "turns")
-ITEMS_OF_EACH = 4
+ITEMS_OF_EACH = 2
 """So many of the garments that serve a message learn it: its states are read once for all of them."""
 
 
