@@ -114,7 +114,9 @@ def test_what_one_of_two_workers_refuses_is_tried_once_and_told_in_one_line_with
     command += ["--no-check-pictures", "--workers", "2", "--batch-size", "1", "--max-tokens", "4", "--dtype", "float32"]
     command += ["--threads", "1", "--cpus-per-worker", "0.5", "--max-failures", "2", "--checkpoint-every", "1"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=240, check=False)
-    assert (done.returncode, done.stdout) == (2, ""), done.stderr
+    # What Ray says of a busy machine, it says on stdout.
+    told = [line for line in done.stdout.splitlines() if "(raylet)" not in line]
+    assert (done.returncode, told) == (2, []), done.stderr
     (line,) = [line for line in said(done.stderr) if line.startswith("error: ")]
     assert line.startswith(f"error: the picture of {gone}: ")
     assert done.stderr.count("phase: reading rows") == 1
