@@ -108,6 +108,16 @@ def test_a_map_that_learns_by_words_is_saved_as_the_map_that_it_is(make, tmp_pat
     torch.testing.assert_close(again.visual_prefix(picture), prefix, atol=1e-4, rtol=1e-4)
 
 
+def test_what_all_pictures_share_learns_four_times_as_fast_as_what_stands_for_words(make):
+    def rates(worker: FrozenWorker) -> dict[int, float]:
+        groups = worker.optimisation.optimizer.param_groups
+        return {one.ndim: group["initial_lr"] for group in groups for one in group["params"]}
+
+    by_words, plain = rates(make(fit_prefix=True)), rates(make())
+    assert by_words[1] == pytest.approx(4 * by_words[2])
+    assert plain[1] == plain[2]
+
+
 def test_a_fitted_map_stands_nearer_to_the_words_than_a_drawn_one(make, caplog):
     caplog.set_level("INFO")
     fitted, drawn = make(fit_prefix=True), make()
