@@ -12,10 +12,14 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from fromage_model.model.projections import Standardise
 from jobs.finetune.ridge import banded_ridge
 
 MOST_WORDS = 1024
 """That stand for pictures: the most frequent ones."""
+SHARED_RATE = 4.0
+"""How many times as fast as the words' own parts the offset learns that all pictures share: how a text begins and ends.
+Words that leave the LM's rows as fast are understood only beside words that they stood with in training."""
 LEAST_PENALTY = 1e-3
 """Added to how much of each word there is, so that words which always come together can be told."""
 
@@ -27,12 +31,14 @@ def through_words(
     """(M, F) features, each picture's words and (M, K) what its prefix should be -> F to V, frozen, and V to K.
 
     Pictures that are told in the same words are of one group, so that a word is found by what tells it beside other
-    words too. `bands` are as in `banded_ridge`.
+    words too. `bands` are as in `banded_ridge`. A feature that hardly stirs in training has no weight to speak of.
     """
     words = _said(told).to(features.device)
-    mean, std = features.mean(dim=0), features.std(dim=0, unbiased=False).clamp(min=1e-6)
+    standardise = Standardise(features.shape[1]).to(features.device)
+    standardise.fit(features)
+    mean, std = standardise.mean, standardise.std
     groups = [" ".join(some) for some in told]
-    solved = banded_ridge((features - mean) / std, words - words.mean(dim=0), bands=bands, groups=groups) / std[:, None]
+    solved = banded_ridge(standardise(features), words - words.mean(dim=0), bands=bands, groups=groups) / std[:, None]
     first = nn.Linear(features.shape[1], words.shape[1], device=features.device)
     second = nn.Linear(words.shape[1], targets.shape[1], device=features.device)
     first.weight.copy_(solved.T)

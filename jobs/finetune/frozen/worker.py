@@ -31,13 +31,11 @@ from jobs.finetune.loop import live
 from jobs.finetune.not_finite import NotFinite
 from jobs.finetune.optimisation import Optimisation, Rated, along_a_cosine
 from jobs.finetune.seen import Seen
+from jobs.finetune.through_words import SHARED_RATE
 from jobs.finetune.workers import averaged, gather_objects
 
 log = logging.getLogger(__name__)
 RATES = "--map-learning-rate, --encoder-learning-rate"
-SHARED = 4.0
-"""How many times as fast as the words' own parts the offset learns that all pictures share: how a text begins and ends.
-Words that leave the LM's rows as fast are understood only beside words that they stood with in training."""
 SEEN, MEASURED, ROWS_AT_ONCE = 8, 512, 16
 
 
@@ -184,7 +182,7 @@ class FrozenWorker(EpochWorker):
         return Optimisation(
             [
                 Rated([one for one in of_map if one.ndim > 1 or not shared], rate, args.weight_decay),
-                Rated(shared, SHARED * rate, args.weight_decay),
+                Rated(shared, SHARED_RATE * rate, args.weight_decay),
                 Rated(of_encoder, args.encoder_learning_rate, args.weight_decay),
             ],
             clipped=[of_map, *([of_encoder] if of_encoder else [])],

@@ -19,13 +19,13 @@ from fromage_model.vision.encoders import feature_bands
 from jobs.common.reporting.report import Progress
 from jobs.finetune.examples.examples import Sampler
 from jobs.finetune.step import FinetuneStep
-from jobs.finetune.through_words import fold, through_words
+from jobs.finetune.through_words import SHARED_RATE, fold, through_words
 
 log = logging.getLogger(__name__)
 CAPTIONS, QUESTIONS = 2, 6
 """Of one step. The chat is where a prefix is asked about, after an opening that captions have not."""
-LEARNING_RATE = 0.08
-"""Of the second map, in root mean squares of the LM's rows: features of a word that is there are about 1."""
+LEARNING_RATE = 0.02
+"""Of what stands for a word, in root mean squares of the LM's rows: features of a word that is there are about 1."""
 TOLD_EVERY = 50
 
 
@@ -51,7 +51,8 @@ def train_prefix(model: Fromage, step: FinetuneStep, sampler: Sampler, *, steps:
     rate = LEARNING_RATE * float(
         model.lm.embed(torch.arange(min(1000, model.lm.vocabulary), device=std.device)).float().square().mean().sqrt()
     )
-    optimizer = torch.optim.AdamW(second.parameters(), lr=rate, weight_decay=0.0)
+    groups = [{"params": [second.weight], "lr": rate}, {"params": [second.bias], "lr": SHARED_RATE * rate}]
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0)
     scheduler = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, max(1, steps))
     draw, values = random.Random(seed), [0.0]
     progress = Progress("warm start, the visual prefix", total=steps, of="steps")

@@ -89,3 +89,13 @@ def test_two_maps_by_way_of_words_are_one_map_of_features_that_are_not_centred(m
     whole = torch.nn.Linear(88, 5)
     fold(first, second, whole)
     torch.testing.assert_close(whole(features), second(first(features)), atol=1e-4, rtol=1e-4)
+
+
+def test_a_feature_that_hardly_stirred_in_training_does_not_drown_the_others_when_it_does(made):
+    features, _, groups, _ = made
+    hardly = torch.zeros(len(features), 1)
+    hardly[3] = 1e-5  # a colour that one picture had a trace of
+    told = [[f"number {group}"] for group in groups]
+    first, _ = through_words(torch.cat([features, hardly], dim=1), told, features[:, :5], bands=(80, 9))
+    without, with_ = (first(torch.cat([features, hardly + more], dim=1)) for more in (0.0, 1.0))
+    assert float((with_ - without).abs().max()) < 0.5
