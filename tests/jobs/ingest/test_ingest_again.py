@@ -185,6 +185,7 @@ def test_a_killed_job_goes_on_with_what_is_done_and_ends_as_if_undisturbed(ray_s
     feed = shop.feed(tmp_path / "feed.tsv", *(f"c{number}" for number in range(300)))
     shop.silent = {"/290.png"}
     options = ["--source", str(feed), "--workers", "1", "--threads", "2", "--allow-private", "--attempts", "1"]
+    options += ["--read-timeout-s", "300", "--total-timeout-s", "300"]  # on a busy machine it is killed late
     job = subprocess.Popen([sys.executable, "-m", "jobs.ingest", *options], env=os.environ, stderr=subprocess.PIPE)
     manifest = home() / "catalogues" / ".feed.work" / "shard-000000.json"
     deadline_s = time.monotonic() + 240
