@@ -19,7 +19,7 @@ from jobs.finetune.warm_start.states import SmallTalk, Texts
 log = logging.getLogger(__name__)
 STEPS = 600
 LEARNING_RATE = 0.02
-REFINING_STEPS, ANCHOR = 100, 0.03
+REFINING_STEPS, ANCHOR = 100, 0.01
 
 
 def fit_decision(model: Fromage, texts: Texts, small_talk: SmallTalk) -> None:

@@ -47,7 +47,7 @@ def test_no_message_is_one_of_the_quality_sets():
 
 def test_no_held_out_message_stands_in_what_training_says():
     folder = Path(wording.__file__).parent
-    text = "\n".join(path.read_text() for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".txt"))
+    text = "\n".join(path.read_text() for path in sorted(folder.rglob("*")) if path.suffix in (".py", ".txt", ".toml"))
     lines = {plain(line) for line in (*text.splitlines(), *re.findall(r'"([^"\n]*)"', text))}
     held_out = {plain(one.text) for one in sayings("held-out") if len(one.text.split()) > 2}
     assert held_out & lines == set()
@@ -79,5 +79,6 @@ def test_a_conversation_that_ends_with_the_shop_is_refused(tmp_path, monkeypatch
 
 
 def test_uses_are_those_of_the_files():
-    names = {re.sub("-(more|pictured|wide|paired)$", "", path.stem) for path in module.FOLDER.iterdir()}
+    parts = "more|pictured|wide|paired|broad|near|topics"
+    names = {re.sub(f"-({parts})$", "", path.stem) for path in module.FOLDER.iterdir()}
     assert names == {f"{side}-{use}" for side in ("wishes", "others") for use in USES}
