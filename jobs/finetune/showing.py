@@ -14,29 +14,45 @@ from fromage_model.errors import ConfigError
 from jobs.common.showing.calibration import Calibration, calibrated
 from jobs.common.showing.positions import Positions
 from jobs.common.showing.reading import prompts_of, readable
-from jobs.common.showing.sayings import Saying, sayings
+from jobs.common.showing.sayings import RET, Saying, sayings
 from jobs.finetune.examples.examples import Sampler
+from jobs.finetune.examples.people import people
 from jobs.finetune.kept import KeptStates
 from jobs.finetune.step import FinetuneStep
 from jobs.finetune.warm_start.decision import Sides, fit_decision, refine_decision
 from jobs.finetune.warm_start.states import read_ends, read_small_talk, read_texts
 
 log = logging.getLogger(__name__)
+SHOWN = f"{RET} Here are some."
+"""A reply that showed products."""
 DRAWN_TEXTS = 1500
 """Texts drawn from the catalogue beside the messages, where the decision alone is fitted."""
 
 
 def read_sides(step: FinetuneStep, sampler: Sampler, *, kept: KeptStates | None = None) -> Sides | None:
-    """Where replies to the training kinds begin; None where [RET] has no output row of its own, or the LM has no room
-    for either side of them.
+    """Where replies to the training kinds and to later turns begin; None where [RET] has no output row of its own, or
+    the LM has no room for either side of them.
     """
     if step.model.trained.ret.output_row is None:
         return None
-    read = _read(step, sampler, sayings("training"), what="the training messages", kept=kept)
+    said = [*sayings("training"), *later_turns()]
+    read = _read(step, sampler, said, what="the training messages", kept=kept)
     if read is None:
         return None
     positions, wanted = read
     return Sides(positions.part(wanted), positions.part(~wanted))
+
+
+def later_turns() -> list[Saying]:
+    """What people say after products were shown, in the conversations that retrieval learns from: wishes all of them,
+    and most name no thing.
+    """
+    found = []
+    for told in people("turns"):
+        for end in range(1, len(told.messages)):
+            before = (part for message in told.messages[:end] for part in (message, SHOWN))
+            found.append(Saying((*before, told.messages[end]), "later turns", "training", wanted=True))
+    return found
 
 
 def fit_decision_alone(step: FinetuneStep, sampler: Sampler, *, seed: int, kept: KeptStates | None = None) -> None:

@@ -13,7 +13,8 @@ from fromage_model.errors import ConfigError
 from jobs.common.showing.positions import Positions
 from jobs.common.showing.reading import prompts_of, read_beginnings, readable
 from jobs.common.showing.sayings import Saying, sayings
-from jobs.finetune.showing import fit_threshold, read_sides
+from jobs.finetune.examples.people import people
+from jobs.finetune.showing import fit_threshold, later_turns, read_sides
 from jobs.finetune.start import adopt_config
 from jobs.finetune.warm_start import decision
 from jobs.finetune.worker import BUNDLE_FOLDER, Worker
@@ -58,7 +59,21 @@ def test_what_the_lm_has_no_room_or_no_picture_for_is_left_out(worker, caplog):
 def test_both_sides_of_the_training_kinds_are_read(worker):
     sides = read_sides(worker.step, worker.sampler)
     expected = [sum(one.wanted == wanted for one in sayings("training")) for wanted in (True, False)]
-    assert [len(sides.wishes), len(sides.others)] == expected
+    assert [len(sides.wishes), len(sides.others)] == [expected[0] + len(later_turns()), expected[1]]
+
+
+def test_every_later_message_of_a_conversation_is_a_wish_after_products():
+    said = {one.turns: one for one in later_turns()}
+    conversation = next(told.messages for told in people("turns") if len(told.messages) == 3)
+    first, second, third = conversation
+    shown = "[RET] Here are some."
+    assert said[first, shown, second].wanted
+    assert said[first, shown, second, shown, third].text == third
+    assert (first,) not in said
+    assert len(later_turns()) == sum(len(told.messages) - 1 for told in people("turns"))
+    messages = said[first, shown, second].messages()
+    assert [message.role for message in messages] == ["user", "assistant", "user"]
+    assert tuple(messages[1].ret_offsets) == (0,)
 
 
 def test_what_is_said_turns_the_row_and_leaves_it_what_it_knew(worker):
