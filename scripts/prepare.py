@@ -33,7 +33,7 @@ CODE = ("pyproject.toml", "constraints.txt", "fromage_model", "jobs")
 OURS = {"wardrobe": "default", "openmoji": "openmoji"}
 """Catalogues that are sources by their name, nothing has to be brought for them; each with the bundle that is its."""
 OTHERS_BUNDLE = "default"
-ITEMS = {"wardrobe": 480}
+ITEMS = {"wardrobe": 960}
 """Drawn, embedded and indexed in some three minutes on two cores; `jobs.ingest` draws as many as are asked for."""
 SENTENCE_ENCODER = "all-minilm-l6-v2"
 MODEL_ALONE = ("openmoji",)
