@@ -5,6 +5,7 @@ import copy
 import pytest
 import torch
 
+from jobs.finetune.through_words import SHARED_RATE
 from jobs.finetune.warm_start.prefix import fit_prefix, train_prefix
 from jobs.finetune.worker import Worker
 from tests.jobs.finetune.test_step import tiny_args
@@ -53,3 +54,19 @@ def test_the_way_through_words_begins_near_the_prefix_as_it_was_fitted(worker):
         again = model.trained.prefix(model.trained.standardise(features))
     # Words are laid into as many tokens as there are, which the sum of words alone does not tell.
     assert float(torch.cosine_similarity(again, fitted, dim=-1).mean()) > 0.7
+
+
+def test_what_all_pictures_share_learns_faster_than_what_stands_for_a_word(worker, monkeypatch):
+    made = []
+
+    class Watched(torch.optim.AdamW):
+        def __init__(self, *args, **settings):
+            super().__init__(*args, **settings)
+            made.extend((group["params"][0].ndim, group["lr"]) for group in self.param_groups)
+
+    monkeypatch.setattr(torch.optim, "AdamW", Watched)
+    train_prefix(worker.model, worker.step, worker.sampler, steps=1, noise=0.0, seed=0)
+    (words, of_words), (shared, of_shared) = made
+    assert (words, shared) == (2, 1)
+    assert of_shared == pytest.approx(SHARED_RATE * of_words)
+    assert of_words > 0

@@ -79,6 +79,6 @@ def test_a_conversation_that_ends_with_the_shop_is_refused(tmp_path, monkeypatch
 
 
 def test_uses_are_those_of_the_files():
-    parts = "more|pictured|wide|paired|broad|near|topics"
+    parts = "more|pictured|wide|paired|near|topics"
     names = {re.sub(f"-({parts})$", "", path.stem) for path in module.FOLDER.iterdir()}
     assert names == {f"{side}-{use}" for side in ("wishes", "others") for use in USES}
