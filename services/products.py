@@ -48,7 +48,7 @@ class Product:
 @dataclass(frozen=True)
 class Narrowing:
     """Which items a search may find: those that pass `filters` (by column), are not in `exclude` (ids) and have a
-    cosine of at least `min_score`.
+    cosine of at least `min_score`. Those that were `shown` (ids) come after others, unless they fit clearly better.
 
     `field` is where a client gave the filters: a refused one is named by it. `said` is the conversation, of which
     further filters are read, or nothing where none are to be; `asked` its last question: what it names comes first.
@@ -58,6 +58,7 @@ class Narrowing:
 
     filters: Mapping[str, Condition] = dataclasses.field(default_factory=dict)
     exclude: frozenset[str] = frozenset()
+    shown: frozenset[str] = frozenset()
     min_score: float | None = None
     field: str = "filters"
     said: tuple[Said, ...] = ()

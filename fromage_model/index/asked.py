@@ -16,7 +16,7 @@ from fromage_model.errors import FingerprintMismatch, InvalidInput
 from fromage_model.index.checks import checked_ids, checked_queries, checked_top_k, checked_weight
 from fromage_model.index.exact import Ranked
 from fromage_model.index.filters import Filter, Filters
-from fromage_model.index.hybrid import DEFAULT_PREFERENCE, DEFAULT_TEXT_WEIGHT, ranked_together
+from fromage_model.index.hybrid import DEFAULT_DEMOTION, DEFAULT_PREFERENCE, DEFAULT_TEXT_WEIGHT, ranked_together
 from fromage_model.index.info import IndexInfo, read_info
 from fromage_model.index.items import ItemRows
 from fromage_model.index.making import rows_of, texts_of
@@ -134,6 +134,8 @@ class AskedIndex:
         text_weight: float = DEFAULT_TEXT_WEIGHT,
         preferred: Sequence[Mapping[str, Sequence[str]]] = (),
         preference: float = DEFAULT_PREFERENCE,
+        demoted: Collection[str] = (),
+        demotion: float = DEFAULT_DEMOTION,
     ) -> list[list[Hit]]:
         """The `top_k` nearest items of each unit query (Q, S) or (S,), best first; equal scores in the index's order.
 
@@ -141,14 +143,16 @@ class AskedIndex:
         come back while there are that many; an id that the index does not hold excludes nothing. With `texts` (Q, T) or
         (T,), sentence embeddings of the users' words, the search is hybrid: items' texts count `text_weight`, from 0 to
         1, and the queries the rest. `preferred` are properties, each with the cells of columns that say so: for each
-        that an item has it comes sooner, by `preference` deviations of the cosines. Raises InvalidInput, whose `field`
-        names the argument: a wrong width, a query that is not finite, top_k below 1, no ids to exclude, a filter or
-        property that can't be used, or texts for an index without.
+        that an item has it comes sooner, by `preference` deviations of the cosines; items in `demoted` (ids) come
+        later, by `demotion` of them. Raises InvalidInput, whose `field` names the argument: a wrong width, a query that
+        is not finite, top_k below 1, no ids to exclude or demote, a filter or property that can't be used, or texts for
+        an index without.
         """
         queries = checked_queries(queries, width=self.info.width)
         top_k = checked_top_k(top_k)
         allowed = self._allowed(exclude, filter)
-        words, bonus = self._checked_words(texts, queries), self._bonus(preferred, preference)
+        words = self._checked_words(texts, queries)
+        bonus = self._bonus(preferred, preference, self._rows_of(demoted, field="demoted"), demotion)
         found = self._ranked(queries, words, text_weight, bonus, top_k=top_k, allowed=allowed)
         return [
             [
@@ -196,11 +200,18 @@ class AskedIndex:
             raise InvalidInput("expected no texts: the index was not made for hybrid search", field="texts")
         return checked_queries(texts, width=self.info.sentences.width, rows=len(queries), field="texts")
 
-    def _bonus(self, preferred: Sequence[Mapping[str, Sequence[str]]], preference: float) -> np.ndarray | None:
-        """(N,) float32 over stored rows, or None where nothing is preferred."""
-        if not preferred or not preference:
+    def _bonus(
+        self,
+        preferred: Sequence[Mapping[str, Sequence[str]]],
+        preference: float,
+        demoted: Sequence[int],
+        demotion: float,
+    ) -> np.ndarray | None:
+        """(N,) float32 over stored rows, or None where all are alike."""
+        if not (preferred and preference) and not (demoted and demotion):
             return None
         bonus = np.zeros(self.info.stored, dtype=np.float32)
+        bonus[demoted] -= demotion
         for cells in preferred:
             masks = [self.filters.mask({column: list(wanted)}) for column, wanted in cells.items()]
             bonus += preference * np.logical_or.reduce(masks)
@@ -208,12 +219,16 @@ class AskedIndex:
 
     def _allowed(self, exclude: Collection[str], filter: Filter | None) -> np.ndarray | None:
         """(N,) bool over stored rows, or None where every one may be found."""
-        excluded = [row for id in checked_ids(exclude, field="exclude") if (row := self._items.row_of(id)) is not None]
+        excluded = self._rows_of(exclude, field="exclude")
         if filter is None and not excluded and not self.info.tombstones:
             return None
         allowed = ~self._stored.tombstones
         allowed[excluded] = False
         return allowed if filter is None else allowed & self.filters.mask(filter)
+
+    def _rows_of(self, ids: Collection[str], *, field: str) -> list[int]:
+        """The stored rows of these items; none of one that the index does not hold."""
+        return [row for id in checked_ids(ids, field=field) if (row := self._items.row_of(id)) is not None]
 
     def _set(self, stored: Stored) -> None:
         """Take these parts, and say of them what index.json is to say."""

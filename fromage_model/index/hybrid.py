@@ -20,6 +20,8 @@ DEFAULT_TEXT_WEIGHT = 0.5
 """Both alike."""
 DEFAULT_PREFERENCE = 1.5
 """Deviations that an item gains by each property it was described by."""
+DEFAULT_DEMOTION = 1.0
+"""Deviations that an item loses which is to come after others: less than a property is worth."""
 POOL_ROWS = 200
 POOL_TIMES = 4
 """Candidates of each space where faiss names them: so many, or this many times what is asked for."""

@@ -144,7 +144,7 @@ class ChatEngine:
             raise TimedOut(f"the reply was not complete after {self.reply_timeout_s:g} s") from error
 
     async def _write(self, conversation: Conversation) -> AsyncGenerator[ReplyEvent, None]:
-        """A product is shown once: neither what earlier turns showed nor what this reply showed comes again.
+        """A product comes once in a reply, and again in a later one only where it fits clearly better than others.
 
         A filter or a weight that can't be used is refused before the first word, not where the LM asks for products.
         """

@@ -71,7 +71,13 @@ class Selector:
                 taken = narrowing.exclude.union(hit.id for hit in hits)
                 only = {**filters, **first} or None
                 (found,) = self._index.search(
-                    embedding, top_k=left, exclude=taken, filter=only, preferred=preferred, **words
+                    embedding,
+                    top_k=left,
+                    exclude=taken,
+                    filter=only,
+                    preferred=preferred,
+                    demoted=narrowing.shown,
+                    **words,
                 )
                 hits += found
         least = -np.inf if narrowing.min_score is None else narrowing.min_score

@@ -9,7 +9,7 @@ from dataclasses import replace
 from fromage_model.errors import InvalidInput
 from fromage_model.language.sentences import said_together
 from fromage_model.prompts.messages import Role, Sampling
-from fromage_model.understanding import Said
+from fromage_model.understanding import Said, shown_by
 from services.answering.conversation import ChatDefaults, ChatLimits, Conversation, Picture, Turn
 from services.answering.pictures import read_picture
 from services.http.forms.chat import ChatMessage, ChatRequest, ImagePart, TextPart
@@ -43,10 +43,16 @@ def read_conversation(
     heard = tuple(_said(message) for message in messages if message.role in ("user", "assistant"))
     said = tuple(one for one in heard if one is not None)
     question = next((one.text for one in reversed(said) if one.filters is None), "")
-    narrowing = replace(narrowing, said=() if asked.parse is False else said, asked=question)
+    before = shown_by(_told(message) for message in messages if message.role in ("user", "assistant"))
+    narrowing = replace(
+        narrowing.without(before.gone),
+        shown=before.again - narrowing.exclude,
+        said=() if asked.parse is False else said,
+        asked=question,
+    )
     conversation = Conversation(
         turns=turns,
-        narrowing=narrowing.without([shown.id for message in messages for shown in _products(message)]),
+        narrowing=narrowing,
         retrieval=asked.mode or "auto",
         top_k=asked.top_k or request.top_k or DEFAULT_TOP_K,
         sampling=_sampling(request, limits, defaults),
@@ -65,8 +71,17 @@ def read_conversation(
 def _said(message: ChatMessage) -> Said | None:
     """What filters are read of: a user's words, and the filters that came with a reply."""
     if message.role == "user":
-        return Said("\n".join(part.text for part in message.content or () if isinstance(part, TextPart)))
+        return Said(_text(message))
     return None if message.filters is None else Said(filters=conditions_of(message.filters))
+
+
+def _told(message: ChatMessage) -> str | list[str]:
+    """A user's words, or the products that a reply showed, by id."""
+    return _text(message) if message.role == "user" else [product.id for product in _products(message)]
+
+
+def _text(message: ChatMessage) -> str:
+    return "\n".join(part.text for part in message.content or () if isinstance(part, TextPart))
 
 
 def _with_products(message: ChatMessage, limits: ChatLimits) -> ChatMessage:

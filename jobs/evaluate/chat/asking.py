@@ -1,6 +1,6 @@
 """Questions -> answers, through the chat engine of a bundle with an index, by Ray Data actors. Scores nothing."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, cast
 
@@ -14,7 +14,7 @@ from fromage_model.fromage import Fromage
 from fromage_model.index import DEFAULT_TEXT_WEIGHT, Condition, RetrievalIndex
 from fromage_model.language.sentences import SentenceEncoder, said_together
 from fromage_model.prompts.messages import Event, Finished, Message, Part, Retrieval, Sampling, TextDelta
-from fromage_model.understanding import Reader, Said, Understood
+from fromage_model.understanding import Reader, Said, Understood, shown_by
 from fromage_model.vision.images import decode_image
 from jobs.common.reporting.report import Progress
 from jobs.common.stages.rows import require_columns
@@ -76,14 +76,24 @@ class Shop:
         sentences = SentenceEncoder.open(hybrid.encoder) if hybrid else None
         return cls(index, reader, sentences, asking.text_weight)
 
-    def find(self, embedding: np.ndarray, messages: Sequence[Message], *, shown: Sequence[str]) -> list[str]:
-        """The ids of the first products, best first, for a conversation whose last message is answered."""
+    def find(
+        self, embedding: np.ndarray, messages: Sequence[Message], *, exclude: Collection[str], shown: Collection[str]
+    ) -> list[str]:
+        """The ids of the first products, best first, for a conversation whose last message is answered; those that
+        were shown come later.
+        """
         understood = self._understood(messages)
-        filters = self._met(understood.filters, shown)
+        filters = self._met(understood.filters, exclude)
         words = self._words(messages)
         preferred = [cells for cells in understood.preferred if not filters.keys() & cells.keys()]
         (hits,) = self.index.search(
-            embedding, top_k=TOP_K, exclude=shown, filter=filters or None, preferred=preferred, **words
+            embedding,
+            top_k=TOP_K,
+            exclude=exclude,
+            filter=filters or None,
+            preferred=preferred,
+            demoted=shown,
+            **words,
         )
         return [hit.id for hit in hits]
 
@@ -100,24 +110,25 @@ class Shop:
             return Understood()
         return self.reader.read([Said(message.text) for message in messages if message.role == "user"])
 
-    def _met(self, said: dict[str, Condition], shown: Sequence[str]) -> dict[str, Condition]:
+    def _met(self, said: dict[str, Condition], exclude: Collection[str]) -> dict[str, Condition]:
         """The filters that were said, the latest before earlier ones, as long as an item is left."""
         held: dict[str, Condition] = {}
         for column in reversed(said):
-            if self.index.count(exclude=shown, filter={**held, column: said[column]}):
+            if self.index.count(exclude=exclude, filter={**held, column: said[column]}):
                 held[column] = said[column]
         return held
 
 
 @dataclass(eq=False)
 class _Talk:
-    """A question that is being asked. `shown` are the products that don't come again, as in the served chat."""
+    """A question that is being asked. `exclude` are items that don't come; `told` what was said and shown before."""
 
     row: int
     retrieval: Any
     to_say: list[str]
     whole: bool
-    shown: list[str]
+    exclude: list[str]
+    told: list[str | list[str]] = field(default_factory=list)
     messages: list[Message] = field(default_factory=list)
     came: list[Came] = field(default_factory=list)
     ids: list[str] = field(default_factory=list)
@@ -133,14 +144,15 @@ class _Talk:
         if isinstance(event, TextDelta):
             self.reply += event.text
         elif isinstance(event, Retrieval):
-            ids = shop.find(event.embedding, self.messages, shown=self.shown)
-            self.ids += ids
-            self.shown += ids
+            before = shown_by(self.told)
+            gone = before.gone.union(self.exclude, self.ids)
+            self.ids += shop.find(event.embedding, self.messages, exclude=gone, shown=before.again - gone)
             self.offsets.append(event.offset)
 
     def end_turn(self) -> None:
         self.messages.append(Message("assistant", [self.reply], tuple(self.offsets)))
         self.came.append(Came(tuple(self.ids), self.reply))
+        self.told.append(self.ids)
         self.ids, self.offsets, self.reply = [], [], ""
 
 
@@ -197,6 +209,7 @@ class AskChat:
         """The user's next message, under a picture where there is one."""
         (picture,) = self.model.with_features(pictures) if pictures else (None,)
         text = talk.to_say.pop(0)
+        talk.told.append(text)
         talk.messages.append(Message("user", [text] if picture is None else [picture, text]))
         turn = next_turn(self.model, talk.messages, sampling=self.sampling)
         return self.engine.add(turn.prompt, retrieval=talk.retrieval, sampling=turn.sampling, begun=turn.begun)

@@ -49,7 +49,7 @@ def later_turns(turns: Sequence[Asked], answering: Answering) -> list[Asked]:
 
 def last_turn_questions(later: Sequence[Asked]) -> list[Question]:
     return [
-        Question("last turn", place, (asked.turn.text,), "always", exclude=asked.shown)
+        Question("last turn", place, (asked.turn.text,), "always", exclude=asked.gone)
         for place, asked in enumerate(later)
     ]
 
@@ -72,7 +72,7 @@ def score_texts(
         hit = any(wish.accepts(items[id]) for id in space.nearest(query))
         for name in ("hit_at_5", *([f"hit_at_5_{wish.by}"] if wish.by else [])):
             outcomes.setdefault(name, []).append(hit)
-    came = [space.nearest(query, without=asked.shown) for query, asked in zip(read[len(wishes) :], later, strict=True)]
+    came = [space.nearest(query, without=asked.gone) for query, asked in zip(read[len(wishes) :], later, strict=True)]
     turns = {"turns": _score_turns(later, came, answering)} if later else {}
     return {"n": len(wishes), **shares_of(outcomes), **turns}
 

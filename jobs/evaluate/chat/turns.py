@@ -1,9 +1,10 @@
 """Conversations: whether what comes after each turn is what all that was said by then asks for. Knows nothing of Ray.
 
 A turn holds where one of the first five products is what its conditions ask, or, where it calls for none, where none
-comes. What compares ("shorter") does so with the products that the turn before showed, and what was shown once does not
-come again, as in the served chat; a turn for which the catalogue then has no answer left does not count. Conversations
-are asked in `auto`, so that the LM decides at every turn whether products come.
+comes. What compares ("shorter") does so with the products that the turn before showed. It asks for others than were
+shown, as "not these" does, and is answered by no product that came before; what narrows ("in black") may be. A turn for
+which the catalogue then has no answer left does not count. Conversations are asked in `auto`, so that the LM decides at
+every turn whether products come.
 """
 
 from collections.abc import Mapping, Sequence
@@ -31,6 +32,11 @@ class Asked:
     came: tuple[str, ...]
     reply: str
 
+    @property
+    def gone(self) -> tuple[str, ...]:
+        """The products that are no answer any more."""
+        return self.shown if self.turn.anew else ()
+
 
 class Answering:
     """What would answer a turn, among the items of a catalogue."""
@@ -45,7 +51,7 @@ class Answering:
         return not came if asked.turn.must is None else any(self._answers(asked, id) for id in came)
 
     def possible(self, asked: Asked) -> bool:
-        """Whether the catalogue holds an answer that was not shown yet."""
+        """Whether the catalogue holds an answer."""
         return asked.turn.must is None or any(self._answers(asked, id) for id in self._facts)
 
     def precision(self, asked: Asked) -> float:
@@ -55,7 +61,7 @@ class Answering:
 
     def _answers(self, asked: Asked, id: str) -> bool:
         beside = [self._facts[other] for other in asked.beside]
-        return id not in asked.shown and meets(
+        return id not in asked.gone and meets(
             self._facts[id], asked.turn.must or (), beside=beside, orders=self._orders
         )
 

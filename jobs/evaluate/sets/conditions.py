@@ -64,6 +64,11 @@ def on_top(must: Must, more: Sequence[Mapping[str, Condition | None]]) -> Must:
     return tuple(joined)
 
 
+def asks_anew(more: Sequence[Mapping[str, Condition | None]]) -> bool:
+    """Whether what adds this asks for others than those shown last: it compares with them, or adds nothing."""
+    return all(not each or any(one and one.than not in (None, "same") for one in each.values()) for each in more)
+
+
 def parsed(value: Any, field: str) -> tuple[Mapping[str, Condition | None], ...]:
     """Conditions as a file has them: an object, or a list of alternatives. Raises InvalidInput, naming the field."""
     alternatives = value if isinstance(value, list) else [value]

@@ -6,7 +6,7 @@ from typing import Any
 
 from fromage_model.errors import InvalidInput, MissingArtefact
 from fromage_model.storage.file_kinds import read_json
-from jobs.evaluate.sets.conditions import Must, on_top, parsed
+from jobs.evaluate.sets.conditions import Must, asks_anew, on_top, parsed
 from jobs.evaluate.sets.quality_set import PICTURE_MESSAGES, PictureMessage, QualitySet, Turn, Wish
 
 SHIPPED = Path(__file__).parents[1] / "queries"
@@ -102,8 +102,9 @@ def _conversation(value: Any, field: str) -> tuple[Turn, ...]:
         if turn["must"] is None:
             turns.append(Turn(_text(turn, here), None))
             continue
-        before = on_top(before, parsed(turn["must"], f"{here}.must"))
-        turns.append(Turn(_text(turn, here), before))
+        asked = parsed(turn["must"], f"{here}.must")
+        before = on_top(before, asked)
+        turns.append(Turn(_text(turn, here), before, anew=bool(turns) and asks_anew(asked)))
     return tuple(turns)
 
 

@@ -15,7 +15,8 @@ conditions on an item's attributes (`conditions`):
      "pictured": {"split": "held-out"}, "orders": {"length": ["mini", "midi"]}, "names": {"kind": {"skirt": ["skirt"]}}}
 
 `by` groups wishes. A turn's conditions come on top of those of the turns before it, null takes one away, and a turn
-whose `must` is null calls for no product. `of` says what is in a picture, `pictured` what holds of all pictured items;
+whose `must` is null calls for no product. One that compares, or adds nothing (`{}`: "not these"), asks for others than
+those that were shown. `of` says what is in a picture, `pictured` what holds of all pictured items;
 `must` what is to come for it, or `names` which of its attributes the reply is to name, by one of the words in the set's
 `names`; `times` for how many items. `picture_messages` are sent under items of each split. All but wishes and others is
 optional. Knows nothing of models or Ray; `set_files` reads the file.
@@ -47,10 +48,13 @@ class Wish:
 
 @dataclass(frozen=True)
 class Turn:
-    """What a shopper writes in a conversation. `must`: all that holds by now; None where no product is called for."""
+    """What a shopper writes in a conversation. `must`: all that holds by now; None where no product is called for.
+    `anew`: whether it asks for others than those that were shown.
+    """
 
     text: str
     must: Must | None
+    anew: bool = False
 
 
 @dataclass(frozen=True)

@@ -1,4 +1,4 @@
-"""Items that have what is preferred come sooner, by as many deviations of the cosines as asked; the others after."""
+"""Items that have what is preferred come sooner, and those that are demoted later, by deviations of the cosines."""
 
 import numpy as np
 import pytest
@@ -61,6 +61,42 @@ def test_what_is_preferred_is_found_by_faiss_however_far_it_lies():
     far = found(exact, top_k=3, preferred=[rare], preference=100.0)
     assert found(graph, top_k=3, preferred=[rare], preference=100.0) == far
     assert {graph.item(id).brand for id in far} == {"Three"}
+
+
+@pytest.mark.parametrize("demotion", [0.0, 0.5, 1.0, 100.0])
+def test_what_is_demoted_loses_as_many_deviations(demotion: float):
+    index = build()
+    cosines = index.vectors @ QUERY
+    nearest = found(index, top_k=5)
+    loses = np.array([id in nearest for id in index.ids])
+    order = np.argsort(-(cosines / cosines.std() - demotion * loses), kind="stable")
+    ids = found(index, demoted=nearest, demotion=demotion)
+    assert ids == [index.ids[row] for row in order[:10]]
+    assert (ids[:5] == nearest) == (demotion == 0)
+    assert not set(ids) & set(nearest) or demotion < 100
+
+
+def test_what_is_demoted_and_what_is_preferred_are_weighed_together():
+    index = build()
+    first = found(index, preferred=[ODD], top_k=1)
+    assert found(index, preferred=[ODD], preference=2.0, demoted=first, demotion=1.0, top_k=60).index(first[0]) < 60
+    assert found(index, preferred=[ODD], preference=1.0, demoted=first, demotion=1.0, top_k=1) != first or (
+        index.vectors_for(first)[0] @ QUERY == (index.vectors @ QUERY).max()
+    )
+
+
+def test_demoted_items_of_another_index_change_nothing_and_ids_must_be_texts():
+    index = build()
+    assert found(index, demoted=["nobody"]) == found(index)
+    with pytest.raises(InvalidInput, match="expected ids as texts") as refused:
+        found(index, demoted=[1])
+    assert refused.value.field == "demoted"
+
+
+def test_faiss_finds_what_comes_in_place_of_what_is_demoted():
+    exact, graph = build(2000), build(2000, plan=Plan("hnsw", "for the test"))
+    nearest = found(exact, top_k=20)
+    assert found(graph, demoted=nearest, demotion=100.0) == found(exact, demoted=nearest, demotion=100.0)
 
 
 def test_a_column_that_is_not_there_is_named():

@@ -83,6 +83,16 @@ def test_excluded_products_make_room_for_others(shelf: ProductShelf):
     assert [product.id for product in products] == ["red", "blue"]
 
 
+def test_products_that_were_shown_come_after_others_unless_they_fit_clearly_better(shelf: ProductShelf):
+    def nearest(*query: float, shown: str) -> list[str]:
+        narrowing = Narrowing(shown=frozenset({shown}))
+        found = shelf.search(np.array(query, dtype=np.float32), top_k=3, narrowing=narrowing)
+        return [product.id for product in found.products]
+
+    assert nearest(0.6, 0.8, 0.0, shown="green") == ["red", "green", "blue"]
+    assert nearest(0.0, 1.0, 0.0, shown="green")[0] == "green"
+
+
 def test_only_web_links_reach_a_page(shelf: ProductShelf):
     links = {product.id: product.item_url for product in shelf.search(np.ones(3, dtype=np.float32), top_k=3).products}
     assert links == {"red": "https://shop.example/red", "green": None, "blue": None}

@@ -104,7 +104,26 @@ def test_what_leaves_nothing_is_left_out_and_told_the_latest_staying(client: Tes
     assert (both["filters"], both["unmet_filters"]) == ({"brand": "Bob"}, {PRICE: {"lt": 20}})
     shown = {"role": "assistant", "content": "", "products": [{"id": "green", "offset": 0}]}
     more = reply(client, "from Bob", shown, "more of them")
+    assert "green" not in ids(more)
     assert (more["filters"], more["unmet_filters"]) == ({}, {"brand": "Bob"})
+
+
+@pytest.mark.parametrize("parse", [None, False])
+def test_what_was_shown_comes_after_others_and_not_at_all_where_others_are_asked_for(client: TestClient, parse):
+    shown = {"role": "assistant", "content": "", "products": [{"id": "red", "offset": 0}, {"id": "blue", "offset": 0}]}
+    first = ids(reply(client, "Hello", parse=parse))
+    assert first[0] == "red"
+    narrowed = ids(reply(client, "Hello", shown, "and warm", parse=parse))
+    assert set(narrowed) == set(first)
+    for text in ("what else is there?", "not these"):
+        assert set(ids(reply(client, "Hello", shown, text, parse=parse))) == EVERYTHING - {"red", "blue"}
+    later = ids(reply(client, "Hello", shown, "not these", {"role": "assistant", "content": "Sure."}, "and warm"))
+    assert set(later) == EVERYTHING - {"red", "blue"}
+
+
+def test_the_one_that_fits_comes_again_from_among_those_that_were_shown(client: TestClient):
+    shown = {"role": "assistant", "content": "", "products": [{"id": id, "offset": 0} for id in ("red", "green")]}
+    assert ids(reply(client, "something from Ada or Bob", shown, "from Ada, under 30 euros"))[0] == "red"
 
 
 def test_filters_of_the_request_hold_even_where_they_leave_nothing(client: TestClient):

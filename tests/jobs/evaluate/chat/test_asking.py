@@ -16,6 +16,7 @@ from jobs.evaluate.chat.questions import Question
 from tests.fromage_model.tiny import write_sentence_encoder
 
 TOKENS, PENALTY = 6, 1.2
+OTHERS = "others"
 
 
 @pytest.fixture
@@ -49,15 +50,16 @@ def asked(asking, *questions):
     return [[(came["ids"], came["reply"]) for came in answer["came"]] for answer in answers]
 
 
-def written_out(model, texts, *, retrieval, picture=None, shown=()):
+def written_out(model, texts, *, retrieval, picture=None, without=()):
     """The same, message after message through the model's own `chat`."""
-    messages, shown, came = [], list(shown), []
+    messages, shown, came = [], [], []
     for place, text in enumerate(texts):
         messages.append(Message("user", [picture, text] if picture is not None and not place else [text]))
-        reply = model.chat(
-            messages, retrieval=retrieval, exclude=shown, max_new_tokens=TOKENS, repetition_penalty=PENALTY
-        )
-        ids = [hit.id for found in reply.products for hit in found.hits]
+        reply = model.chat(messages, retrieval=retrieval, max_new_tokens=TOKENS, repetition_penalty=PENALTY)
+        ids = []
+        for found in reply.products:
+            gone, later = [*without, *ids, *(shown if text == OTHERS else ())], () if text == OTHERS else shown
+            ids += [hit.id for hit in model.index.search(found.embedding, top_k=5, exclude=gone, demoted=later)[0]]
         shown += ids
         messages.append(Message("assistant", [reply.text], tuple(found.offset for found in reply.products)))
         came.append((ids, reply.text))
@@ -66,7 +68,7 @@ def written_out(model, texts, *, retrieval, picture=None, shown=()):
 
 @pytest.mark.parametrize("retrieval", ["auto", "always", "never"])
 def test_a_conversation_is_answered_as_its_messages_would_be_one_by_one(asking, model, retrieval):
-    texts = ("Do you have a red square?", "darker", "others")
+    texts = ("Do you have a red square?", "darker", OTHERS)
     other = ("A picture of a square.", "and a blue one?")
     one, two = asked(
         asking,
@@ -80,10 +82,10 @@ def test_a_conversation_is_answered_as_its_messages_would_be_one_by_one(asking, 
 def test_a_picture_stands_before_the_first_message_and_its_item_does_not_come(asking, model, tiny_world):
     catalogue = Catalogue.open(tiny_world.catalogue)
     id = catalogue.items()[0].id
-    question = Question("like", 0, ("more?", "others"), "always", id, (id,), whole=True)
+    question = Question("like", 0, ("more?", OTHERS), "always", id, (id,), whole=True)
     ((first, second),) = asked(asking, question)
     picture = decode_image(catalogue.image_bytes(id))
-    assert [first, second] == written_out(model, question.texts, retrieval="always", picture=picture, shown=[id])
+    assert [first, second] == written_out(model, question.texts, retrieval="always", picture=picture, without=[id])
     assert id not in first[0] + second[0]
     assert len({*first[0], *second[0]}) == 10
 
@@ -99,10 +101,9 @@ def test_what_is_said_narrows_as_in_the_served_chat_where_that_is_asked_for(aski
     question = Question("conversation", 0, ("squares please", "in red"), "always")
     read = replace(asking, index=str(tmp_path / "coloured"))
     ((first, second),) = asked(replace(read, said_filters=True), question)
-    left = set(ids[1::2]) - set(first[0])
     assert len(first[0]) == 5
-    assert set(second[0]) <= left
-    assert len(second[0]) == min(5, len(left)) > 0
+    assert set(second[0]) <= set(ids[1::2])
+    assert len(second[0]) == min(5, len(ids[1::2])) > 0
     ((before, alone),) = asked(read, question)
     assert (before[0], len(alone[0])) == (first[0], 5)
 

@@ -4,7 +4,7 @@ import pytest
 
 from jobs.evaluate.chat import baselines, turns
 from jobs.evaluate.chat.questions import Answer, Came
-from jobs.evaluate.sets.conditions import on_top, parsed
+from jobs.evaluate.sets.conditions import asks_anew, on_top, parsed
 from jobs.evaluate.sets.quality_set import QualitySet, Turn
 from tests.jobs.evaluate.shelf import garments
 
@@ -23,8 +23,9 @@ def queries(*conversations):
     for said in conversations:
         before, own = (), []
         for text, must in said:
-            before = before if must is None else on_top(before, parsed(must, "must"))
-            own.append(Turn(text, None if must is None else before))
+            asked = () if must is None else parsed(must, "must")
+            before = on_top(before, asked) if asked else before
+            own.append(Turn(text, before if asked else None, anew=bool(own) and asks_anew(asked)))
         read.append(tuple(own))
     return QualitySet("small", "test", (), (), conversations=tuple(read), orders=ORDERS)
 
@@ -81,6 +82,12 @@ def test_what_was_shown_does_not_answer_again_and_a_turn_without_another_answer_
     assert held(asked_of, ("maxi",), ("maxi",), ("midi", "mini"), ("hat",)) == [True, False, True, None]
 
 
+def test_what_narrows_may_be_answered_by_what_was_shown_and_what_compares_may_not():
+    asked_of = queries([SKIRTS, ("in red", {"colour": "red"}), ("shorter", {"length": {"than": "less"}})])
+    assert held(asked_of, ("maxi", "midi"), ("midi",), ("mini",)) == [True, True, True]
+    assert held(asked_of, ("maxi", "midi"), ("maxi", "midi"), ("midi",)) == [True, True, False]
+
+
 def test_a_turn_that_calls_for_nothing_holds_where_nothing_comes():
     asked_of = queries([("hello", None), SKIRTS])
     assert held(asked_of, (), ("midi",)) == [True, True]
@@ -89,7 +96,7 @@ def test_a_turn_that_calls_for_nothing_holds_where_nothing_comes():
 
 def test_precision_is_of_as_many_products_as_could_answer():
     asked_of = queries([("hat?", {"kind": "hat"}), ("red", {"kind": None, "colour": "red"})])
-    found, answering = scored(asked_of, [("hat", "maxi"), ("mini", "midi")])
+    found, answering = scored(asked_of, [("hat", "maxi"), ("mini", "midi", "hat")])
     assert [answering.precision(asked) for asked in found] == [1.0, 1.0]
     found, answering = scored(asked_of, [("maxi",), ("mini", "maxi")])
     assert [answering.precision(asked) for asked in found] == [0.0, pytest.approx(1 / 3)]
