@@ -22,6 +22,7 @@ from fromage_model.language.tokens import Tokens
 from fromage_model.model import losses
 from fromage_model.model.batching import VISUAL, PromptBatch, lay_out
 from fromage_model.model.objectives import CaptionLoss
+from fromage_model.model.sequence_packing import states_of
 from fromage_model.prompts.segments import Picture, Prompt
 from fromage_model.vision.feature_maps import FeatureMapEncoder
 
@@ -140,7 +141,7 @@ class FrozenCore(nn.Module):
         end = [self.tokens.stop_id] if ends else []
         bodies = [[*self.tokens.encode(text), *end][:max_tokens] for text in texts]
         batch = self.embed_prompts([[*prompt, body] for prompt, body in zip(prompts, bodies, strict=True)])
-        last = self.lm(batch.embeddings, attention_mask=batch.mask, position_ids=positions_of(batch.mask)).last
+        last = states_of(self.lm, batch.embeddings, batch.mask, position_ids=positions_of(batch.mask)).last
         position = torch.arange(batch.ids.shape[1], device=batch.ids.device)
         first = batch.lengths - torch.tensor([len(body) for body in bodies], device=batch.ids.device)
         rows, columns = torch.where((position >= first[:, None]) & (batch.mask == 1))

@@ -60,6 +60,8 @@ class LanguageModel(nn.Module):
         self.packed: PackedWeights | None = None
         """What decodes instead of transformers' modules, which then have lost their weights."""
         self._packed_head: frozen_linear.PackedLinear | None = None
+        self.pack_positions = 0
+        """Positions of the rows that short sequences share where gradients are wanted; 0 for rows of their own."""
         self._mean_norms: dict[bool, float] = {}
         self.max_positions: int = getattr(backbone.config, "max_position_embeddings", DEFAULT_POSITIONS)
         self.window = attention_window(backbone.config)

@@ -13,6 +13,7 @@ from fromage_model.errors import InvalidInput
 from fromage_model.model.batching import PromptBatch
 from fromage_model.model.core import FromageCore
 from fromage_model.model.reading import consume_ret, read_prompts, states_after
+from fromage_model.model.sequence_packing import states_of
 from fromage_model.prompts.segments import Prompt, raw_prompt, token_count, token_ids
 
 LONGEST_TEXT = 512
@@ -54,7 +55,7 @@ def ask(model: FromageCore, prompts: Sequence[Prompt]) -> Asked:
 
 def _ask_through_lm(model: FromageCore, prompts: Sequence[Prompt]) -> Asked:
     whole = model.embed_prompts([[*prompt, [model.tokens.ret_id]] for prompt in prompts])
-    states = model.lm(whole.embeddings, attention_mask=whole.mask)
+    states = states_of(model.lm, whole.embeddings, whole.mask)
     every = torch.arange(len(whole.mask), device=whole.mask.device)
     at_ret = states.at(every, whole.lengths - 1)
     before = PromptBatch(embeddings=whole.embeddings[:, :-1], ids=whole.ids[:, :-1], mask=whole.mask[:, 1:])

@@ -17,6 +17,7 @@ from fromage_model.model.asking import Asked, ask
 from fromage_model.model.batching import VISUAL, PromptBatch
 from fromage_model.model.core import FromageCore
 from fromage_model.model.reading import read_prompts
+from fromage_model.model.sequence_packing import states_of
 from fromage_model.prompts.segments import Picture, Prompt, raw_prompt, token_count, token_ids
 
 
@@ -58,7 +59,7 @@ def caption_loss(
     prompts = [[*opening, *(part for one in sequence for part in one.prompt)] for sequence in sequences]
     batch = model.embed_prompts(prompts)
     # Nothing is chosen after the longest rows' last token.
-    last = model.lm(batch.embeddings[:, :-1], attention_mask=batch.mask[:, :-1]).last
+    last = states_of(model.lm, batch.embeddings[:, :-1], batch.mask[:, :-1]).last
     rows, columns = _caption_places(model, sequences, start=token_count(opening, visual_tokens=0))
     targets = batch.ids[rows, columns]
     loss = _weighted_loss(model, last[rows, columns - 1], targets, torch.ones_like(targets, dtype=torch.float32))

@@ -16,6 +16,7 @@ from fromage_model.language.model import States
 from fromage_model.model.batching import PromptBatch, embed_tokens
 from fromage_model.model.core import FromageCore
 from fromage_model.model.opening import Opening
+from fromage_model.model.sequence_packing import Packing
 from fromage_model.prompts.segments import Prompt, after_opening, token_count
 
 WORTH_SHARING = 64
@@ -41,12 +42,13 @@ class AtRet:
 @dataclass(frozen=True)
 class Read:
     """A batch of prompts and the LM's states there. Where all begin with the opening, the batch holds what follows it,
-    and `opened` is the number of positions before.
+    and `opened` is the number of positions before. With `packing` the cache has its rows.
     """
 
     batch: PromptBatch
     states: States
     opened: int
+    packing: Packing | None = None
 
     @property
     def mask(self) -> Tensor:
@@ -61,20 +63,29 @@ def opened_mask(mask: Tensor, opened: int) -> Tensor:
 
 def read_prompts(model: FromageCore, prompts: Sequence[Prompt], *, more: int = 0, keep_cache: bool = False) -> Read:
     """Raises PromptTooLong where a prompt, and `more` tokens after it, exceed the LM's positions."""
-    from transformers import DynamicCache
-
     opening = model.opening
     rest = [] if opening is None else [after_opening(prompt, opening.ids) for prompt in prompts]
     shared = [prompt for prompt in rest if prompt is not None]
     if opening is None or len(shared) < len(prompts):
-        batch = model.embed_prompts(prompts, more=more)
-        cache = DynamicCache() if keep_cache else None
-        return Read(batch, model.lm(batch.embeddings, attention_mask=batch.mask, cache=cache), opened=0)
-    opened = len(opening.ids)
-    batch = model.embed_prompts(shared, more=more + opened)
-    mask = opened_mask(batch.mask, opened)
-    states = model.lm(batch.embeddings, attention_mask=mask, cache=opening.cache(len(prompts)))
-    return Read(batch, states, opened=opened)
+        return _read(model, model.embed_prompts(prompts, more=more), opening=None, keep_cache=keep_cache)
+    batch = model.embed_prompts(shared, more=more + len(opening.ids))
+    return _read(model, batch, opening=opening, keep_cache=keep_cache)
+
+
+def _read(model: FromageCore, batch: PromptBatch, *, opening: Opening | None, keep_cache: bool) -> Read:
+    """A batch of what follows the opening, or of whole prompts."""
+    from transformers import DynamicCache
+
+    opened = 0 if opening is None else len(opening.ids)
+    packing = Packing.of(model.lm, batch.mask, opened=opened)
+    cache = DynamicCache() if keep_cache else None
+    if opening is not None:
+        cache = opening.cache(len(batch.mask) if packing is None else packing.rows)
+    if packing is None:
+        states = model.lm(batch.embeddings, attention_mask=opened_mask(batch.mask, opened), cache=cache)
+    else:
+        states = packing.read(model.lm, batch.embeddings, opened=opened, cache=cache)
+    return Read(batch, states, opened, packing)
 
 
 def alike(model: FromageCore, prompts: Sequence[Prompt], *, at_once: int) -> list[list[int]]:
@@ -97,6 +108,11 @@ def consume_ret(model: FromageCore, read: Read) -> tuple[Tensor, ...]:
     read again, each length by itself and without padding.
     """
     batch, window = read.batch, model.lm.window
+    if read.packing is not None:
+        ids = torch.tensor([[model.tokens.ret_id]], device=batch.mask.device)
+        ret = embed_tokens(ids, lm=model.lm, ret=model.trained.ret)
+        cache = read.states.cache
+        return read.packing.read_one_more(model.lm, ret, batch.lengths, opened=read.opened, cache=cache)
     if window is None or batch.mask.shape[1] < window or bool(batch.mask.all()):
         return _states_at_ret(model, read.mask, read.opened + batch.lengths, read.states.cache)
     from transformers import DynamicCache

@@ -12,14 +12,14 @@ from jobs.common.options import check_options
 
 NOT_LEARNED = frozenset(
     (
-        *("out", "run", "force", "threads", "cpus_per_worker", "use_gpu", "compile"),
+        *("out", "run", "force", "threads", "cpus_per_worker", "use_gpu", "compile", "pack_positions"),
         *("max_failures", "checkpoints", "checkpoint_every"),
     )
 )
 """Settings of place, names and patience, which change nothing that is learned.
 
-Threads, a GPU and compiled layers change results in their last bits, by the order of sums. A run may go on with others,
-where there is no compiler for example; to the bit it ends as an undisturbed one only with the same.
+Threads, a GPU, compiled layers and packed sequences change results in their last bits, by the order of sums. A run may
+go on with others, where there is no compiler for example; to the bit it ends as an undisturbed one only with the same.
 """
 
 
@@ -59,6 +59,9 @@ class RunArgs:
     """Let torch compile the LM's layers for steps with a gradient: the first steps take up to minutes more, on a CPU
     the others are no faster, and results differ in their last bits; not measured on a GPU. Needs a C++ compiler (g++)
     on each worker's machine; for a GPU a C compiler."""
+    pack_positions: int = 0
+    """Put short sequences one behind the other in rows of up to so many positions, for example 512, so that fewer are
+    padding; each sees itself alone. 0 gives each a row of its own, which on a CPU is as fast."""
     max_failures: int = 2
     """Times that a lost worker is replaced before the job fails."""
     checkpoints: str | None = None
@@ -73,7 +76,7 @@ class RunArgs:
         check_options(
             self,
             positive=("batch_size", "accumulate", "workers", "threads"),
-            not_negative=("epochs", "checkpoint_every"),
+            not_negative=("epochs", "checkpoint_every", "pack_positions"),
         )
         if not 0 <= self.validation < 1:
             raise ConfigError(f"validation is {self.validation}; expected a share from 0 to below 1, for example 0.1")
