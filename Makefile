@@ -8,7 +8,7 @@ BUNDLE ?=
 PORT ?= 8000
 PYTEST_ARGS ?=
 TEST_WORKERS ?= 2
-BENCHMARKS ?= finetuning frozen_training decoding contrastive_step bundle_loading retrieval fetching captioning embedding durability serving load chaos swap
+BENCHMARKS ?= finetuning sequence_packing frozen_training decoding contrastive_step bundle_loading retrieval fetching captioning embedding durability serving load chaos swap
 
 VENV := .venv
 BIN := $(VENV)/bin

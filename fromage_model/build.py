@@ -9,7 +9,7 @@ from fromage_model.language.lora import LoraSettings, add_lora
 from fromage_model.language.model import LanguageModel, RetToken, load_language_model
 from fromage_model.language.precision import Precision, default_device
 from fromage_model.language.tokens import Tokens, load_tokens
-from fromage_model.model.projections import ImageHead, Standardise, TextHead, VisualPrefix
+from fromage_model.model.projections import ImageHead, RetDecision, Standardise, TextHead, VisualPrefix
 from fromage_model.model.trained import TrainedParts
 from fromage_model.storage.pretrained import locate_language_model
 
@@ -51,7 +51,7 @@ def load_frozen_lm(
     tokens = load_tokens(folder)
     check_captions(config, tokens)
     lm = load_language_model(
-        folder, vocabulary=tokens.vocabulary, text_layers=config.text_layers, device=device, dtype=dtype
+        folder, vocabulary=tokens.vocabulary, state_layers=config.state_layers, device=device, dtype=dtype
     )
     return lm, tokens
 
@@ -78,13 +78,27 @@ def build_trained_parts(
             feature_width, shared_width(config, lm), output_dropout=config.image_dropout, dropout=dropout
         ),
         text_head=build_text_head(config, lm, dropout=dropout),
+        decision=build_decision(config, lm),
     )
+
+
+def build_decision(config: FromageConfig, lm: LanguageModel) -> RetDecision | None:
+    """The hidden layer beside [RET]'s output row, where the config has one."""
+    if not config.ret_hidden:
+        return None
+    places = [config.state_layers.index(layer) for layer in config.ret_layers]
+    return RetDecision([lm.layer_widths[place] for place in places], config.ret_hidden, places=places)
+
+
+def text_widths(config: FromageConfig, lm: LanguageModel) -> list[int]:
+    """Widths of the states that the text head reads."""
+    return lm.layer_widths[: len(config.text_layers)]
 
 
 def build_text_head(config: FromageConfig, lm: LanguageModel, *, dropout: float = 0.0) -> TextHead:
     """The maps of the states at [RET], weights as PyTorch draws them."""
     return TextHead(
-        lm.layer_widths,
+        text_widths(config, lm),
         config.shared_width,
         hidden=config.text_hidden,
         output_dropout=config.text_dropout,
@@ -99,7 +113,7 @@ def shared_width(config: FromageConfig, lm: LanguageModel) -> int:
     """
     if config.shared_width is not None:
         return config.shared_width
-    widths = lm.layer_widths
+    widths = text_widths(config, lm)
     if len(set(widths)) > 1:
         raise ConfigError(
             f"shared_width is None, but the states of text_layers {config.text_layers} are {widths} wide and can't be "

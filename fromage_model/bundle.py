@@ -191,6 +191,8 @@ def check_bundle(name: str) -> tuple[Header, str]:
         wanted |= {f"text_head.project.{layer}.bias": (shared,) for layer in range(len(config.text_layers))}
     if config.text_hidden:
         wanted |= {"text_head.of_hidden.weight": (shared, config.text_hidden)}
+    if config.ret_hidden:
+        wanted |= {"decision.of_hidden.weight": (1, config.ret_hidden)}
     check_shapes(wanted, {key: shapes[key] for key in wanted.keys() & shapes.keys()}, source=folder / WEIGHTS)
     return header, fingerprint
 
@@ -249,8 +251,8 @@ def _check_lm(header: Header) -> None:
 def _has_same_lm(beside: Fromage, header: Header, *, device: torch.device, dtype: torch.dtype) -> bool:
     lm = beside.lm
     plain = header.lora is None and beside.trained.lora is None and not lm.has_merged_lora
-    same = (lm.fingerprint, lm.text_layers, lm.dtype) == (
-        header.lm_fingerprint, tuple(header.config.text_layers), dtype,
+    same = (lm.fingerprint, lm.state_layers, lm.dtype) == (
+        header.lm_fingerprint, header.config.state_layers, dtype,
     )  # fmt: skip
     return plain and same and lm.device.type == device.type and device.index in (None, lm.device.index)
 

@@ -56,6 +56,11 @@ class FromageConfig:
     text_hidden: int = 0
     """Units of a hidden layer that reads the states of all those layers together, and whose own map is added to theirs;
     0, as in the paper, for none."""
+    ret_hidden: int = 0
+    """Units of a hidden layer that reads the states at which a chat's reply begins and says whether products are
+    wanted; 0, as in the paper, lets [RET]'s output row decide there as at all places."""
+    ret_layers: tuple[int, ...] = (-1,)
+    """Layers whose states it reads; -1 is the last."""
     two_ret_rows: bool = False
     """Whether [RET] has an output row of its own even where the LM ties its embeddings (untied LMs always have two)."""
     caption_prompt: str = "A picture of"
@@ -95,6 +100,7 @@ class FromageConfig:
 
     def __post_init__(self):
         object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        object.__setattr__(self, "ret_layers", tuple(self.ret_layers))
         object.__setattr__(self, "examples", exchanges(self.examples))
         if not 1 <= self.visual_tokens <= 64:
             raise ConfigError(f"visual_tokens is {self.visual_tokens}; expected 1 to 64, for example 4")
@@ -109,6 +115,11 @@ class FromageConfig:
         if self.max_tokens_before_ret is not None and self.max_tokens_before_ret < 0:
             most = self.max_tokens_before_ret
             raise ConfigError(f"max_tokens_before_ret is {most}; expected 0 or more or None, for example 0")
+        if self.ret_hidden < 0 or (self.ret_hidden and self.max_tokens_before_ret != 0):
+            raise ConfigError(
+                f"ret_hidden is {self.ret_hidden}; expected 0, or 1 or more, for example 256, beside a "
+                f"max_tokens_before_ret of 0 (it is {self.max_tokens_before_ret}): it knows no later place in a reply"
+            )
         object.__setattr__(self, "show_calibration", tuple(self.show_calibration))
         if (
             len(self.show_calibration) != 2
@@ -127,8 +138,10 @@ class FromageConfig:
             raise ConfigError(
                 f"show_log_odds_pictured is {self.show_log_odds_pictured}; expected a number, for example 0.0, or None"
             )
-        if not self.text_layers or len(set(self.text_layers)) != len(self.text_layers):
-            raise ConfigError(f"text_layers is {self.text_layers}; expected different layers, for example (-1,)")
+        for name in ("text_layers", "ret_layers"):
+            layers = getattr(self, name)
+            if not layers or len(set(layers)) != len(layers):
+                raise ConfigError(f"{name} is {layers}; expected different layers, for example (-1,)")
         for name in ("image_dropout", "text_dropout"):
             if not 0 <= getattr(self, name) < 1:
                 raise ConfigError(f"{name} is {getattr(self, name)}; expected 0 to below 1, for example 0.1")
@@ -137,6 +150,12 @@ class FromageConfig:
                 f"text_dropout is {self.text_dropout}, but without a shared_width no map is there for it to follow; "
                 f"text_dropout 0.0 works, or a shared_width, for example 256"
             )
+
+    @property
+    def state_layers(self) -> tuple[int, ...]:
+        """Layers of which the LM gives states: the text head's, and behind them those that only the decision reads."""
+        further = self.ret_layers if self.ret_hidden else ()
+        return (*self.text_layers, *(layer for layer in further if layer not in self.text_layers))
 
     @property
     def show_log_odds(self) -> float | None:

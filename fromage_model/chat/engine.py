@@ -60,6 +60,7 @@ class _Row:
     opening and of its reply, and `read` says how much of that the LM has read.
 
     `unread`, (T, D), is what of its prompt is still to be read; `state`, (D,), what its next token is chosen from.
+    `lead`, a scalar, are [RET]'s log-odds there by the model's decision: where a chat's reply begins, and nowhere else.
     """
 
     request: Request
@@ -69,6 +70,7 @@ class _Row:
     unread: Tensor
     writing: Writing
     state: Tensor | None = None
+    lead: Tensor | None = None
 
 
 class Engine:
@@ -180,6 +182,10 @@ class Engine:
         self._wrote = len(self._writing)
         if self._writing:
             logits = self._model.logits(torch.stack([row.state for row in self._writing if row.state is not None]))
+            for place, row in enumerate(self._writing):
+                if row.lead is not None:
+                    logits[place, -1] = logits[place, :-1].logsumexp(dim=-1) + row.lead
+                    row.lead = None
             chosen = self._chooser(logits)
             for row, token, scored in zip(self._writing, chosen, self._chooser.scores, strict=True):
                 events += [(row.request, event) for event in row.writing.advance(token, scored)]
@@ -256,6 +262,8 @@ class Engine:
             for place, (row, count) in enumerate(pieces):
                 row.state = states.last[place]
                 row.unread, row.read = row.unread[count:], row.read + count
+                if not len(row.unread):
+                    row.lead = self._lead(row.request, [layer[place] for layer in states.layers])
         failed: list[tuple[Request, Exception]] = []
         for row in [row for row in self._reading if not len(row.unread)]:
             try:
@@ -270,6 +278,13 @@ class Engine:
                 self._writing.append(row)
         self._drop_finished()
         return sum(given), failed
+
+    def _lead(self, request: Request, states: Sequence[Tensor]) -> Tensor | None:
+        """What the decision says at a prompt's end; None where there is none, or no reply of a chat begins."""
+        decision = self._model.trained.decision
+        if decision is None or request.begun or request.sampling.max_tokens_before_ret != 0:
+            return None
+        return decision(decision.read(states))
 
     def _drop_finished(self) -> None:
         for row in (*self._reading, *self._writing):

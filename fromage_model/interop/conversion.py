@@ -22,12 +22,17 @@ def to_original(trained: TrainedParts, *, dtype: torch.dtype = torch.float32) ->
     """Trained parts -> tensors by the original's names, on the CPU, statistics taken into the maps.
 
     Raises CheckpointError where [RET] has an output row of its own, as the original knows one row for both ends, and
-    where the text head has a hidden layer.
+    where the text head has a hidden layer, or [RET] a decision beside its row.
     """
     if trained.text_head.hidden is not None:
         raise CheckpointError(
             "this model's text head has a hidden layer (text_hidden), and the original's form holds linear maps alone; "
             "a model trained with text_hidden=0 can be written"
+        )
+    if trained.decision is not None:
+        raise CheckpointError(
+            "this model has a decision of its own (ret_hidden) on when to show products, and the original's form holds "
+            "[RET]'s row alone; a model trained with ret_hidden=0 can be written"
         )
     if trained.ret.output_row is not None:
         raise CheckpointError(

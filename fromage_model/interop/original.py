@@ -64,7 +64,7 @@ def load_original(
     lm = load_language_model(
         located.path,
         vocabulary=tokens.vocabulary,
-        text_layers=config.text_layers,
+        state_layers=config.state_layers,
         device=device,
         dtype=dtype or stored_dtype(located.path, device),
     )

@@ -13,7 +13,7 @@ from torch import Tensor
 
 @dataclass(frozen=True)
 class NewStates:
-    """What a pass leaves at new positions: `last`, (N, W), feeds the logits; `layers`, (N, .) each, the text head."""
+    """What a pass leaves at new positions: `last`, (N, W), feeds the logits; `layers`, (N, .) each, as asked for."""
 
     last: Tensor
     layers: tuple[Tensor, ...]

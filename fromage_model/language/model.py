@@ -24,28 +24,29 @@ DEFAULT_POSITIONS = 2048
 
 @dataclass(frozen=True)
 class States:
-    """What one forward pass leaves: `last`, (B, T, D), feeds the logits; `layers` feed the text head."""
+    """What one forward pass leaves: `last`, (B, T, D), feeds the logits; `layers` are those asked for."""
 
     last: Tensor
     layers: tuple[Tensor, ...]
     cache: Any
 
     def at(self, rows: Tensor, positions: Tensor) -> tuple[Tensor, ...]:
-        """The text head's states at one position for each row, (B, D) for each layer."""
+        """The layers' states at one position for each row, (B, D) for each."""
         return tuple(layer[rows, positions] for layer in self.layers)
 
 
 class LanguageModel(nn.Module):
     """A frozen causal LM of transformers, seen as embeddings -> states -> logits."""
 
-    def __init__(self, backbone: Any, *, vocabulary: int, text_layers: Sequence[int] = (-1,)):
+    def __init__(self, backbone: Any, *, vocabulary: int, state_layers: Sequence[int] = (-1,)):
         super().__init__()
         frozen_linear.use_frozen_linear(backbone)
         use_one_position(backbone)
         self.backbone = backbone.requires_grad_(False).eval()
         self.vocabulary = vocabulary
-        self.text_layers = tuple(text_layers)
-        check_layers(self.text_layers, depth=backbone.config.num_hidden_layers)
+        self.state_layers: tuple[int, ...] = ()
+        """Layers whose states are given."""
+        self.give_states_of(state_layers)
         table, head = self._table, self._head
         if min(len(table), len(head)) < vocabulary:
             raise ConfigError(
@@ -65,6 +66,11 @@ class LanguageModel(nn.Module):
         self._mean_norms: dict[bool, float] = {}
         self.max_positions: int = getattr(backbone.config, "max_position_embeddings", DEFAULT_POSITIONS)
         self.window = attention_window(backbone.config)
+
+    def give_states_of(self, layers: Sequence[int]) -> None:
+        """From now on. Raises ConfigError for layers that it has not."""
+        check_layers(layers, depth=self.backbone.config.num_hidden_layers)
+        self.state_layers = tuple(layers)
 
     def train(self, mode: bool = True) -> "LanguageModel":
         """Stays in eval mode: a frozen LM has no dropout to switch on."""
@@ -103,7 +109,7 @@ class LanguageModel(nn.Module):
         """Width of the state that each chosen layer gives."""
         hidden = self.backbone.config.hidden_size
         last = self.backbone.config.num_hidden_layers
-        return [self.head_width if layer in (-1, last) else hidden for layer in self.text_layers]
+        return [self.head_width if layer in (-1, last) else hidden for layer in self.state_layers]
 
     @property
     def dtype(self) -> torch.dtype:
@@ -150,7 +156,7 @@ class LanguageModel(nn.Module):
         """
         if self.packed is not None:
             raise RuntimeError("packed weights let no gradient through and are read by `decoder` alone; load it again")
-        inner = self.text_layers != (-1,)
+        inner = self.state_layers != (-1,)
         output = self.backbone.base_model(
             inputs_embeds=embeddings.to(self.dtype),
             attention_mask=attention_mask,
@@ -160,7 +166,7 @@ class LanguageModel(nn.Module):
             **({} if position_ids is None else {"position_ids": position_ids}),
         )
         last = output.last_hidden_state
-        layers = tuple(self._layer(output, layer) for layer in self.text_layers)
+        layers = tuple(self._layer(output, layer) for layer in self.state_layers)
         return States(last=last, layers=layers, cache=output.past_key_values if cache is not None else None)
 
     def _layer(self, output: Any, layer: int) -> Tensor:
@@ -188,13 +194,11 @@ class LanguageModel(nn.Module):
         return (self._head if output else self._table)[: self.vocabulary].float().mean(dim=0)
 
 
-def check_layers(text_layers: Sequence[int], *, depth: int) -> None:
+def check_layers(layers: Sequence[int], *, depth: int, name: str = "text_layers") -> None:
     """Raises ConfigError where an LM of `depth` layers has not all of these."""
-    for layer in text_layers:
+    for layer in layers:
         if not -depth - 1 <= layer <= depth:
-            raise ConfigError(
-                f"text_layers has {layer}, but the LM has layers 0 (its input) to {depth}, or -1 for the last"
-            )
+            raise ConfigError(f"{name} has {layer}, but the LM has layers 0 (its input) to {depth}, or -1 for the last")
 
 
 def attention_window(config: Any) -> int | None:
@@ -242,7 +246,7 @@ def load_language_model(
     folder: Path,
     *,
     vocabulary: int,
-    text_layers: Sequence[int] = (-1,),
+    state_layers: Sequence[int] = (-1,),
     device: str | torch.device = "cpu",
     dtype: torch.dtype = torch.float32,
 ) -> LanguageModel:
@@ -250,7 +254,7 @@ def load_language_model(
     from transformers import AutoModelForCausalLM
 
     backbone = load_pretrained(AutoModelForCausalLM, folder, dtype=dtype)
-    return LanguageModel(backbone.to(device), vocabulary=vocabulary, text_layers=text_layers)
+    return LanguageModel(backbone.to(device), vocabulary=vocabulary, state_layers=state_layers)
 
 
 def width_of(folder: Path) -> int:

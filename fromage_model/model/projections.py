@@ -79,6 +79,44 @@ class ImageHead(nn.Module):
         return F.normalize(self.output_dropout(self.project(self.dropout(features))), dim=-1)
 
 
+class RetDecision(nn.Module):
+    """Whether products are wanted, by the states at which a chat's reply begins: the log-odds of [RET] there against
+    all other tokens, by a hidden layer that reads several of the LM's layers. The paper has none: there as at later
+    places of a reply [RET]'s output row decides. 0 until it is fitted.
+    """
+
+    def __init__(self, widths: Sequence[int], hidden: int, *, places: Sequence[int]):
+        """`widths` of the states that it reads, and their `places` among those that the LM gives."""
+        super().__init__()
+        self.places = tuple(places)
+        self.standardise = Standardise(sum(widths))
+        self.hidden = nn.Linear(sum(widths), hidden)
+        self.of_hidden = nn.Linear(hidden, 1)
+        self.reset()
+
+    def reset(self) -> None:
+        """As before it is fitted, but for the statistics."""
+        self.hidden.reset_parameters()
+        nn.init.zeros_(self.of_hidden.weight)
+        nn.init.zeros_(self.of_hidden.bias)
+
+    @property
+    def hidden_units(self) -> int:
+        return self.hidden.out_features
+
+    def read(self, states: Sequence[Tensor]) -> Tensor:
+        """States of all layers that the LM gives, (..., D) each -> those that count, (..., W) float32."""
+        return torch.cat([states[place].float() for place in self.places], dim=-1)
+
+    def forward(self, read: Tensor) -> Tensor:
+        """(..., W) -> (...)."""
+        return self.of_standard(self.standardise(read))
+
+    def of_standard(self, states: Tensor) -> Tensor:
+        """The same of states that are standardised already."""
+        return self.of_hidden(F.gelu(self.hidden(states))).squeeze(-1)
+
+
 class TextHead(nn.Module):
     """States at [RET], one from each chosen layer -> a unit vector in the shared space (FROMAGe section 3.2: W_t).
 
@@ -123,9 +161,10 @@ class TextHead(nn.Module):
         return [module for module in self.standardise if isinstance(module, Standardise)]
 
     def forward(self, states: Sequence[Tensor]) -> Tensor:
-        """One (..., D) for each layer -> (..., S), each of length 1."""
-        if len(states) != len(self.project):
+        """One (..., D) for each layer, and perhaps further ones behind them, -> (..., S), each of length 1."""
+        if len(states) < len(self.project):
             raise ValueError(f"expected the states of {len(self.project)} layers, got {len(states)}")
+        states = states[: len(self.project)]
         standard = [standardise(state.float()) for standardise, state in zip(self.standardise, states, strict=True)]
         projected = [project(self.dropout(state)) for project, state in zip(self.project, standard, strict=True)]
         if self.hidden is not None and self.of_hidden is not None:

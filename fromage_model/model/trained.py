@@ -7,7 +7,7 @@ from torch import nn
 
 from fromage_model.language.lora import LoraAdapter
 from fromage_model.language.model import RetToken
-from fromage_model.model.projections import ImageHead, Standardise, TextHead, VisualPrefix
+from fromage_model.model.projections import ImageHead, RetDecision, Standardise, TextHead, VisualPrefix
 
 MAX_SCALE = 100.0
 """Bound of the learned temperature's inverse, as in CLIP."""
@@ -16,7 +16,8 @@ MAX_SCALE = 100.0
 class TrainedParts(nn.Module):
     """Everything that training changes, and nothing else: a bundle's weights are this module's.
 
-    `lora` is None where the LM is as it came: without LoRA, or with LoRA merged into it.
+    `decision` is None where [RET]'s output row decides alone, `lora` where the LM is as it came: without LoRA, or with
+    LoRA merged into it.
     """
 
     def __init__(
@@ -27,6 +28,7 @@ class TrainedParts(nn.Module):
         prefix: VisualPrefix,
         image_head: ImageHead,
         text_head: TextHead,
+        decision: RetDecision | None = None,
         lora: LoraAdapter | None = None,
     ):
         super().__init__()
@@ -35,6 +37,7 @@ class TrainedParts(nn.Module):
         self.prefix = prefix
         self.image_head = image_head
         self.text_head = text_head
+        self.decision = decision
         self.lora = lora
         self.log_scale = nn.Parameter(torch.tensor(1 / 0.07).log())
 

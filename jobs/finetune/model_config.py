@@ -15,15 +15,20 @@ AFTER_RET = "Here are some"
 
 
 def choose_layers(args: FinetuneArgs) -> FinetuneArgs:
-    """`args` with the layers that they leave open: the last one, and the one at four fifths of the LM's depth.
+    """`args` with the layers that they leave open: the last one, and the one at four fifths of the LM's depth; for a
+    decision those at a half and seven tenths, and the last.
 
-    That is layer 24 of SmolLM2's 30. Raises MissingArtefact without the LM, ConfigError for layers that it has not.
+    Of SmolLM2's 30 these are layers 24, and 15 and 21. Raises MissingArtefact without the LM, ConfigError for layers
+    that it has not.
     """
     depth = depth_of(args.language_model)
-    if args.text_layers is None:
-        return dataclasses.replace(args, text_layers=(-1, 4 * depth // 5))
-    check_layers(args.text_layers, depth=depth)
-    return args
+    text_layers = args.text_layers or (-1, 4 * depth // 5)
+    check_layers(text_layers, depth=depth)
+    ret_layers = args.ret_layers
+    if ret_layers is None and args.ret_hidden:
+        ret_layers = tuple(dict.fromkeys((depth // 2, 7 * depth // 10, -1)))
+    check_layers(ret_layers or (), depth=depth, name="ret_layers")
+    return dataclasses.replace(args, text_layers=text_layers, ret_layers=ret_layers)
 
 
 def config_of(args: FinetuneArgs, *, encoder: str) -> FromageConfig:
@@ -37,6 +42,8 @@ def config_of(args: FinetuneArgs, *, encoder: str) -> FromageConfig:
         shared_width=args.shared_width,
         text_layers=args.text_layers,
         text_hidden=args.text_hidden,
+        ret_hidden=args.ret_hidden,
+        ret_layers=args.ret_layers or (-1,),
         picture_weight=args.picture_weight,
         max_tokens_before_ret=args.max_tokens_before_ret,
         after_ret=AFTER_RET if args.after_ret is None else args.after_ret,

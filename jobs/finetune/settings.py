@@ -55,6 +55,11 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
     text_hidden: int = 0
     """Units of a hidden layer beside these layers' maps, which makes more of many texts; 0, as in the paper, for none.
     With refit it may be another than the bundle's."""
+    ret_hidden: int = 0
+    """Units of a hidden layer that says, where a reply begins, whether products are wanted, fitted with others_shown;
+    0, as in the paper, leaves that to [RET]'s output row. With refit or decision_alone another than the bundle's."""
+    ret_layers: tuple[int, ...] | None = None
+    """Layers whose states it reads. Without it, those at a half and seven tenths of the LM's depth, and the last."""
     picture_weight: float = 1.0
     """What a picture's own retrieval embedding counts beside [RET]'s where a prompt shows it; 0 as in the paper."""
     max_tokens_before_ret: int | None = 0
@@ -171,6 +176,8 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
         super().__post_init__()
         if self.text_layers is not None:
             object.__setattr__(self, "text_layers", tuple(self.text_layers))
+        if self.ret_layers is not None:
+            object.__setattr__(self, "ret_layers", tuple(self.ret_layers))
         object.__setattr__(self, "examples", exchanges(self.examples))
         object.__setattr__(self, "further_catalogues", tuple(self.further_catalogues))
         object.__setattr__(self, "further_features", tuple(self.further_features))
@@ -190,6 +197,7 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
             ),
             not_negative=(
                 "reply_tokens",
+                "ret_hidden",
                 "prefix_steps",
                 "tune",
                 "warm_start_steps",
@@ -218,6 +226,11 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
                 raise ConfigError(f"{name} is {share}; expected 0 to below 1, for example 0.05, or None")
+        if self.ret_hidden and self.max_tokens_before_ret != 0:
+            raise ConfigError(
+                f"ret_hidden is {self.ret_hidden}, units that say where a reply begins whether products come: it needs "
+                f"max_tokens_before_ret 0, and it is {self.max_tokens_before_ret}"
+            )
         if self.decision_alone and (self.start_from is None or self.refit or self.epochs):
             raise ConfigError("decision_alone changes a bundle and trains nothing else; give start_from and epochs 0")
 
@@ -233,6 +246,7 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
         """The settings that decide what is learned, without those of place, names, patience, and what is not used."""
         other = {"recipe", "model", "keep_states"} | (set() if self.tune else {"tune"})
         other |= {"accumulate"} if self.accumulate == 1 else set()
+        other |= set() if self.ret_hidden else {"ret_hidden", "ret_layers"}
         if self.lora_rank == 0:
             other |= {"lora_rank", "lora_alpha", "lora_dropout", "lora_targets", "lora_learning_rate"}
         if self.start_from is None:

@@ -19,7 +19,7 @@ from jobs.finetune.examples.examples import Sampler
 from jobs.finetune.examples.people import people
 from jobs.finetune.kept import KeptStates
 from jobs.finetune.step import FinetuneStep
-from jobs.finetune.warm_start.decision import Sides, fit_decision, refine_decision
+from jobs.finetune.warm_start.decision import Sides, fit_decision, fit_hidden, refine_decision
 from jobs.finetune.warm_start.states import read_ends, read_small_talk, read_texts
 
 log = logging.getLogger(__name__)
@@ -30,11 +30,7 @@ DRAWN_TEXTS = 1500
 
 
 def read_sides(step: FinetuneStep, sampler: Sampler, *, kept: KeptStates | None = None) -> Sides | None:
-    """Where replies to the training kinds and to later turns begin; None where [RET] has no output row of its own, or
-    the LM has no room for either side of them.
-    """
-    if step.model.trained.ret.output_row is None:
-        return None
+    """Where replies to the training kinds and to later turns begin; None where the LM has no room for either side."""
     said = [*sayings("training"), *later_turns()]
     read = _read(step, sampler, said, what="the training messages", kept=kept)
     if read is None:
@@ -61,7 +57,7 @@ def fit_decision_alone(step: FinetuneStep, sampler: Sampler, *, seed: int, kept:
 
     The texts are read anew because the row may be of another prefix: what stands under a picture would be read wrongly.
     """
-    said = read_sides(step, sampler, kept=kept)
+    said = None if step.model.trained.ret.output_row is None else read_sides(step, sampler, kept=kept)
     if said is None:
         raise ConfigError(
             "decision_alone needs an output row of [RET]'s own, and an LM with room for a chat's messages"
@@ -73,6 +69,17 @@ def fit_decision_alone(step: FinetuneStep, sampler: Sampler, *, seed: int, kept:
     texts = read_texts(step, shown, what="texts for the decision", kept=kept)
     fit_decision(step.model, texts, read_small_talk(step, quiet, kept=kept))
     refine_decision(step.model, said)
+
+
+def fit_hidden_layer(step: FinetuneStep, sampler: Sampler, *, seed: int, kept: KeptStates | None = None) -> None:
+    """Fit the decision, where the model has one, to the training kinds and to later turns."""
+    if step.model.trained.decision is None:
+        return
+    said = read_sides(step, sampler, kept=kept)
+    if said is None:
+        log.warning("the decision is not fitted: the LM has no room for a chat's messages")
+        return
+    fit_hidden(step.model, said, seed=seed)
 
 
 def fit_threshold(
@@ -117,7 +124,7 @@ def _calibrated(
     if read is None:
         return None
     positions, wanted = read
-    log_odds = positions.log_odds(step.model.trained.ret.head_row.detach()).cpu().numpy()
+    log_odds = positions.ret_log_odds(step.model.trained).cpu().numpy()
     found = calibrated(log_odds, wanted.cpu().numpy(), others_shown=others_shown)
     shown = torch.from_numpy(found.probabilities(log_odds) >= found.threshold)
     log.info(

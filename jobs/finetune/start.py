@@ -9,7 +9,7 @@ from typing import Any
 
 import torch
 
-from fromage_model.build import build_text_head, check_captions
+from fromage_model.build import build_decision, build_text_head, check_captions
 from fromage_model.bundle import bundle_fingerprint, check_bundle, load_bundle
 from fromage_model.catalogue.features import FeaturesInfo
 from fromage_model.errors import ConfigError, FingerprintMismatch
@@ -19,10 +19,21 @@ from fromage_model.language.lora import LoraSettings, add_lora
 from fromage_model.storage.artefacts import locate
 from jobs.finetune.settings import FinetuneArgs
 
-FIXED = ("language_model", "visual_tokens", "shared_width", "text_layers", "text_hidden", "two_ret_rows")
+FIXED = (
+    "language_model",
+    "visual_tokens",
+    "shared_width",
+    "text_layers",
+    "text_hidden",
+    "ret_hidden",
+    "ret_layers",
+    "two_ret_rows",
+)
 """Fields of the config on which the shape of what is trained depends."""
-REFITTED = ("text_hidden",)
+REFITTED = ("text_hidden", "ret_hidden", "ret_layers")
 """Those of them that a run may change which fits the heads anew."""
+DECIDED = ("ret_hidden", "ret_layers")
+"""Those that a run may change which fits when to show products."""
 FREE = (
     "caption_prompt",
     "system_prompt",
@@ -59,8 +70,10 @@ def adopt_config(args: FinetuneArgs, *, features: FeaturesInfo) -> FinetuneArgs:
         raise FingerprintMismatch(what, expected=header.encoder_fingerprint, found=features.encoder_fingerprint)
     decided = {name: getattr(header.config, name) for name in FIXED} | _lora_fields(header.lora)
     usual = FinetuneArgs()
-    if args.refit:
-        decided = {name: value for name, value in decided.items() if name not in said(args, REFITTED)}
+    changing = said(args, REFITTED if args.refit else DECIDED if args.decision_alone else ())
+    if "ret_hidden" in changing:
+        changing.add("ret_layers")
+    decided = {name: value for name, value in decided.items() if name not in changing}
     for name, value in decided.items():
         if getattr(args, name) not in (value, getattr(usual, name)):
             raise ConfigError(
@@ -89,11 +102,18 @@ def start_from(args: FinetuneArgs, *, device: torch.device, dtype: torch.dtype) 
     Raises what `load_bundle` raises, and ConfigError where the settings that a run may change don't fit the model.
     """
     model = load_bundle(str(args.start_from), device=device, dtype=dtype, vision=False, merge_lora=False)
-    model.config = dataclasses.replace(model.config, **{name: getattr(args, name) for name in (*FREE, *REFITTED)})
+    before = model.config.ret_hidden, model.config.ret_layers
+    values = {name: getattr(args, name) for name in (*FREE, *REFITTED)}
+    values["ret_layers"] = args.ret_layers or model.config.ret_layers
+    model.config = dataclasses.replace(model.config, **values)
     if model.trained.text_head.hidden_units != model.config.text_hidden:
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(args.seed)
             model.trained.text_head = build_text_head(model.config, model.lm).to(device)
+    if (model.config.ret_hidden, model.config.ret_layers) != before:
+        model.lm.give_states_of(model.config.state_layers)
+        model.trained.decision = build_decision(model.config, model.lm)
+        model.trained.to(device)
     check_captions(model.config, model.tokens)
     lora = args.lora()
     if lora is not None and model.trained.lora is None:

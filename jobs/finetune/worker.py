@@ -36,7 +36,7 @@ from jobs.finetune.optimisation import fromage_optimisation
 from jobs.finetune.parts import in_parts
 from jobs.finetune.seen import Seen, look
 from jobs.finetune.settings import FinetuneArgs
-from jobs.finetune.showing import fit_decision_alone, fit_threshold, read_sides
+from jobs.finetune.showing import fit_decision_alone, fit_hidden_layer, fit_threshold, read_sides
 from jobs.finetune.start import start_from
 from jobs.finetune.step import FinetuneStep, StepWeights
 from jobs.finetune.telling import Scalars, in_words
@@ -74,6 +74,9 @@ class Worker(EpochWorker):
         self.phases.begin("replies to small talk")
         self.sampler = self._sampler()
         self.steps_per_epoch = args.steps_per_epoch or self.sampler.steps_per_epoch(world_size)
+        if self.model.trained.decision is not None:
+            # No step trains it: it is fitted in the end.
+            self.model.trained.decision.requires_grad_(False)
         self.step = FinetuneStep(self.model, self.sampler, StepWeights.of(args))
         self._anew = args.start_from is None or args.refit
         if self._anew and args.standardise:
@@ -114,6 +117,8 @@ class Worker(EpochWorker):
 
     def finish(self) -> None:
         self.phases.begin("when to show products")
+        if self.args.others_shown is not None:
+            fit_hidden_layer(self.step, self.sampler, seed=self.args.seed, kept=self.kept())
         fit_threshold(
             self.step,
             self.sampler,
@@ -201,7 +206,7 @@ class Worker(EpochWorker):
         self.phases.begin("reading texts")
         material = read_material(step, sampler, settings, dictionary=self._dictionary(), kept=self.kept())
         self.phases.begin("warm start")
-        said = read_sides(step, sampler, kept=self.kept())
+        said = None if model.trained.ret.output_row is None else read_sides(step, sampler, kept=self.kept())
         warm_start(model, step, sampler, material, settings, said=said, kept=self.kept())
 
     def kept(self) -> KeptStates | None:

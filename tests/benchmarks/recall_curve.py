@@ -139,7 +139,7 @@ def _run(
     read = model.config.text_layers
     layers = variant.layers or read
     config = dataclasses.replace(model.config, shared_width=variant.width, text_layers=layers)
-    model.lm.text_layers = layers
+    model.lm.give_states_of(layers)
     fresh = build_trained_parts(config, model.lm, feature_width=pictures.shape[1], dropout=variant.dropout)
     fresh.standardise.load_state_dict(statistics)
     model.trained = fresh

@@ -16,6 +16,7 @@ import torch
 import tyro
 
 from fromage_model.model.sequence_packing import pack_sequences
+from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL
 from jobs.finetune.model_config import choose_layers
 from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.worker import Worker
@@ -29,7 +30,11 @@ class Args:
     """Compare a step with packed sequences to one with padded rows."""
 
     catalogue: str = "openmoji"
-    """A catalogue with features of the default encoder."""
+    """A catalogue with features."""
+    features: str | None = None
+    """Without it, those under the catalogue's name."""
+    language_model: str = DEFAULT_LANGUAGE_MODEL
+    """Frozen LM, as of jobs.finetune."""
     positions: int = 512
     """Of a packed row."""
     batch_size: int = 32
@@ -46,7 +51,13 @@ def main(args: Args) -> dict[str, float]:
     """-> what the JSON line says."""
     torch.set_num_threads(args.threads)
     settings = FinetuneArgs(
-        catalogue=args.catalogue, batch_size=args.batch_size, dtype=args.dtype, reply_tokens=0, warm_start_steps=0
+        catalogue=args.catalogue,
+        features=args.features or args.catalogue,
+        language_model=args.language_model,
+        batch_size=args.batch_size,
+        dtype=args.dtype,
+        reply_tokens=0,
+        warm_start_steps=0,
     )
     worker = Worker(choose_layers(settings), rank=0, world_size=1)
     worker.model.train()

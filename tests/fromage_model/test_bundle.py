@@ -88,6 +88,20 @@ def test_a_hidden_layer_of_the_text_head_comes_back(own_lm, clip, own_home, tmp_
     torch.testing.assert_close(again.text_embeddings(TEXTS), model.text_embeddings(TEXTS), atol=2e-3, rtol=0)
 
 
+def test_a_decision_comes_back(own_lm, clip, own_home, tmp_path):
+    options = {"ret_hidden": 5, "ret_layers": (0, 1), "max_tokens_before_ret": 0}
+    model = tiny.build(own_lm, vision_encoder=str(clip), **options)
+    tiny.draw_decision(model)
+    folder = save(model, tmp_path / "bundle")
+    assert check_bundle(str(folder)) == read_header(folder)
+    again = load(folder)
+    assert again.trained.decision.hidden_units == again.config.ret_hidden == 5
+    assert again.lm.state_layers == (-1, 0, 1)
+    read = 3 * torch.randn(7, 64, generator=torch.Generator().manual_seed(1))
+    with torch.no_grad():
+        torch.testing.assert_close(again.trained.decision(read), model.trained.decision(read), atol=5e-2, rtol=5e-3)
+
+
 def test_every_weight_comes_back_as_its_float16(saved):
     model, folder = saved
     loaded = load(folder).trained.state_dict()
@@ -314,6 +328,7 @@ def test_what_is_well_passes_the_check_without_its_lm(own_lm, clip, own_home, tm
         ({"shared_width": 77}, r"image_head\.project\.weight is .*, expected \(77,"),
         ({"text_layers": (-1, 1, 0)}, r"missing text_head\.project\.2\.bias"),
         ({"text_hidden": 5}, r"missing text_head\.of_hidden\.weight"),
+        ({"ret_hidden": 5, "max_tokens_before_ret": 0}, r"missing decision\.of_hidden\.weight"),
     ],
 )
 def test_weights_of_another_config_are_found_without_the_lm(saved, change, told):

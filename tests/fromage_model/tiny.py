@@ -149,6 +149,16 @@ def build(
     return model
 
 
+def draw_decision(model: Fromage, *, seed: int = 0) -> None:
+    """Weights and statistics of a decision that says something, as after it is fitted."""
+    generator = torch.Generator().manual_seed(seed)
+    layer = model.trained.decision
+    with torch.no_grad():
+        layer.of_hidden.weight.normal_(std=3.0, generator=generator)
+        layer.of_hidden.bias.normal_(std=3.0, generator=generator)
+        layer.standardise.fit(2 * torch.randn(40, len(layer.standardise.mean), generator=generator) + 0.5)
+
+
 def features(rows: int, *, seed: int = 0) -> Tensor:
     """(rows, F) float32."""
     return torch.from_numpy(np.random.default_rng(seed).normal(size=(rows, FEATURE_WIDTH)).astype(np.float32))

@@ -13,6 +13,9 @@ from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.index import RetrievalIndex
 from jobs.common.durable.here import SHARDS_HERE
+from jobs.common.showing.sayings import Saying, Use, sayings
+from jobs.finetune import showing
+from jobs.finetune.showing import later_turns
 from jobs.index.job import IndexArgs
 from tests.jobs import tiny
 
@@ -38,6 +41,18 @@ def tiny_world(tmp_path_factory) -> World:
         catalogue=folder / "squares",
         features=tiny.write_random_features(folder / "features", catalogue),
     )
+
+
+@pytest.fixture
+def few_sayings(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Some of what people say in place of thousands of messages, which the smallest LM reads for a minute."""
+
+    def some(*uses: Use) -> list[Saying]:
+        said = [one for one in sayings(*uses) if not one.pictured]
+        return [one for wanted in (True, False) for one in [one for one in said if one.wanted == wanted][:12]]
+
+    monkeypatch.setattr(showing, "sayings", some)
+    monkeypatch.setattr(showing, "later_turns", lambda: later_turns()[:3])
 
 
 @pytest.fixture

@@ -64,7 +64,7 @@ class LeanWeights:
                 self._ends.frequencies, self._ends.rotation_scale, key_heads=self.shape.key_heads, group=group
             )
         depth = self.shape.depth
-        self._wanted = tuple(depth if layer == -1 else layer % (depth + 1) for layer in lm.text_layers)
+        self._wanted = tuple(depth if layer == -1 else layer % (depth + 1) for layer in lm.state_layers)
 
     @property
     def weight_bytes(self) -> int:

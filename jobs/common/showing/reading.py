@@ -56,7 +56,7 @@ def read_beginnings(model: FromageCore, prompts: Sequence[Prompt], *, what: str)
     for start in range(0, len(order), PROMPTS_AT_ONCE):
         some = read_prompts(model, [prompts[row] for row in order[start : start + PROMPTS_AT_ONCE]])
         every = torch.arange(len(some.batch.lengths), device=some.batch.mask.device)
-        read.append(Positions.of(model, some.states.last[every, some.batch.lengths - 1]))
+        ends = some.batch.lengths - 1
+        read.append(Positions.of(model, some.states.last[every, ends], some.states.at(every, ends)))
         progress.add(len(every))
-    joined, back = Positions.join(read), torch.tensor(order).argsort()
-    return Positions(joined.last[back], joined.log_sum[back])
+    return Positions.join(read).part(torch.tensor(order).argsort())

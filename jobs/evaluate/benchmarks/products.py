@@ -93,8 +93,9 @@ def measure(task: Task, model: str, args: EvaluateArgs) -> Measured:
 def decide(model: Fromage, said: Sequence[Saying], pictures: np.ndarray) -> Decided:
     """As a chat in `auto` decides at the beginning of its reply; `pictures` are features (N, F)."""
     positions = read_beginnings(model, prompts_of(model, said, pictures), what="messages")
-    odds = positions.log_odds(model.trained.ret.head_row)
-    leads = model.logits(positions.last.to(model.lm.dtype)).argmax(dim=-1) == model.tokens.ret_id
+    odds = positions.ret_log_odds(model.trained)
+    best = model.lm.logits(positions.last.to(model.lm.dtype)).float().amax(dim=-1)
+    leads = odds + positions.log_sum > best
     shown = leads.clone()
     for under_picture, least in ((False, model.config.show_log_odds), (True, model.config.show_log_odds_pictured)):
         if least is not None:

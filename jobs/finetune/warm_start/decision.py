@@ -1,4 +1,5 @@
-"""Fits [RET]'s output row: at which positions the LM asks for products. Knows no heads and no pictures.
+"""Fits [RET]'s output row, and the decision where a model has one: at which positions the LM asks for products. Knows
+no heads and no pictures.
 
 On states that are fixed this is a logistic regression, whose margin at a position is the row's logit less the
 log-sum-exp of all other logits. The row keeps the mean length of the LM's own rows, as in the original.
@@ -20,6 +21,7 @@ log = logging.getLogger(__name__)
 STEPS = 600
 LEARNING_RATE = 0.02
 REFINING_STEPS, ANCHOR = 100, 0.01
+HIDDEN_STEPS, HIDDEN_RATE, HIDDEN_DECAY, HIDDEN_DROPOUT = 300, 2e-3, 0.3, 0.4
 
 
 def fit_decision(model: Fromage, texts: Texts, small_talk: SmallTalk) -> None:
@@ -77,3 +79,28 @@ def refine_decision(model: Fromage, said: Sides) -> None:
     sides = (said.wishes, said.others)
     shares = [100 * float((one.log_odds(row.detach()) + offset.detach() > 0).float().mean()) for one in sides]
     log.info("[RET] leads, with an offset, after %.1f %% of said wishes, %.1f %% of other messages", *shares)
+
+
+def fit_hidden(model: Fromage, said: Sides, *, seed: int) -> None:
+    """Fit the decision to what people said; nothing where the model has none, and its row decides alone."""
+    decision, (wishes, others) = model.trained.decision, (said.wishes.read, said.others.read)
+    if decision is None or wishes is None or others is None:
+        return
+    decision.standardise.fit(torch.cat([wishes, others]))
+    wishes, others = decision.standardise(wishes), decision.standardise(others)
+    with torch.random.fork_rng(devices=[wishes.device] if wishes.is_cuda else []):
+        torch.manual_seed(seed)
+        decision.reset()
+        decision.requires_grad_(True)
+        optimizer = torch.optim.AdamW(decision.parameters(), lr=HIDDEN_RATE, weight_decay=HIDDEN_DECAY)
+        rates = torch.optim.lr_scheduler.CosineAnnealingLR(optimizer, HIDDEN_STEPS)
+        for _ in range(HIDDEN_STEPS):
+            loss = F.softplus(-decision.of_standard(F.dropout(wishes, HIDDEN_DROPOUT))).mean()
+            loss = loss + F.softplus(decision.of_standard(F.dropout(others, HIDDEN_DROPOUT))).mean()
+            optimizer.zero_grad(set_to_none=True)
+            loss.backward()
+            optimizer.step()
+            rates.step()
+    decision.requires_grad_(False)
+    shares = [100 * float((one.ret_log_odds(model.trained) > 0).float().mean()) for one in (said.wishes, said.others)]
+    log.info("the decision is for products after %.1f %% of said wishes, %.1f %% of other messages", *shares)

@@ -109,7 +109,7 @@ def _read(
         captions = torch.tensor([shown[rows[one]].caption is not None for one in places], device=mask.device)
         chosen = torch.where(captions[:, None], place < last[:, None], place == last[:, None])
         states = _split(step, asked.last[chosen], chosen.sum(dim=1).tolist())
-        layers = [layer.cpu() for layer in asked.at_ret]
+        layers = [layer.cpu() for layer in asked.at_ret[: len(step.model.config.text_layers)]]
         read = [
             (rows[one], state | {f"at_ret_{n}": layer[k] for n, layer in enumerate(layers)})
             for k, (one, state) in enumerate(zip(places, states, strict=True))
@@ -118,10 +118,18 @@ def _read(
         yield read
 
 
-def _split(step: FinetuneStep, last: Tensor, counts: Sequence[int]) -> list[State]:
-    """States (P, D) of several texts, so many of each, on the CPU."""
-    log_sums = Positions.of(step.model, last).log_sum.cpu().split(counts)
-    return [{"last": some, "log_sum": sums} for some, sums in zip(last.cpu().split(counts), log_sums, strict=True)]
+def _split(
+    step: FinetuneStep, last: Tensor, counts: Sequence[int], *, layers: Sequence[Tensor] | None = None
+) -> list[State]:
+    """States (P, D) of several texts, so many of each, on the CPU; with the `layers`, (P, .) each, what the decision
+    reads of them, in the LM's dtype.
+    """
+    positions = Positions.of(step.model, last, layers)
+    parts = {"last": last, "log_sum": positions.log_sum}
+    if positions.read is not None:
+        parts["read"] = positions.read.to(last.dtype)
+    split = {name: values.cpu().split(counts) for name, values in parts.items()}
+    return [{name: values[place] for name, values in split.items()} for place in range(len(counts))]
 
 
 def _joined(step: FinetuneStep, states: Sequence[State], captions: Sequence[bool]) -> Texts:
@@ -135,13 +143,13 @@ def _joined(step: FinetuneStep, states: Sequence[State], captions: Sequence[bool
             torch.cat([torch.empty(0), *(one["log_sum"] for one in chosen)]).to(device),
         )
 
-    layers = range(len(step.model.lm.text_layers))
+    layers = range(len(step.model.config.text_layers))
     at_ret = [torch.stack([one[f"at_ret_{layer}"] for one in states]).float().to(device) for layer in layers]
     return Texts(at_ret=at_ret, begins=positions(of_captions=False), within=positions(of_captions=True))
 
 
 def _check_finite(step: FinetuneStep, read: Sequence[tuple[int, State]], *, of: int, what: str) -> None:
-    layers = range(len(step.model.lm.text_layers))
+    layers = range(len(step.model.config.text_layers))
     broken = sum(not all(bool(state[f"at_ret_{n}"].isfinite().all()) for n in layers) for _, state in read)
     if broken:
         raise StatesNotFinite(
@@ -151,15 +159,18 @@ def _check_finite(step: FinetuneStep, read: Sequence[tuple[int, State]], *, of: 
 
 
 def _keys(step: FinetuneStep, texts: Sequence[tuple[str, Prompt]]) -> list[str]:
-    """A hash of all that the states of a text depend on, but the LM: tokens, pictures' prefixes, and [RET]'s row where
-    that is read.
+    """A hash of all that the states of a text depend on, but the LM: tokens, pictures' prefixes, [RET]'s row where that
+    is read, and which layers they are of.
     """
     model = step.model
     parts = model.trained
+    layers = {END: model.config.ret_layers if model.config.ret_hidden else ()}
     ret = _bytes(parts.ret.input_row)
     keys = []
     for kind, prompt in texts:
-        digest = hashlib.sha256(repr((kind, model.lm.text_layers, str(model.lm.dtype))).encode())
+        digest = hashlib.sha256(
+            repr((kind, layers.get(kind.partition(" ")[0], model.config.text_layers), str(model.lm.dtype))).encode()
+        )
         for segment in prompt:
             if isinstance(segment, Picture):
                 features = segment.features[None].to(model.lm.device)
@@ -202,7 +213,11 @@ def read_ends(
     keyed = [(f"{END} {count}", prompt) for count, prompt in zip(counts, prompts, strict=True)]
     device = step.model.lm.device
     return [
-        Positions(state["last"].float().to(device), state["log_sum"].to(device))
+        Positions(
+            state["last"].float().to(device),
+            state["log_sum"].to(device),
+            state["read"].float().to(device) if "read" in state else None,
+        )
         for state in _states(step, keyed, read, what=what, kept=kept)
     ]
 
@@ -213,4 +228,5 @@ def _read_ends(step: FinetuneStep, prompts: Sequence[Prompt], counts: Sequence[i
     place = torch.arange(read.batch.mask.shape[1], device=lengths.device)
     first = lengths - torch.tensor(list(counts), device=lengths.device)
     chosen = (place >= first[:, None]) & (read.batch.mask == 1)
-    return _split(step, read.states.last[chosen], counts)
+    layers = [layer[chosen] for layer in read.states.layers]
+    return _split(step, read.states.last[chosen], counts, layers=layers)

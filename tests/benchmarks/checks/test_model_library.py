@@ -8,8 +8,9 @@ from fromage_model.chat.decode import decode
 from fromage_model.model import losses
 from fromage_model.prompts.messages import Sampling, TextDelta
 from fromage_model.prompts.segments import raw_prompt
-from tests.benchmarks import bundle_loading, contrastive_step, decoding
+from tests.benchmarks import bundle_loading, contrastive_step, decoding, sequence_packing
 from tests.benchmarks.common import shapes
+from tests.jobs import tiny
 
 
 @pytest.fixture
@@ -42,6 +43,24 @@ def test_reading_everything_again_writes_what_our_decoding_writes(lm):
     written = "".join(event.text for event in events if isinstance(event, TextDelta))
     assert written == "".join(stream.push(token) for token in ids)
     assert len(ids) == 12
+
+
+def test_sequence_packing_says_what_it_promises(lm, tmp_path, threads, capsys):
+    catalogue = tiny.write_squares(tmp_path / "squares")
+    args = sequence_packing.Args(
+        catalogue=str(tmp_path / "squares"),
+        features=str(tiny.write_random_features(tmp_path / "features", catalogue)),
+        language_model=str(lm),
+        batch_size=4,
+        rounds=1,
+        threads=threads,
+    )
+    figures = sequence_packing.main(args)
+    assert list(figures) == ["speedup", "positions", "losses_apart"]
+    assert figures["speedup"] > 0
+    assert figures["positions"] < 1
+    assert figures["losses_apart"] < 1e-3
+    assert sequence_packing.PACKED in capsys.readouterr().out
 
 
 def test_contrastive_step_says_what_it_promises(lm, threads, capsys):

@@ -77,6 +77,38 @@ def test_several_layers_and_an_output_row_of_its_own_decode_the_same(lms, own_ho
     assert_same_embeddings(retrievals(events), expected.embeddings)
 
 
+def decided(model, prompt) -> float:
+    """The decision's log-odds at a prompt's end, as computed for it alone."""
+    backbone, layer = model.lm.backbone, model.trained.decision
+    with torch.no_grad():
+        output = backbone(inputs_embeds=reference.embed(model, prompt), output_hidden_states=True)
+        last = backbone.base_model(inputs_embeds=reference.embed(model, prompt)).last_hidden_state[0, -1]
+        read = torch.cat([output.hidden_states[1][0, -1], last])
+        units = (read - layer.standardise.mean) / layer.standardise.std @ layer.hidden.weight.T + layer.hidden.bias
+        return float(torch.nn.functional.gelu(units) @ layer.of_hidden.weight[0] + layer.of_hidden.bias)
+
+
+@pytest.mark.parametrize("text_layers", [(-1,), (0, -1, 1)])
+def test_a_decision_says_where_a_chat_s_reply_begins_and_nowhere_else_whether_products_come(lms, own_home, text_layers):
+    options = {"text_layers": text_layers, "ret_layers": (1, -1), "max_tokens_before_ret": 0}
+    model = tiny.build(lms.chat, two_ret_rows=True, ret_hidden=6, **options)
+    row_alone = bool(retrievals(list(decode(model, prompt_of(model), sampling=Sampling(max_new_tokens=1)))))
+    outcomes = set()
+    for seed in range(6):
+        tiny.draw_decision(model, seed=seed)
+        log_odds = decided(model, prompt_of(model))
+        for least in (log_odds - 0.01, log_odds + 0.01):
+            sampling = Sampling(max_new_tokens=4, max_tokens_before_ret=0, ret_log_odds=least)
+            events = list(decode(model, prompt_of(model), sampling=sampling))
+            assert bool(retrievals(events)) == (least < log_odds)
+        events = list(decode(model, prompt_of(model), sampling=Sampling(max_new_tokens=1, max_tokens_before_ret=0)))
+        outcomes.add(bool(retrievals(events)))
+        for elsewhere in ({"sampling": Sampling(max_new_tokens=1)}, {"begun": prompt_of(model)[-1][-1:]}):
+            events = list(decode(model, prompt_of(model), **{"sampling": Sampling(max_new_tokens=1)} | elsewhere))
+            assert bool(retrievals(events)) == row_alone
+    assert outcomes == {True, False}
+
+
 def test_ret_as_the_last_allowed_token_still_has_its_embedding(model):
     options = {"ret_scale_factor": 4.0, "max_rets": 3}
     ids = reference.greedy(model, prompt_of(model), max_new_tokens=32, **options).ids

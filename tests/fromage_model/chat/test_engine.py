@@ -8,6 +8,7 @@ import torch
 from fromage_model.chat.decode import decode
 from fromage_model.chat.engine import Engine, Request
 from fromage_model.errors import ConfigError, InvalidInput, PromptTooLong
+from fromage_model.language.packing import pack
 from fromage_model.prompts.messages import Event, Finished, Retrieval, Sampling
 from fromage_model.prompts.segments import Prompt, raw_prompt
 from tests.fromage_model import other_lms, reference, tiny
@@ -114,6 +115,41 @@ def test_the_embedding_of_each_row_sees_that_row_s_pictures(lms, own_home):
     requests = [engine.add(prompt, retrieval="always", sampling=Sampling(max_new_tokens=3)) for prompt in prompts]
     for prompt, found in zip(prompts, run(engine, requests), strict=True):
         assert_same(found, list(decode(model, prompt, retrieval="always", sampling=Sampling(max_new_tokens=3))))
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_a_decision_is_each_row_s_own_among_others_that_are_under_way(lms, own_home, packed):
+    settings = {"two_ret_rows": True, "ret_hidden": 6, "ret_layers": (1, -1), "max_tokens_before_ret": 0}
+    model = tiny.build(lms.chat, **settings)
+    tiny.draw_decision(model, seed=2)
+    if packed:
+        pack(model.lm)
+    sampling = Sampling(max_new_tokens=9, max_tokens_before_ret=0, ret_log_odds=decided_median(model))
+    engine = Engine(model, slots=3)
+    events = {}
+    for prompt in prompts_of(model):
+        events[engine.add(prompt, sampling=sampling)] = []
+        for _ in range(2):
+            for request, event in engine.step():
+                events[request].append(event)
+    for request, event in engine.run():
+        events[request].append(event)
+    asked = set()
+    for prompt, found in zip(prompts_of(model), events.values(), strict=True):
+        assert_same(found, list(decode(model, prompt, sampling=sampling)))
+        asked.add(any(isinstance(event, Retrieval) for event in found))
+    assert asked == {True, False}
+
+
+def decided_median(model) -> float:
+    """The decision's log-odds in the middle of the prompts'."""
+    decision, found = model.trained.decision, []
+    for prompt in prompts_of(model):
+        decoder = model.lm.decoder(1)
+        states = decoder.prefill_many([decoder.join()], [model.embed_prompts([prompt]).embeddings[0]])
+        with torch.no_grad():
+            found.append(float(decision(decision.read([layer[0] for layer in states.layers]))))
+    return sorted(found)[len(found) // 2]
 
 
 def test_a_step_of_many_requests_is_one_pass_of_the_lm(chat_model):

@@ -192,6 +192,13 @@ def test_a_hidden_layer_of_the_text_head_can_t_be_written(lms, own_home, tmp_pat
     assert not (tmp_path / "p").exists()
 
 
+def test_a_decision_can_t_be_written(lms, own_home, tmp_path):
+    model = tiny.build(lms.chat, ret_hidden=4, max_tokens_before_ret=0)
+    with pytest.raises(CheckpointError, match=r"a decision of its own \(ret_hidden\).*ret_hidden=0 can be written"):
+        write_pruned(model, tmp_path / "p")
+    assert not (tmp_path / "p").exists()
+
+
 @pytest.mark.parametrize("base", [originals.PAPER_ARGS, originals.VIS4_ARGS], ids=["paper", "vis4"])
 def test_both_released_variants_survive_a_round_trip(base, tmp_path):
     values = originals.write_args(tmp_path / "a.json", base, some_new_key={"deep": [1]})

@@ -92,7 +92,7 @@ def test_layers_are_counted_from_the_input_and_from_the_end(model):
     lm = model.lm
     embeddings = lm.embed(torch.tensor([[5, 6, 7]]))
     hidden = lm.backbone(inputs_embeds=embeddings, output_hidden_states=True, use_cache=False).hidden_states
-    lm.text_layers = (0, 1, -2, 2, -1)
+    lm.state_layers = (0, 1, -2, 2, -1)
     layers = lm(embeddings).layers
     for found, expected in zip(layers, (hidden[0], hidden[1], hidden[-2], hidden[-1], hidden[-1]), strict=True):
         torch.testing.assert_close(found, expected)
@@ -101,7 +101,7 @@ def test_layers_are_counted_from_the_input_and_from_the_end(model):
 @pytest.mark.parametrize("layer", [3, -4])
 def test_a_layer_that_the_lm_does_not_have_is_refused(layer, lms):
     with pytest.raises(ConfigError, match=f"text_layers has {layer}, but the LM has layers 0 .* to 2"):
-        load_language_model(lms.chat, vocabulary=VOCABULARY, text_layers=(layer,))
+        load_language_model(lms.chat, vocabulary=VOCABULARY, state_layers=(layer,))
 
 
 def test_a_tokenizer_larger_than_the_table_is_refused(lms):

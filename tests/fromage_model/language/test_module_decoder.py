@@ -11,7 +11,7 @@ VOCABULARY = 200
 
 @pytest.fixture(params=["chat", "opt"])
 def lm(request, lms) -> LanguageModel:
-    return load_language_model(getattr(lms, request.param), vocabulary=VOCABULARY, text_layers=(-1, 1))
+    return load_language_model(getattr(lms, request.param), vocabulary=VOCABULARY, state_layers=(-1, 1))
 
 
 def embedded(lm: LanguageModel, count: int, *, seed: int = 0) -> Tensor:

@@ -49,6 +49,18 @@ def test_without_layers_a_run_takes_the_last_and_one_that_the_lm_has(tiny_world)
     assert choose_layers(chosen) == chosen
 
 
+def test_a_decision_reads_the_middle_of_the_lm_and_its_last_layer_unless_others_are_given(tiny_world):
+    args = choose_layers(tiny_args(tiny_world, ret_hidden=4))
+    assert args.ret_layers == (1, -1)
+    assert config_of(args, encoder=DEFAULT_VISION_ENCODER).ret_layers == (1, -1)
+    assert choose_layers(FinetuneArgs(ret_hidden=4)).ret_layers == (15, 21, -1)
+    assert choose_layers(tiny_args(tiny_world, ret_hidden=4, ret_layers=(0,))).ret_layers == (0,)
+    with pytest.raises(ConfigError, match=r"ret_layers has 7, but the LM has layers 0 .* to 2"):
+        choose_layers(tiny_args(tiny_world, ret_hidden=4, ret_layers=(7,)))
+    with pytest.raises(ConfigError, match=r"ret_hidden is 4.* max_tokens_before_ret 0, and it is None"):
+        tiny_args(tiny_world, ret_hidden=4, max_tokens_before_ret=None)
+
+
 def test_the_embedded_lm_s_layers_are_those_of_the_shipped_bundle():
     assert choose_layers(FinetuneArgs()).text_layers == (-1, 24)
 

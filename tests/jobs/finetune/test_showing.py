@@ -14,7 +14,7 @@ from jobs.common.showing.positions import Positions
 from jobs.common.showing.reading import prompts_of, read_beginnings, readable
 from jobs.common.showing.sayings import Saying, sayings
 from jobs.finetune.examples.people import people
-from jobs.finetune.showing import fit_threshold, later_turns, read_sides
+from jobs.finetune.showing import fit_hidden_layer, fit_threshold, later_turns, read_sides
 from jobs.finetune.start import adopt_config
 from jobs.finetune.warm_start import decision
 from jobs.finetune.worker import BUNDLE_FOLDER, Worker
@@ -94,6 +94,47 @@ def test_what_is_said_turns_the_row_and_leaves_it_what_it_knew(worker):
     assert not bool((said.others.log_odds(row.detach()) > 0).any())
     assert bool((cloud(0, 4.0).log_odds(row.detach()) > 0).all())
     assert row.grad is None
+
+
+def test_a_hidden_layer_parts_what_no_row_can(tiny_world):
+    """Wishes lie on both ends of an axis, others between them."""
+    worker = Worker(tiny_args(tiny_world, ret_hidden=16, ret_layers=(1,)), rank=0, world_size=1)
+    model, generator = worker.model, torch.Generator().manual_seed(1)
+    axis = torch.randn(model.lm.width, generator=generator)
+
+    def cloud(*values: float) -> Positions:
+        read = 0.3 * torch.randn(60 * len(values), model.lm.width, generator=generator)
+        read += torch.tensor(values).repeat(60)[:, None] * axis
+        return Positions(torch.zeros_like(read), torch.zeros(len(read)), read)
+
+    before = model.trained.ret.output_row.detach().clone()
+    decision.fit_hidden(model, decision.Sides(wishes=cloud(4.0, -4.0), others=cloud(0.0)), seed=0)
+    assert torch.equal(model.trained.ret.output_row, before)
+    again = decision.Sides(wishes=cloud(4.0, -4.0), others=cloud(0.0))
+    assert bool((again.wishes.ret_log_odds(model.trained) > 0).all())
+    assert not bool((again.others.ret_log_odds(model.trained) > 0).any())
+    assert not any(one.requires_grad for one in model.trained.decision.parameters())
+
+
+@pytest.mark.usefixtures("few_sayings")
+def test_the_same_seed_fits_the_same_hidden_layer_and_random_numbers_go_on_as_before(tiny_world):
+    fitted = []
+    for _ in range(2):
+        worker = Worker(tiny_args(tiny_world, ret_hidden=3), rank=0, world_size=1)
+        torch.manual_seed(len(fitted))
+        state = torch.get_rng_state()
+        fit_hidden_layer(worker.step, worker.sampler, seed=5)
+        assert torch.equal(torch.get_rng_state(), state)
+        fitted.append(worker.model.trained.decision.state_dict())
+    assert fitted[0]["of_hidden.weight"].abs().max() > 0
+    torch.testing.assert_close(fitted[0], fitted[1])
+
+
+def test_no_step_moves_the_hidden_layer(tiny_world):
+    worker = Worker(tiny_args(tiny_world, ret_hidden=3), rank=0, world_size=1)
+    before = {name: one.clone() for name, one in worker.model.trained.decision.state_dict().items()}
+    worker.run_epoch(0, None)
+    torch.testing.assert_close(worker.model.trained.decision.state_dict(), before, atol=0, rtol=0)
 
 
 def test_the_threshold_stands_in_the_bundle_and_holds_for_the_validation_kinds(worker, tmp_path):

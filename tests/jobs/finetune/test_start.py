@@ -155,6 +155,26 @@ def test_refit_may_give_the_text_head_another_hidden_layer_and_a_later_run_keeps
         assert second.model.config.text_hidden == second.model.trained.text_head.hidden_units == 6
 
 
+@pytest.mark.usefixtures("few_sayings")
+def test_the_decision_alone_may_bring_a_hidden_layer_which_a_later_run_keeps(tiny_world, tmp_path):
+    (tmp_path / "without").mkdir()
+    (tmp_path / "with").mkdir()
+    Worker(tiny_args(tiny_world), rank=0, world_size=1).save(tmp_path / "without", epochs_done=0, lineage={})
+    starts = {"start_from": str(tmp_path / "without" / BUNDLE_FOLDER)}
+    with pytest.raises(ConfigError, match=r"ret_hidden is 6, but .* was trained with 0"):
+        start(tiny_args(tiny_world, ret_hidden=6, **starts))
+    first = start(tiny_args(tiny_world, ret_hidden=6, decision_alone=True, epochs=0, **starts))
+    first.warm_start()
+    first.finish()
+    first.save(tmp_path / "with", epochs_done=0, lineage={})
+    starts["start_from"] = str(tmp_path / "with" / BUNDLE_FOLDER)
+    second = start(tiny_args(tiny_world, others_shown=None, **starts))
+    assert second.model.config.ret_hidden == second.model.trained.decision.hidden_units == 6
+    ours, kept = (worker.model.trained.decision.state_dict() for worker in (first, second))
+    torch.testing.assert_close(kept, ours, atol=1e-2, rtol=1e-2)
+    assert kept["of_hidden.weight"].abs().max() > 0
+
+
 def test_lora_may_be_added_to_a_bundle_and_then_goes_on_being_trained(tiny_world, tmp_path):
     first = start(tiny_args(tiny_world, shared_width=256, start_from=str(tiny_world.bundle), **LORA))
     first.run_epoch(0, None)

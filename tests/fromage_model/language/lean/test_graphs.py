@@ -31,7 +31,7 @@ NAMES = ("smollm", "llama3", "biases", "mistral, window", "opt", "opt_350m", "op
 @pytest.fixture(scope="module")
 def lms(tmp_path_factory) -> dict[str, LanguageModel]:
     folder = tmp_path_factory.mktemp("graphs")
-    return {name: shapes.load(name, folder / name, text_layers=(0, 1, -1)) for name in NAMES}
+    return {name: shapes.load(name, folder / name, state_layers=(0, 1, -1)) for name in NAMES}
 
 
 def embeddings(count: int, drawn: random.Random, lm: LanguageModel) -> Tensor:
@@ -178,7 +178,7 @@ def test_rungs_double_up_to_the_most():
 @pytest.mark.parametrize("name", NAMES)
 @torch.no_grad()
 def test_captured_steps_give_the_states_of_steps_that_are_not(name, tmp_path):
-    lm, drawn = shapes.load(name, tmp_path, text_layers=(0, 1, -1), device="cuda"), random.Random(name)
+    lm, drawn = shapes.load(name, tmp_path, state_layers=(0, 1, -1), device="cuda"), random.Random(name)
     lean = LeanLM(LeanWeights(lm))
     plain, captured = (LeanDecoder(lean.weights, slots=SLOTS, ladder=ladder) for ladder in (False, True))
     both = Both(lm, lean.read_opening(embeddings(OPENING, drawn, lm)), plain, captured, drawn)

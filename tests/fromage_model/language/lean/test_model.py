@@ -23,7 +23,7 @@ STEPS = 24
 @pytest.fixture(scope="module")
 def lms(tmp_path_factory) -> dict[str, LanguageModel]:
     folder = tmp_path_factory.mktemp("lean")
-    return {name: shapes.load(name, folder / name, text_layers=EVERY_LAYER) for name in shapes.NAMES}
+    return {name: shapes.load(name, folder / name, state_layers=EVERY_LAYER) for name in shapes.NAMES}
 
 
 @pytest.fixture(params=shapes.NAMES)
