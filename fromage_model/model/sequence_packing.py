@@ -18,6 +18,8 @@ from fromage_model.errors import ConfigError
 from fromage_model.language.model import LanguageModel, States
 
 EAGER = "eager"
+POSITIONS = 512
+"""Of a row by default: of a batch of captions or wishes one or two rows become."""
 
 
 def states_of(lm: LanguageModel, embeddings: Tensor, mask: Tensor, *, position_ids: Tensor | None = None) -> States:
@@ -116,17 +118,26 @@ class Packing:
         return torch.ones(*owner.shape, opened, dtype=torch.bool, device=owner.device)
 
 
-def pack_sequences(lm: LanguageModel, positions: int) -> None:
-    """Have an LM read batches in rows of at most `positions` from now on; 0 for one row for each sequence.
+def pack_sequences(lm: LanguageModel, positions: int | None) -> None:
+    """Have an LM read batches in rows of at most `positions` from now on; 0 for one row for each sequence, None for
+    `POSITIONS` on a CPU, where it was measured, if the LM can.
 
-    Raises ConfigError for an LM whose positions are places in a row, or whose attention takes no mask of its own.
+    Raises ConfigError for an LM that can't.
     """
-    if positions and "position_ids" not in inspect.signature(lm.backbone.base_model.forward).parameters:
-        kind = lm.backbone.config.model_type
-        raise ConfigError(f"pack_positions is for LMs that are told their positions; {kind} counts them; leave it at 0")
-    if positions and (attention := lm.backbone.config._attn_implementation).startswith(("flash", "flex")):
-        raise ConfigError(f"pack_positions is for attention with masks, not for {attention}; leave it at 0")
+    if positions is None:
+        positions = POSITIONS if lm.device.type == "cpu" and why_not(lm) is None else 0
+    if positions and (reason := why_not(lm)):
+        raise ConfigError(f"pack_positions is {positions}, but {reason}; 0 works")
     lm.pack_positions = positions
+
+
+def why_not(lm: LanguageModel) -> str | None:
+    """Why an LM's sequences can't share rows: its positions are places in a row, or its attention takes no mask."""
+    if "position_ids" not in inspect.signature(lm.backbone.base_model.forward).parameters:
+        return f"{lm.backbone.config.model_type} counts positions by itself"
+    if (attention := lm.backbone.config._attn_implementation).startswith(("flash", "flex")):
+        return f"{attention} attention takes no mask of ours"
+    return None
 
 
 def _first_fit(lengths: Sequence[int], *, room: int) -> list[list[int]]:

@@ -14,6 +14,7 @@ from typing import Any
 import torch
 
 from fromage_model.language.precision import Precision
+from fromage_model.model.sequence_packing import pack_sequences
 from jobs.common.reporting.phases import Phases
 from jobs.common.reporting.report import Progress
 from jobs.finetune.checkpoints import STATE_FILE
@@ -62,6 +63,11 @@ class EpochWorker(ABC):
         self.rank = rank
         self.world_size = world_size
         self.place = Place()
+
+    def pack(self) -> None:
+        """Have short sequences share rows, as the settings say."""
+        compiled = self.args.compile and self.args.pack_positions is None
+        pack_sequences(self.model.lm, 0 if compiled else self.args.pack_positions)
 
     @property
     @abstractmethod

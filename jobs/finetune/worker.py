@@ -18,7 +18,6 @@ from fromage_model.fromage import Fromage
 from fromage_model.language.compiling import compile_layers
 from fromage_model.language.precision import Precision
 from fromage_model.language.recomputing import recompute_layers
-from fromage_model.model.sequence_packing import pack_sequences
 from jobs.common import metrics
 from jobs.common.reporting.phases import Phases
 from jobs.finetune.checkpoints import BUNDLE_FOLDER
@@ -67,7 +66,7 @@ class Worker(EpochWorker):
         self.model: Fromage = self._model()
         if args.compile:
             compile_layers(self.model.lm.backbone)
-        pack_sequences(self.model.lm, args.pack_positions)
+        self.pack()
         if args.checkpoint_activations:
             recompute_layers(self.model.lm.backbone)
         self.glosses = Glosses(Path(args.glosses)) if args.glosses else None

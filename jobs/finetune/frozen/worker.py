@@ -16,7 +16,6 @@ from torch import Tensor, nn
 from fromage_model.frozen.model import FrozenModel
 from fromage_model.language.compiling import compile_layers
 from fromage_model.language.precision import Precision
-from fromage_model.model.sequence_packing import pack_sequences
 from jobs.common.reporting.page import spread
 from jobs.common.reporting.phases import Phases
 from jobs.finetune.checkpoints import BUNDLE_FOLDER
@@ -72,7 +71,7 @@ class FrozenWorker(EpochWorker):
         self.model: FrozenModel = make_model(args, device=self.device, dtype=self.precision.lm)
         if args.compile:
             compile_layers(self.model.lm.backbone)
-        pack_sequences(self.model.lm, args.pack_positions)
+        self.pack()
         check_room(self.model, [*self.data.rows, *self.data.validation], max_tokens=args.max_tokens)
         self.sampler = FrozenSampler(
             self.data.rows,

@@ -150,6 +150,15 @@ def test_an_lm_that_counts_positions_itself_is_refused(tmp_path):
     sizes = {"hidden_size": 32, "n_layer": 2, "n_head": 2}
     BloomForCausalLM(BloomConfig(**sizes, vocab_size=length, bos_token_id=0, eos_token_id=1)).save_pretrained(tmp_path)
     lm = load_language_model(tmp_path, vocabulary=length)
-    with pytest.raises(ConfigError, match=r"pack_positions .* bloom"):
+    with pytest.raises(ConfigError, match="pack_positions is 512, but bloom counts positions by itself"):
         pack_sequences(lm, 512)
-    pack_sequences(lm, 0)
+    for positions in (0, None):
+        pack_sequences(lm, positions)
+        assert lm.pack_positions == 0
+
+
+def test_on_a_cpu_sequences_are_packed_by_default(lms, own_home):
+    lm = tiny.build(lms.chat).lm
+    assert lm.pack_positions == 0
+    pack_sequences(lm, None)
+    assert lm.pack_positions == 512
