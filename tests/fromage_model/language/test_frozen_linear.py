@@ -45,7 +45,9 @@ def test_rows_that_do_not_lie_one_after_the_other_are_multiplied_as_they_are():
 
 @pytest.mark.parametrize("rows", ROWS)
 @pytest.mark.parametrize("trained", [False, True])
-def test_gradients_are_those_of_torch_s_own(rows, trained):
+@pytest.mark.parametrize("intel", [False, True])
+def test_gradients_are_those_of_torch_s_own(rows, trained, intel, monkeypatch):
+    monkeypatch.setattr(frozen_linear, "IS_INTEL", intel)
     found = []
     for linear in (frozen_linear.linear, F.linear):
         x, weight, bias = drawn(rows, 48).requires_grad_(), drawn(7, 48, seed=1), drawn(7, seed=2)
