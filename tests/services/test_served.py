@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion, ChatCompletionMessageParam
 
-WISH: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Show me something to wear on my head."}]
+WISH: list[ChatCompletionMessageParam] = [{"role": "user", "content": "Show me something else to wear on my head."}]
 MAX_TOKENS = 16
 
 
@@ -92,7 +92,7 @@ def test_never_brings_text_alone(client: openai.OpenAI):
     assert products_of(reply) == []
 
 
-def test_products_that_come_back_are_not_shown_again(client: openai.OpenAI):
+def test_products_that_come_back_are_not_shown_where_others_are_asked_for(client: openai.OpenAI):
     first = ask(client)
     shown = [{"id": product["id"], "offset": product["offset"]} for product in products_of(first)]
     earlier: Any = {"role": "assistant", "content": first.choices[0].message.content, "products": shown}
