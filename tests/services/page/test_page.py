@@ -97,11 +97,11 @@ def test_a_picture_can_be_asked_about(served_url: str, open_page: OpenPage, scre
     assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
 
 
-def test_the_next_reply_shows_other_products(served_url: str, open_page: OpenPage):
+def test_who_asks_for_another_is_shown_other_products(served_url: str, open_page: OpenPage):
     page = open_page(served_url).page
     ask_for_pieces(page, "A warm coat")
     first = shown_ids(page)
-    ask_for_pieces(page, "A warm coat")
+    ask_for_pieces(page, "Another warm coat")
     assert len(set(first + shown_ids(page))) == 10
 
 
