@@ -83,7 +83,7 @@ def build_trained_parts(
 
 
 def build_decision(config: FromageConfig, lm: LanguageModel) -> RetDecision | None:
-    """The hidden layer beside [RET]'s output row, where the config has one."""
+    """What decides in place of [RET]'s output row where a chat's reply begins, if the config has it."""
     if not config.ret_hidden:
         return None
     places = [config.state_layers.index(layer) for layer in config.ret_layers]

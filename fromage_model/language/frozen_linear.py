@@ -27,7 +27,7 @@ HAS_ONEDNN = torch.backends.mkldnn.is_available()
 """Asked once: inside of compiled code the question would part it in two."""
 CPU_INFO = Path("/proc/cpuinfo")
 """Where Linux tells who made the CPU."""
-IS_INTEL = CPU_INFO.is_file() and "GenuineIntel" in CPU_INFO.read_text()
+IS_INTEL = CPU_INFO.is_file() and b"GenuineIntel" in CPU_INFO.open("rb").read(256)
 
 
 def linear(x: Tensor, weight: Tensor, bias: Tensor | None = None) -> Tensor:

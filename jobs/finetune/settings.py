@@ -226,6 +226,11 @@ class FinetuneArgs(RunArgs, metaclass=RecipeDefaults):
             share = getattr(self, name)
             if share is not None and not 0 <= share < 1:
                 raise ConfigError(f"{name} is {share}; expected 0 to below 1, for example 0.05, or None")
+        if self.ret_hidden and self.others_shown is None and self.start_from is None:
+            raise ConfigError(
+                f"ret_hidden is {self.ret_hidden}, units that are fitted with others_shown, and that is None: unfitted "
+                "they would show products always; give a share, for example 0.05, or leave ret_hidden at 0"
+            )
         if self.ret_hidden and self.max_tokens_before_ret != 0:
             raise ConfigError(
                 f"ret_hidden is {self.ret_hidden}, units that say where a reply begins whether products come: it needs "

@@ -72,14 +72,20 @@ def fit_decision_alone(step: FinetuneStep, sampler: Sampler, *, seed: int, kept:
 
 
 def fit_hidden_layer(step: FinetuneStep, sampler: Sampler, *, seed: int, kept: KeptStates | None = None) -> None:
-    """Fit the decision, where the model has one, to the training kinds and to later turns."""
-    if step.model.trained.decision is None:
+    """Fit the decision, where the model has one, to the training kinds and to later turns; an LM without room for
+    these is left to [RET]'s row, because unfitted it would show products always.
+    """
+    model = step.model
+    if model.trained.decision is None:
         return
     said = read_sides(step, sampler, kept=kept)
     if said is None:
-        log.warning("the decision is not fitted: the LM has no room for a chat's messages")
+        log.warning("[RET]'s row decides, and not ret_hidden: the LM has no room for a chat's messages")
+        model.config = dataclasses.replace(model.config, ret_hidden=0)
+        model.trained.decision = None
+        model.lm.give_states_of(model.config.state_layers)
         return
-    fit_hidden(step.model, said, seed=seed)
+    fit_hidden(model, said, seed=seed)
 
 
 def fit_threshold(

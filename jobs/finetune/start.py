@@ -73,6 +73,8 @@ def adopt_config(args: FinetuneArgs, *, features: FeaturesInfo) -> FinetuneArgs:
     changing = said(args, REFITTED if args.refit else DECIDED if args.decision_alone else ())
     if "ret_hidden" in changing:
         changing.add("ret_layers")
+    if changing & set(DECIDED) and args.others_shown is None:
+        raise ConfigError("another decision (ret_hidden, ret_layers) is fitted with others_shown, and that is None")
     decided = {name: value for name, value in decided.items() if name not in changing}
     for name, value in decided.items():
         if getattr(args, name) not in (value, getattr(usual, name)):

@@ -130,6 +130,21 @@ def test_the_same_seed_fits_the_same_hidden_layer_and_random_numbers_go_on_as_be
     torch.testing.assert_close(fitted[0], fitted[1])
 
 
+def test_a_decision_that_can_t_be_fitted_is_left_out_of_the_bundle(tiny_world, monkeypatch, caplog):
+    worker = Worker(tiny_args(tiny_world, ret_hidden=3, ret_layers=(1,)), rank=0, world_size=1)
+    monkeypatch.setattr("jobs.finetune.showing.sayings", lambda *uses: [])
+    monkeypatch.setattr("jobs.finetune.showing.later_turns", list)
+    fit_hidden_layer(worker.step, worker.sampler, seed=0)
+    assert "[RET]'s row decides" in caplog.text
+    assert (worker.model.trained.decision, worker.model.config.ret_hidden) == (None, 0)
+    assert worker.model.lm.state_layers == worker.model.config.text_layers == (-1,)
+
+
+def test_a_decision_that_nothing_would_fit_is_refused(tiny_world):
+    with pytest.raises(ConfigError, match=r"ret_hidden is 3.* others_shown, and that is None"):
+        tiny_args(tiny_world, ret_hidden=3, others_shown=None)
+
+
 def test_no_step_moves_the_hidden_layer(tiny_world):
     worker = Worker(tiny_args(tiny_world, ret_hidden=3), rank=0, world_size=1)
     before = {name: one.clone() for name, one in worker.model.trained.decision.state_dict().items()}

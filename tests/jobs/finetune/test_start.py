@@ -163,7 +163,10 @@ def test_the_decision_alone_may_bring_a_hidden_layer_which_a_later_run_keeps(tin
     starts = {"start_from": str(tmp_path / "without" / BUNDLE_FOLDER)}
     with pytest.raises(ConfigError, match=r"ret_hidden is 6, but .* was trained with 0"):
         start(tiny_args(tiny_world, ret_hidden=6, **starts))
-    first = start(tiny_args(tiny_world, ret_hidden=6, decision_alone=True, epochs=0, **starts))
+    alone = {"ret_hidden": 6, "decision_alone": True, "epochs": 0}
+    with pytest.raises(ConfigError, match=r"another decision .* others_shown, and that is None"):
+        start(tiny_args(tiny_world, others_shown=None, **alone, **starts))
+    first = start(tiny_args(tiny_world, **alone, **starts))
     first.warm_start()
     first.finish()
     first.save(tmp_path / "with", epochs_done=0, lineage={})
