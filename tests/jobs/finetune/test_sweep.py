@@ -70,7 +70,6 @@ def test_what_a_trial_reserved_is_given_back_when_it_has_ended_and_not_before(tm
     assert states() == ["REMOVED", "REMOVED"]
 
 
-@pytest.mark.timeout(900)  # four trainings, each through a Ray Train of its own
 def test_the_best_of_four_trials_is_kept_and_all_stand_in_a_table(
     tiny_world, tmp_path, monkeypatch, ray_session, caplog
 ):
