@@ -4,7 +4,7 @@ A name of one word is a name only where it is all that is asked for (`boots?`); 
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Self
 from urllib.parse import unquote
@@ -48,6 +48,11 @@ class Names:
         titles = [pc.map_lookup(attributes, pa.scalar(name), "first") for name in NAMES]
         told = [column for column in (items.column("caption"), *titles) if column.null_count < len(column)]
         return cls(items.column("id"), [pc.utf8_lower(pc.utf8_trim_whitespace(column)) for column in told])
+
+    def rows_of(self, ids: Collection[str]) -> list[int]:
+        """Where these items stand in the table; none of one that it does not have."""
+        mask = pc.is_in(self.ids, value_set=pa.array(list(ids), pa.string()))
+        return np.flatnonzero(mask.to_numpy()).tolist()
 
     def ids_in(self, text: str, words: Sequence[Word]) -> list[str]:
         """The items that a text names, those by their id before those by their name."""

@@ -1,12 +1,13 @@
 """What a conversation says of products that it has shown: whether they may come again.
 
 Who narrows a wish (`in black`) may be answered by what was among the products before; who asks for more, or for others,
-is not, and what was turned down does not come again. Knows no catalogue.
+is not, nor is who compares (`shorter`), and what was turned down does not come again. Knows no catalogue.
 """
 
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
+from fromage_model.understanding.comparing import comparisons_in
 from fromage_model.understanding.words import Word, lexicon, phrases, stands, words_of
 
 REACH = 3
@@ -34,7 +35,7 @@ def shown_by(turns: Iterable[str | Collection[str]]) -> Shown:
         if turns_down(words):
             gone |= again
             again.clear()
-        others |= asks_for_others(words)
+        others |= asks_for_others(words) or any(comparisons_in(words))
     return Shown(frozenset(gone | again), frozenset()) if others else Shown(frozenset(gone), frozenset(again - gone))
 
 
@@ -53,7 +54,9 @@ def turns_down(words: Sequence[Word]) -> bool:
 
 
 def asks_for_others(words: Sequence[Word]) -> bool:
-    """Whether a text asks for what was not shown yet: `what else is there?`, `a few more please`."""
+    """Whether a text asks for what was not shown yet: `what else is there?`, `a few more please`, `cheaper ones`."""
+    if any(comparisons_in(words)):
+        return True
     for place, word in enumerate(words):
         if any(stands(words, place, phrase) for phrase in phrases("others", "asked")):
             return True

@@ -4,18 +4,23 @@ What is said later replaces what was said of the same column; a price's two boun
 answer to nothing yet: whoever searches drops what no item meets.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
+from statistics import median
 from typing import Any, Self
 
+import numpy as np
 import pyarrow as pa
 
-from fromage_model.index.conditions import NOT, Condition
+from fromage_model.index.conditions import NOT, Condition, numbers_in
+from fromage_model.index.filters import ATTRIBUTE
+from fromage_model.understanding.comparing import PRICE, Comparison, comparisons_in
+from fromage_model.understanding.kinds import stemmed
 from fromage_model.understanding.names import Names
 from fromage_model.understanding.prices import holds_any, price_in
 from fromage_model.understanding.values import Statement, mentions, statements_in
 from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary, role_of
-from fromage_model.understanding.wanted import Cells, Preference, is_other, wanted_in
+from fromage_model.understanding.wanted import Cells, Preference, compared, is_other, wanted_in
 from fromage_model.understanding.words import Word, lexicon, words_of
 
 LOOKS = ("colour", "pattern", "material")
@@ -26,10 +31,17 @@ Filters = Mapping[str, Condition]
 
 @dataclass(frozen=True)
 class Said:
-    """A turn: a user's `text`; or with an assistant's reply the `filters` that held then, which replace all before."""
+    """A turn: a user's `text`; or of an assistant's reply the products that it `shown` (ids), best first, and the
+    `filters` that held then, which replace all before.
+    """
 
     text: str = ""
     filters: Filters | None = None
+    shown: tuple[str, ...] = ()
+
+    @property
+    def is_reply(self) -> bool:
+        return self.filters is not None or bool(self.shown)
 
 
 @dataclass(frozen=True)
@@ -49,24 +61,27 @@ class _Heard:
 
     filters: dict[str, Condition] = field(default_factory=dict)
     wanted: dict[str, Preference] = field(default_factory=dict)
+    shown: tuple[str, ...] = ()
 
 
 class Reader:
     """Reads conversations about the items of one catalogue. Holds no state between them."""
 
-    def __init__(self, vocabulary: Vocabulary, names: Names):
+    def __init__(self, vocabulary: Vocabulary, names: Names, attributes: pa.ChunkedArray):
+        """`attributes`: of the items that `names` finds."""
         self.vocabulary = vocabulary
         self._names = names
+        self._attributes = attributes
 
     @classmethod
     def of(cls, items: pa.Table) -> Self:
         """Of a table with the catalogue's columns."""
-        return cls(Vocabulary.of(items), Names.of(items))
+        return cls(Vocabulary.of(items), Names.of(items), items.column("attributes"))
 
     def read(self, said: Sequence[Said]) -> Understood:
         """What holds at the end of a conversation."""
         heard = self._heard(said)
-        last = next((turn.text for turn in reversed(said) if turn.filters is None), "")
+        last = next((turn.text for turn in reversed(said) if not turn.is_reply), "")
         first = tuple(one for one in self.named(last) if not heard.filters.keys() & one.keys())
         preferred = [one.cells for one in heard.wanted.values() if not heard.filters.keys() & one.cells.keys()]
         return Understood(heard.filters, first, tuple(preferred))
@@ -90,13 +105,17 @@ class Reader:
         for turn in said:
             if turn.filters is not None:
                 heard.filters = dict(turn.filters)
-            else:
+            heard.shown = turn.shown or heard.shown
+            if not turn.is_reply:
                 self._hear(words_of(turn.text), heard)
         return heard
 
     def _hear(self, words: Sequence[Word], heard: _Heard) -> None:
         held = heard.filters
+        comparisons = list(comparisons_in(words)) if heard.shown else []
         wanted = {one.of: one for one in wanted_in(words, self.vocabulary)}
+        if "kind" in wanted and any(self._is_kind(one.named, wanted["kind"]) for one in comparisons):
+            del wanted["kind"]
         if _begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
             heard.wanted.clear()
             for column in [column for column in held if role_of(column) in LOOKS]:
@@ -115,6 +134,33 @@ class Reader:
         found = price and price_in(words, price, spoken_of=price.column in held)
         if price and found:
             self._hear_price(price, *found, held)
+        if comparisons:
+            self._compare(comparisons, self._cells_of(heard.shown), heard, priced=bool(found))
+
+    def _compare(
+        self, comparisons: Sequence[Comparison], shown: Sequence[Mapping[str, str]], heard: _Heard, *, priced: bool
+    ) -> None:
+        """With what was shown: a price becomes a bound, half of theirs beyond it, where the text has none itself."""
+        price = self.vocabulary.price
+        for comparison in comparisons:
+            if one := compared(comparison, self.vocabulary.orders, shown):
+                heard.wanted[one.of] = one
+            if PRICE in comparison.measures and price and not priced and len(price.currencies) < 2:
+                told = pa.chunked_array([pa.array([cells.get(price.column) for cells in shown], pa.string())])
+                prices = numbers_in(told)
+                if len(known := prices[~np.isnan(prices)]):
+                    bound = {"gt" if comparison.more else "lt": median(known.tolist())}
+                    self._hear_price(price, bound, None, heard.filters)
+
+    def _is_kind(self, named: tuple[str, ...], kind: Preference) -> bool:
+        """Whether it is by what is compared alone that a kind of things was named: `the heel is too high`."""
+        own = self.vocabulary.kinds.get(stemmed(named), ()) if named else ()
+        return bool(own) and {one.column: one.cells for one in own} == kind.cells
+
+    def _cells_of(self, ids: Collection[str]) -> list[Mapping[str, str]]:
+        """What the catalogue says of these items, by column; of those that it has."""
+        rows = self._names.rows_of(ids)
+        return [{f"{ATTRIBUTE}{name}": cell for name, cell in self._attributes[row].as_py() or ()} for row in rows]
 
     def _hear_price(
         self, price: PriceColumn, bounds: Mapping[str, float], currency: str | None, held: dict[str, Condition]

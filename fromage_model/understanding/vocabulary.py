@@ -18,6 +18,7 @@ import pyarrow.compute as pc
 from fromage_model.index.conditions import numbers_in
 from fromage_model.index.filters import ATTRIBUTE
 from fromage_model.understanding.kinds import Calls, calls_of, other_names
+from fromage_model.understanding.orders import Ordered, ordered
 from fromage_model.understanding.words import folded, keyed, lexicon, phrases, spelled
 
 MOST_ITEMS = 200_000
@@ -73,6 +74,8 @@ class Vocabulary:
     longest: int = 1
     kinds: Mapping[Calls, tuple[Meaning, ...]] = field(default_factory=dict)
     """Kinds of things by what they are called (`kinds.stemmed`)."""
+    orders: tuple[Ordered, ...] = ()
+    """Columns by which things can be compared."""
 
     @classmethod
     def of(cls, items: pa.Table) -> Self:
@@ -84,6 +87,7 @@ class Vocabulary:
         found: dict[tuple[str, ...], dict[str, Meaning]] = {}
         columns: dict[tuple[str, ...], str] = {}
         kinds: dict[tuple[str, ...], dict[str, Meaning]] = {}
+        orders: list[Ordered] = []
         for name, column in cells.items():
             role = role_of(name)
             values = _values(column, role)
@@ -91,6 +95,8 @@ class Vocabulary:
                 continue
             for said in (spelled(name.removeprefix(ATTRIBUTE)), *(phrases("columns", role) if role in NAMED else ())):
                 columns.setdefault(said, name)
+            if in_order := ordered(name, values):
+                orders.append(in_order)
             for cell in values:
                 words = spelled(cell)
                 if 0 < len(words) <= MOST_VALUE_WORDS:
@@ -106,7 +112,7 @@ class Vocabulary:
         meanings = {words: tuple(same.values()) for words, same in found.items()}
         called = {words: tuple(same.values()) for words, same in kinds.items()}
         longest = max(map(len, [*meanings, *called]), default=1)
-        return cls(meanings, columns, price, _most(cells[BRAND].drop_null()), longest, called)
+        return cls(meanings, columns, price, _most(cells[BRAND].drop_null()), longest, called, tuple(orders))
 
 
 @cache

@@ -8,9 +8,12 @@ see.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fromage_model.index.filters import ATTRIBUTE
+from fromage_model.understanding.comparing import Comparison
 from fromage_model.understanding.kinds import kinds_in, stem
+from fromage_model.understanding.orders import Ordered
 from fromage_model.understanding.values import is_wanted, owned_places, wanted_values
-from fromage_model.understanding.vocabulary import ATTRIBUTE, Meaning, Role, Vocabulary
+from fromage_model.understanding.vocabulary import Meaning, Role, Vocabulary
 from fromage_model.understanding.words import Word, lexicon, spelled
 
 Cells = Mapping[str, tuple[str, ...]]
@@ -32,6 +35,21 @@ def wanted_in(words: Sequence[Word], vocabulary: Vocabulary) -> list[Preference]
         columns = found.setdefault(meaning.column if meaning.role == "other" else meaning.role, {})
         columns[meaning.column] = tuple(dict.fromkeys((*columns.get(meaning.column, ()), *meaning.cells)))
     return [Preference(of, cells) for of, cells in found.items()]
+
+
+def compared(
+    comparison: Comparison, orders: Sequence[Ordered], shown: Sequence[Mapping[str, str]]
+) -> Preference | None:
+    """What comes of a comparison with the cells, by column, of the products that were shown: in the column that is
+    named, or else in that of which most of them say something. None where these say nothing, or nothing lies beyond.
+    """
+    columns = [one for one in orders if one.measure in comparison.measures]
+    named = [one for one in columns if spelled(one.column.removeprefix(ATTRIBUTE)) == comparison.named]
+    told = {one.column: [cells[one.column] for cells in shown if cells.get(one.column) in one.ranks] for one in columns}
+    for one in sorted(named or columns, key=lambda one: -len(told[one.column])):
+        if beyond := one.beyond(told[one.column], more=comparison.more):
+            return Preference(one.column, {one.column: beyond})
+    return None
 
 
 def is_other(kind: Preference, than: Preference) -> bool:

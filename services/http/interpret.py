@@ -42,7 +42,7 @@ def read_conversation(
     narrowing = asked.narrowing(field="retrieval.filters")
     heard = tuple(_said(message) for message in messages if message.role in ("user", "assistant"))
     said = tuple(one for one in heard if one is not None)
-    question = next((one.text for one in reversed(said) if one.filters is None), "")
+    question = next((one.text for one in reversed(said) if not one.is_reply), "")
     before = shown_by(_told(message) for message in messages if message.role in ("user", "assistant"))
     narrowing = replace(
         narrowing.without(before.gone),
@@ -60,7 +60,7 @@ def read_conversation(
     )
     if not conversation.pictures or asked.text_weight is not None:
         # What a picture shows is in no words: `like this, but longer` would find whatever is long.
-        words = said_together([one.text for one in said if one.filters is None])
+        words = said_together([one.text for one in said if not one.is_reply])
         conversation = replace(conversation, narrowing=replace(conversation.narrowing, words=words))
     if len(conversation.pictures) > limits.max_images:
         field = conversation.pictures[limits.max_images].field
@@ -69,10 +69,12 @@ def read_conversation(
 
 
 def _said(message: ChatMessage) -> Said | None:
-    """What filters are read of: a user's words, and the filters that came with a reply."""
+    """What filters are read of: a user's words, and the products and filters that came with a reply, if any did."""
     if message.role == "user":
         return Said(_text(message))
-    return None if message.filters is None else Said(filters=conditions_of(message.filters))
+    filters = None if message.filters is None else conditions_of(message.filters)
+    reply = Said(filters=filters, shown=tuple(product.id for product in _products(message)))
+    return reply if reply.is_reply else None
 
 
 def _told(message: ChatMessage) -> str | list[str]:

@@ -77,12 +77,20 @@ class Shop:
         return cls(index, reader, sentences, asking.text_weight)
 
     def find(
-        self, embedding: np.ndarray, messages: Sequence[Message], *, exclude: Collection[str], shown: Collection[str]
+        self,
+        embedding: np.ndarray,
+        messages: Sequence[Message],
+        *,
+        told: Sequence[str | Collection[str]],
+        exclude: Collection[str],
     ) -> list[str]:
-        """The ids of the first products, best first, for a conversation whose last message is answered; those that
-        were shown come later.
+        """The ids of the first products, best first, for a conversation whose last message is answered.
+
+        `told` is the same as texts of the user's and the ids that each reply showed.
         """
-        understood = self._understood(messages)
+        before = shown_by(told)
+        exclude = before.gone.union(exclude)
+        understood = self._understood(told)
         filters = self._met(understood.filters, exclude)
         words = self._words(messages)
         preferred = [cells for cells in understood.preferred if not filters.keys() & cells.keys()]
@@ -92,7 +100,7 @@ class Shop:
             exclude=exclude,
             filter=filters or None,
             preferred=preferred,
-            demoted=shown,
+            demoted=before.again - exclude,
             **words,
         )
         return [hit.id for hit in hits]
@@ -105,10 +113,10 @@ class Shop:
         weight = DEFAULT_TEXT_WEIGHT if self.text_weight is None else self.text_weight
         return {"texts": self.sentences([words]), "text_weight": weight} if words else {}
 
-    def _understood(self, messages: Sequence[Message]) -> Understood:
+    def _understood(self, told: Sequence[str | Collection[str]]) -> Understood:
         if self.reader is None:
             return Understood()
-        return self.reader.read([Said(message.text) for message in messages if message.role == "user"])
+        return self.reader.read([Said(one) if isinstance(one, str) else Said(shown=tuple(one)) for one in told if one])
 
     def _met(self, said: dict[str, Condition], exclude: Collection[str]) -> dict[str, Condition]:
         """The filters that were said, the latest before earlier ones, as long as an item is left."""
@@ -144,9 +152,8 @@ class _Talk:
         if isinstance(event, TextDelta):
             self.reply += event.text
         elif isinstance(event, Retrieval):
-            before = shown_by(self.told)
-            gone = before.gone.union(self.exclude, self.ids)
-            self.ids += shop.find(event.embedding, self.messages, exclude=gone, shown=before.again - gone)
+            gone = {*self.exclude, *self.ids}
+            self.ids += shop.find(event.embedding, self.messages, told=self.told, exclude=gone)
             self.offsets.append(event.offset)
 
     def end_turn(self) -> None:

@@ -11,10 +11,8 @@ FIRST, SECOND = ["a", "b"], ["c"]
 NARROWING = (
     "in black",
     "in blue please",
-    "shorter",
     "something more formal",
     "no more than 50 euros",
-    "more expensive than that",
     "under 80",
     "does the second one come in wool?",
     "tell me about the Norden coat",
@@ -35,6 +33,9 @@ OTHERS = (
     "another one",
     "same thing, different colours",
     "Any more?",
+    "shorter",
+    "more expensive than that",
+    "they are a bit long for me",
     "다른 거 보여줘",
     "더 보여줘",
 )
