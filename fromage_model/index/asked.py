@@ -16,7 +16,14 @@ from fromage_model.errors import FingerprintMismatch, InvalidInput
 from fromage_model.index.checks import checked_ids, checked_queries, checked_top_k, checked_weight
 from fromage_model.index.exact import Ranked
 from fromage_model.index.filters import Filter, Filters
-from fromage_model.index.hybrid import DEFAULT_DEMOTION, DEFAULT_PREFERENCE, DEFAULT_TEXT_WEIGHT, ranked_together
+from fromage_model.index.hybrid import (
+    DEFAULT_DEMOTION,
+    DEFAULT_NEARNESS,
+    DEFAULT_PREFERENCE,
+    DEFAULT_TEXT_WEIGHT,
+    drawn_near,
+    ranked_together,
+)
 from fromage_model.index.info import IndexInfo, read_info
 from fromage_model.index.items import ItemRows
 from fromage_model.index.making import rows_of, texts_of
@@ -136,6 +143,8 @@ class AskedIndex:
         preference: float = DEFAULT_PREFERENCE,
         demoted: Collection[str] = (),
         demotion: float = DEFAULT_DEMOTION,
+        near: Collection[str] = (),
+        nearness: float = DEFAULT_NEARNESS,
     ) -> list[list[Hit]]:
         """The `top_k` nearest items of each unit query (Q, S) or (S,), best first; equal scores in the index's order.
 
@@ -144,23 +153,20 @@ class AskedIndex:
         (T,), sentence embeddings of the users' words, the search is hybrid: items' texts count `text_weight`, from 0 to
         1, and the queries the rest. `preferred` are properties, each with the cells of columns that say so: for each
         that an item has it comes sooner, by `preference` deviations of the cosines; items in `demoted` (ids) come
-        later, by `demotion` of them. Raises InvalidInput, whose `field` names the argument: a wrong width, a query that
-        is not finite, top_k below 1, no ids to exclude or demote, a filter or property that can't be used, or texts for
-        an index without.
+        later, by `demotion` of them. What is looked for lies near the items in `near` (ids): the mean of their vectors
+        counts `nearness` times what a query does. Raises InvalidInput, whose `field` names the argument: a wrong width,
+        a query that is not finite, top_k below 1, no ids to exclude, to demote or to be near to, a filter or property
+        that can't be used, or texts for an index without.
         """
         queries = checked_queries(queries, width=self.info.width)
         top_k = checked_top_k(top_k)
         allowed = self._allowed(exclude, filter)
         words = self._checked_words(texts, queries)
         bonus = self._bonus(preferred, preference, self._rows_of(demoted, field="demoted"), demotion)
-        found = self._ranked(queries, words, text_weight, bonus, top_k=top_k, allowed=allowed)
-        return [
-            [
-                Hit(self._items.id(int(row)), float(score), self._items[int(row)])
-                for row, score in zip(*ranked, strict=True)
-            ]
-            for ranked in found
-        ]
+        beside = np.array(self._rows_of(near, field="near"), dtype=np.int64)
+        drawn = drawn_near(queries, self._space.vectors.take(beside), nearness) if len(beside) else queries
+        found = self._ranked(drawn, words, text_weight, bonus, top_k=top_k, allowed=allowed)
+        return [self._hits(rows, query) for (rows, _), query in zip(found, queries, strict=True)]
 
     def count(self, *, exclude: Collection[str] = (), filter: Filter | None = None) -> int:
         """How many items a search may find. Raises InvalidInput as `search`."""
@@ -177,7 +183,7 @@ class AskedIndex:
         top_k: int,
         allowed: np.ndarray | None,
     ) -> list[Ranked]:
-        """The rows of each query, with their cosines with it."""
+        """The rows of each query in their order, with what they are ordered by."""
         weight = checked_weight(text_weight)
         possible = len(self) if allowed is None else int(np.count_nonzero(allowed))
         top_k = min(top_k, possible)
@@ -187,10 +193,14 @@ class AskedIndex:
         spaces = [(self._space, queries, 1.0 if alone else 1 - weight)]
         if words is not None and self._texts is not None and weight:
             spaces.append((self._texts, words, weight))
-        found = ranked_together(spaces, top_k=top_k, allowed=allowed, possible=possible, bonus=bonus)
+        return ranked_together(spaces, top_k=top_k, allowed=allowed, possible=possible, bonus=bonus)
+
+    def _hits(self, rows: np.ndarray, query: np.ndarray) -> list[Hit]:
+        """Of rows in their order, with their cosines with a query (S,)."""
+        scores = self._space.vectors.take(rows) @ query
         return [
-            Ranked(rows, self._space.vectors.take(rows) @ query)
-            for (rows, _), query in zip(found, queries, strict=True)
+            Hit(self._items.id(int(row)), float(score), self._items[int(row)])
+            for row, score in zip(rows, scores, strict=True)
         ]
 
     def _checked_words(self, texts: np.ndarray | None, queries: np.ndarray) -> np.ndarray | None:

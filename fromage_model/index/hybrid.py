@@ -16,12 +16,14 @@ import numpy as np
 from fromage_model.index.exact import Ranked, Side, rank_sum, search_sum
 from fromage_model.index.space import Space
 
-DEFAULT_TEXT_WEIGHT = 0.5
-"""Both alike."""
+DEFAULT_TEXT_WEIGHT = 0.3
+"""Needs are found less well with more, looks and turns with less."""
 DEFAULT_PREFERENCE = 1.5
 """Deviations that an item gains by each property it was described by."""
 DEFAULT_DEMOTION = 1.0
 """Deviations that an item loses which is to come after others: less than a property is worth."""
+DEFAULT_NEARNESS = 0.5
+"""What the items that a conversation is about count beside what it asks for now."""
 POOL_ROWS = 200
 POOL_TIMES = 4
 """Candidates of each space where faiss names them: so many, or this many times what is asked for."""
@@ -59,6 +61,20 @@ def ranked_together(
         own: list[Side] = [(space.vectors, queries[[number]]) for space, queries in weighed]
         results.append(rank_sum(own, rows, top_k=top_k, bonus=bonus))
     return results
+
+
+def drawn_near(queries: np.ndarray, vectors: np.ndarray, nearness: float) -> np.ndarray:
+    """Queries (Q, S), each with the mean direction of some items (K, S) added, `nearness` times, and of length 1 again.
+
+    Rocchio's relevance feedback (1971), with products that a conversation goes on about for relevant ones.
+    """
+    mean = vectors.mean(axis=0)
+    length = float(np.linalg.norm(mean))
+    if not length:
+        return queries
+    drawn = queries + nearness * mean / length
+    lengths = np.linalg.norm(drawn, axis=1, keepdims=True)
+    return np.where(lengths > 0, drawn / np.maximum(lengths, np.finfo(np.float32).tiny), queries).astype(np.float32)
 
 
 def _candidates(

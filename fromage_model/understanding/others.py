@@ -64,3 +64,15 @@ def asks_for_others(words: Sequence[Word]) -> bool:
         if word.said in lexicon("others", "more") and (ends or words[place + 1].said in lexicon("others", "of_them")):
             return not (place and words[place - 1].said in lexicon("others", "no_more"))
     return False
+
+
+def goes_with(words: Sequence[Word]) -> bool:
+    """Whether a text asks for something else to go with what was shown: `shoes to wear with it`, `to match those`."""
+    shown = lexicon("others", "shown") | lexicon("owned", "these")
+    for place, word in enumerate(words[:-1]):
+        before = {one.said for one in words[max(0, place - 3) : place]}
+        if word.said == "with" and before & lexicon("owned", "goes") and words[place + 1].said in shown:
+            return True
+        if word.said in lexicon("owned", "matches") and words[place + 1].said in shown:
+            return True
+    return False

@@ -17,10 +17,11 @@ from fromage_model.index.filters import ATTRIBUTE
 from fromage_model.understanding.comparing import PRICE, Comparison, comparisons_in
 from fromage_model.understanding.kinds import stemmed
 from fromage_model.understanding.names import Names
+from fromage_model.understanding.others import goes_with
 from fromage_model.understanding.prices import holds_any, price_in
 from fromage_model.understanding.values import Statement, mentions, statements_in
 from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary, role_of
-from fromage_model.understanding.wanted import Cells, Preference, compared, is_other, wanted_in
+from fromage_model.understanding.wanted import Cells, Preference, compared, has, is_other, wanted_in
 from fromage_model.understanding.words import Word, lexicon, words_of
 
 LOOKS = ("colour", "pattern", "material")
@@ -48,11 +49,13 @@ class Said:
 class Understood:
     """`filters`, by column, the one that was said last at the end. `first`: narrower filters, of which items come
     first, in this order. `preferred`: what things were described by; an item that has one of the cells comes sooner.
+    `topic`: products (ids) that were shown and that the last message goes on about.
     """
 
     filters: dict[str, Condition] = field(default_factory=dict)
     first: tuple[Filters, ...] = ()
     preferred: tuple[Cells, ...] = ()
+    topic: tuple[str, ...] = ()
 
 
 @dataclass
@@ -84,7 +87,7 @@ class Reader:
         last = next((turn.text for turn in reversed(said) if not turn.is_reply), "")
         first = tuple(one for one in self.named(last) if not heard.filters.keys() & one.keys())
         preferred = [one.cells for one in heard.wanted.values() if not heard.filters.keys() & one.cells.keys()]
-        return Understood(heard.filters, first, tuple(preferred))
+        return Understood(heard.filters, first, tuple(preferred), heard.shown if self.vocabulary.kinds else ())
 
     def filters(self, said: Sequence[Said]) -> dict[str, Condition]:
         """The filters that hold at the end, the one that was said last at the end."""
@@ -116,6 +119,9 @@ class Reader:
         wanted = {one.of: one for one in wanted_in(words, self.vocabulary)}
         if "kind" in wanted and any(self._is_kind(one.named, wanted["kind"]) for one in comparisons):
             del wanted["kind"]
+        shown = self._cells_of(heard.shown)
+        if goes_with(words) or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
+            heard.shown = ()
         if _begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
             heard.wanted.clear()
             for column in [column for column in held if role_of(column) in LOOKS]:
@@ -134,8 +140,8 @@ class Reader:
         found = price and price_in(words, price, spoken_of=price.column in held)
         if price and found:
             self._hear_price(price, *found, held)
-        if comparisons:
-            self._compare(comparisons, self._cells_of(heard.shown), heard, priced=bool(found))
+        if heard.shown:
+            self._compare(comparisons, shown, heard, priced=bool(found))
 
     def _compare(
         self, comparisons: Sequence[Comparison], shown: Sequence[Mapping[str, str]], heard: _Heard, *, priced: bool

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from fromage_model.index.conditions import numbers_in
 from fromage_model.index.filters import ATTRIBUTE
-from fromage_model.understanding.kinds import Calls, calls_of, other_names
+from fromage_model.understanding.kinds import Calls, calls_of, other_names, stem
 from fromage_model.understanding.orders import Ordered, ordered
 from fromage_model.understanding.words import folded, keyed, lexicon, phrases, spelled
 
@@ -28,6 +28,7 @@ MOST_VALUES = 300
 MOST_BRANDS = 10_000
 MOST_VALUE_WORDS = 4
 MOST_VALUE_CHARS = 40
+LEAST_NOUN_CHARS = 3
 LEAST_ITEMS_A_VALUE = 2
 """On the mean: what differs from item to item is no property that items share."""
 BRAND = "brand"
@@ -103,12 +104,11 @@ class Vocabulary:
                     _add(found, words, Meaning(name, role, (cell,), _is_common(words)))
                     for call in calls_of(words) if role == "kind" else ():
                         _add(kinds, call, Meaning(name, role, (cell,)))
-            if role in RENAMED:
-                own = {spelled(cell) for cell in values}
-                for cell in values:
-                    for other in other_names(role, spelled(cell)):
-                        if other not in own:
-                            _add(found, other, Meaning(name, role, (cell,), _is_common(other)))
+            own = {spelled(cell) for cell in values}
+            for cell in values:
+                for other in _other_names(role, name, spelled(cell)):
+                    if other not in own:
+                        _add(found, other, Meaning(name, role, (cell,), _is_common(other)))
         meanings = {words: tuple(same.values()) for words, same in found.items()}
         called = {words: tuple(same.values()) for words, same in kinds.items()}
         longest = max(map(len, [*meanings, *called]), default=1)
@@ -126,6 +126,26 @@ def _add(found: dict[tuple[str, ...], dict[str, Meaning]], words: tuple[str, ...
     same = found.setdefault(words, {})
     known = same[meaning.column].cells if meaning.column in same else ()
     same[meaning.column] = replace(meaning, cells=tuple(dict.fromkeys((*known, *meaning.cells))))
+
+
+def noun_of(column: str) -> str:
+    """What a text calls a column by: `sleeve`; nothing where that would be no name, as the `on` of worn_on."""
+    words = spelled(column.removeprefix(ATTRIBUTE))
+    noun = words[-1].removesuffix("s") if words else ""
+    return noun if len(noun) >= LEAST_NOUN_CHARS else ""
+
+
+def _other_names(role: Role, column: str, words: tuple[str, ...]) -> Iterator[tuple[str, ...]]:
+    """What else a value is called; of a cut what the name of its column makes of it too: `short-sleeved`."""
+    if role in RENAMED:
+        yield from other_names(role, words)
+    if role == "other" and words:
+        yield from other_names("cut", words)
+        noun = noun_of(column)
+        parts = [part for word in words for part in word.split("-")]
+        head = parts[:-1] if len(parts) > 1 and stem(parts[-1]) == stem(noun) else parts
+        if noun and len(head) == 1:
+            yield from ((f"{head[0]}-{noun}{ending}",) for ending in ("", "d", "ed", f"{noun[-1]}ed"))
 
 
 def _is_common(words: tuple[str, ...]) -> bool:

@@ -13,7 +13,7 @@ from fromage_model.understanding.comparing import Comparison
 from fromage_model.understanding.kinds import kinds_in, stem
 from fromage_model.understanding.orders import Ordered
 from fromage_model.understanding.values import is_wanted, owned_places, wanted_values
-from fromage_model.understanding.vocabulary import Meaning, Role, Vocabulary
+from fromage_model.understanding.vocabulary import Meaning, Role, Vocabulary, noun_of
 from fromage_model.understanding.words import Word, lexicon, spelled
 
 Cells = Mapping[str, tuple[str, ...]]
@@ -52,6 +52,11 @@ def compared(
     return None
 
 
+def has(cells: Mapping[str, str], preference: Preference) -> bool:
+    """Whether an item with these cells, by column, is as preferred."""
+    return any(cells.get(column) in wanted for column, wanted in preference.cells.items())
+
+
 def is_other(kind: Preference, than: Preference) -> bool:
     """Whether a kind is another one than that which was spoken of before."""
     shared = kind.cells.keys() & than.cells.keys()
@@ -75,7 +80,7 @@ def _cuts(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Meaning]:
     for place, listed in wanted_values(words, vocabulary, ("other",)):
         near = {stem(word.said) for word in (*words[max(0, place - 2) : place], *words[listed.end : listed.end + 2])}
         for meaning in listed.meanings:
-            named = stem(spelled(meaning.column.removeprefix(ATTRIBUTE))[-1]) in near
+            named = stem(noun_of(meaning.column)) in near
             said = words[place : listed.end]
             distinct = len(said) > 1 or "-" in said[0].said or said[0].said in lexicon("values", "cuts")
             if named or distinct:

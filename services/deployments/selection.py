@@ -77,6 +77,7 @@ class Selector:
                     filter=only,
                     preferred=preferred,
                     demoted=narrowing.shown,
+                    near=said.topic,
                     **words,
                 )
                 hits += found

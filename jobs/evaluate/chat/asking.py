@@ -101,6 +101,7 @@ class Shop:
             filter=filters or None,
             preferred=preferred,
             demoted=before.again - exclude,
+            near=understood.topic,
             **words,
         )
         return [hit.id for hit in hits]

@@ -97,3 +97,35 @@ def test_cuts_count_where_their_words_mean_nothing_else():
 )
 def test_one_and_several_have_one_stem(one: str, several: str):
     assert stem(one) == stem(several)
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("a roll neck", {"neckline": {"turtleneck"}}),
+        ("off the shoulder, please", {"neckline": {"off-shoulder"}}),
+        ("gold hoop earrings", {"style": {"hoops"}}),
+        ("a short-sleeved one", {"sleeves": {"short"}}),
+        ("long-sleeve", {"sleeves": {"long"}}),
+        ("wide-legged", {"leg": {"wide-leg"}}),
+        ("bell-bottoms, baby!", {"leg": {"flared"}}),
+        ("on stilettos", {"heel": {"stiletto heel"}}),
+        ("block-heeled", {"heel": {"block heel"}}),
+        ("boots without a heel", {"heel": {"flat"}}),
+        ("down to the ground", {"length": {"maxi"}}),
+        ("both hands on the bars", {}),
+        ("back on the court", {}),
+        ("not a roll neck", {}),
+        ("it fell flat", {}),
+        ("a long day, a short night", {}),
+    ],
+)
+def test_cuts_are_called_by_other_names_too(text: str, found: dict[str, set[str]]):
+    rows = [
+        {"neckline": "turtleneck", "sleeves": "long", "leg": "wide-leg", "heel": "flat", "length": "maxi"},
+        {"neckline": "off-shoulder", "sleeves": "short", "leg": "flared", "heel": "block heel", "length": "mini"},
+        {"style": "hoops", "heel": "stiletto heel", "worn_on": "hands", "!": "odd"},
+        {"style": "studs", "worn_on": "back", "!": "even"},
+    ]
+    reader = Reader.of(table_of({"caption": "x", "attributes": row} for row in rows * 3))
+    assert preferred(reader, text) == {f"attributes.{name}": cells for name, cells in found.items()}
