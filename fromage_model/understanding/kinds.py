@@ -5,7 +5,7 @@ A plural is known by its ending alone, which is enough to tell whether two words
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from fromage_model.understanding.words import Word, phrases_of
+from fromage_model.understanding.words import Word, phrases, phrases_of, stands
 
 Calls = tuple[str, ...]
 PLURALS = (("ies", "y"), ("ie", "y"), ("ves", "f"), ("ve", "f"))
@@ -46,9 +46,14 @@ def same(role: str, one: Calls, other: Calls) -> bool:
 
 
 def kinds_in(words: Sequence[Word], kinds: Mapping[Calls, object], *, longest: int) -> Iterator[tuple[int, Calls]]:
-    """The kinds that a text names, by their place and their key in `kinds`; none inside of another."""
+    """The kinds that a text names, by their place and their key in `kinds`; none inside of another, or of a phrase that
+    means something else (`short ones` are no shorts, and a bow `on top` is no top).
+    """
     place = 0
     while place < len(words):
+        if none := max((len(one) for one in phrases("topic", "no_kinds") if stands(words, place, one)), default=0):
+            place += none
+            continue
         for length in range(min(longest, len(words) - place), 0, -1):
             key = stemmed([word.said for word in words[place : place + length]])
             if key in kinds:

@@ -67,7 +67,11 @@ def asks_for_others(words: Sequence[Word]) -> bool:
 
 
 def goes_with(words: Sequence[Word]) -> bool:
-    """Whether a text asks for something else to go with what was shown: `shoes to wear with it`, `to match those`."""
+    """Whether a text asks for something else beside what was shown: `shoes to wear with it`, `to match those`, `and
+    something for my hands`.
+    """
+    if any(stands(words, place, phrase) for phrase in phrases("topic", "beside") for place in range(len(words))):
+        return True
     shown = lexicon("others", "shown") | lexicon("owned", "these")
     for place, word in enumerate(words[:-1]):
         before = {one.said for one in words[max(0, place - 3) : place]}

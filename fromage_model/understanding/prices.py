@@ -9,7 +9,7 @@ import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from fromage_model.understanding.vocabulary import PriceColumn, currencies
+from fromage_model.understanding.columns import PriceColumn, currencies
 from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, number_at, stands
 
 Bounds = Mapping[str, float]

@@ -14,13 +14,14 @@ import pyarrow as pa
 
 from fromage_model.index.conditions import NOT, Condition, numbers_in
 from fromage_model.index.filters import ATTRIBUTE
+from fromage_model.understanding.columns import BRAND, PriceColumn, role_of
 from fromage_model.understanding.comparing import PRICE, Comparison, comparisons_in
 from fromage_model.understanding.kinds import stemmed
 from fromage_model.understanding.names import Names
 from fromage_model.understanding.others import goes_with
 from fromage_model.understanding.prices import holds_any, price_in
 from fromage_model.understanding.values import Statement, mentions, statements_in
-from fromage_model.understanding.vocabulary import BRAND, PriceColumn, Vocabulary, role_of
+from fromage_model.understanding.vocabulary import Vocabulary
 from fromage_model.understanding.wanted import Cells, Preference, compared, has, is_other, wanted_in
 from fromage_model.understanding.words import Word, lexicon, words_of
 
@@ -120,9 +121,10 @@ class Reader:
         if "kind" in wanted and any(self._is_kind(one.named, wanted["kind"]) for one in comparisons):
             del wanted["kind"]
         shown = self._cells_of(heard.shown)
-        if goes_with(words) or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
+        beside = goes_with(words)
+        if beside or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
             heard.shown = ()
-        if _begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
+        if beside or self._begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
             heard.wanted.clear()
             for column in [column for column in held if role_of(column) in LOOKS]:
                 del held[column]
@@ -158,6 +160,12 @@ class Reader:
                     bound = {"gt" if comparison.more else "lt": median(known.tolist())}
                     self._hear_price(price, bound, None, heard.filters)
 
+    def _begins_anew(self, words: Sequence[Word], kind: Preference | None, before: Preference | None) -> bool:
+        """Whether a text speaks of things of another kind, and not of the same in another form: `skirts instead`."""
+        if kind is None or before is None or not is_other(kind, before, self.vocabulary):
+            return False
+        return not any(word.said in lexicon("topic", "goes_on") for word in words)
+
     def _is_kind(self, named: tuple[str, ...], kind: Preference) -> bool:
         """Whether it is by what is compared alone that a kind of things was named: `the heel is too high`."""
         own = self.vocabulary.kinds.get(stemmed(named), ()) if named else ()
@@ -175,13 +183,6 @@ class Reader:
         held[price.column] = _bounded(before, bounds)
         if currency and price.currency_column and len(price.currencies) > 1:
             held[price.currency_column] = currency
-
-
-def _begins_anew(words: Sequence[Word], kind: Preference | None, before: Preference | None) -> bool:
-    """Whether a text speaks of things of another kind, and not of the same in another form: `skirts instead`."""
-    if kind is None or before is None or not is_other(kind, before):
-        return False
-    return not any(word.said in lexicon("topic", "goes_on") for word in words)
 
 
 def _joined(before: Condition, statement: Statement) -> Condition:

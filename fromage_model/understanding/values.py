@@ -9,11 +9,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from fromage_model.understanding.vocabulary import Meaning, Role, Vocabulary
+from fromage_model.understanding.columns import Role
+from fromage_model.understanding.vocabulary import Meaning, Vocabulary
 from fromage_model.understanding.words import COMMA, Word, clauses_of, lexicon, phrases, stands
 
 Asks = Literal["is", "not", "any"]
 AND = frozenset(("and", "or", "nor", COMMA))
+ARTICLES = frozenset(("a", "an", "the", "some", "its", "those"))
 
 
 @dataclass(frozen=True)
@@ -72,8 +74,19 @@ def wanted_values(
 
 
 def is_wanted(words: Sequence[Word], place: int) -> bool:
-    """Whether no word shortly before says the contrary."""
-    return not any(word.said in lexicon("values", "not") for word in words[max(0, place - 3) : place])
+    """Whether no word shortly before, in the same sentence, says the contrary; `no, a red one` does not."""
+    for at in range(place - 1, max(0, place - 3) - 1, -1):
+        if words[at].stops:
+            return True
+        if words[at].said in lexicon("values", "not") and not (words[at].said == "no" and words[at + 1].parts):
+            return False
+    return True
+
+
+def is_detail(words: Sequence[Word], place: int) -> bool:
+    """Whether it is said of a thing that it comes with what stands there: `with a belt`."""
+    before = [word.said for word in words[max(0, place - 2) : place]]
+    return before[-1:] == ["with"] or (before[:1] == ["with"] and before[-1] in ARTICLES)
 
 
 Found = tuple[list[Statement], int] | None
@@ -109,7 +122,7 @@ def _of_value(words: Sequence[Word], place: int, vocabulary: Vocabulary) -> Foun
     listed = _list(words, start, vocabulary, roles)
     if not listed and said not in lexicon("values", "true"):
         listed = _described(words, start, vocabulary)
-    if not listed or not _ends(words, listed.end):
+    if not listed or not ends_there(words, listed.end):
         return None
     return _statements(listed.meanings, "is"), listed.end
 
@@ -238,7 +251,7 @@ def _statements(meanings: Sequence[Meaning], asks: Asks) -> list[Statement]:
     return [Statement(column, asks, tuple(dict.fromkeys(cells))) for column, cells in columns.items()]
 
 
-def _ends(words: Sequence[Word], place: int) -> bool:
+def ends_there(words: Sequence[Word], place: int) -> bool:
     """Whether nothing follows that the value would only describe."""
     return place >= len(words) or words[place].parts or words[place].said in lexicon("values", "follows")
 

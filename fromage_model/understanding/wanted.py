@@ -9,11 +9,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 from fromage_model.index.filters import ATTRIBUTE
+from fromage_model.understanding.columns import Role
 from fromage_model.understanding.comparing import Comparison
 from fromage_model.understanding.kinds import kinds_in, stem
 from fromage_model.understanding.orders import Ordered
-from fromage_model.understanding.values import is_wanted, owned_places, wanted_values
-from fromage_model.understanding.vocabulary import Meaning, Role, Vocabulary, noun_of
+from fromage_model.understanding.values import ends_there, is_detail, is_wanted, owned_places, wanted_values
+from fromage_model.understanding.vocabulary import Meaning, Vocabulary, noun_of
 from fromage_model.understanding.words import Word, lexicon, spelled
 
 Cells = Mapping[str, tuple[str, ...]]
@@ -57,16 +58,24 @@ def has(cells: Mapping[str, str], preference: Preference) -> bool:
     return any(cells.get(column) in wanted for column, wanted in preference.cells.items())
 
 
-def is_other(kind: Preference, than: Preference) -> bool:
-    """Whether a kind is another one than that which was spoken of before."""
-    shared = kind.cells.keys() & than.cells.keys()
-    return not any(set(kind.cells[column]) & set(than.cells[column]) for column in shared)
+def is_other(kind: Preference, than: Preference, vocabulary: Vocabulary) -> bool:
+    """Whether a kind is another one than that which was spoken of before: `skirt` than `dresses`, `boots` than `bags`;
+    not `cardigan` than `knitwear`, which some item is both of.
+    """
+    pairs = {
+        frozenset(((column, cell), (other, told)))
+        for column, cells in kind.cells.items()
+        for cell in cells
+        for other, tolds in than.cells.items()
+        for told in tolds
+    }
+    return not any(len(pair) == 1 or pair in vocabulary.together for pair in pairs)
 
 
 def _kinds(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Meaning]:
     owned = owned_places(words)
     for place, key in kinds_in(words, vocabulary.kinds, longest=vocabulary.longest):
-        if is_wanted(words, place) and not owned[place]:
+        if is_wanted(words, place) and not owned[place] and not is_detail(words, place):
             yield from vocabulary.kinds[key]
 
 
@@ -83,5 +92,5 @@ def _cuts(words: Sequence[Word], vocabulary: Vocabulary) -> Iterator[Meaning]:
             named = stem(noun_of(meaning.column)) in near
             said = words[place : listed.end]
             distinct = len(said) > 1 or "-" in said[0].said or said[0].said in lexicon("values", "cuts")
-            if named or distinct:
+            if named or distinct or (is_detail(words, place) and ends_there(words, listed.end)):
                 yield meaning

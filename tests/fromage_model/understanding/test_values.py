@@ -145,9 +145,16 @@ def test_what_was_said_last_stands_last(reader: Reader):
     ]
 
 
-def test_lists_in_cells_and_columns_of_other_names_are_left_to_the_embedding(reader: Reader):
-    assert not any("occasions" in column or "tags" in column for column in reader.vocabulary.columns.values())
+def test_tags_and_columns_of_other_names_are_left_to_the_embedding(reader: Reader):
+    assert not any("tags" in column for column in reader.vocabulary.columns.values())
     assert filters(Reader.of(drawings()), "in clothing, not objects, from people-body") == {}
+
+
+def test_each_part_of_a_list_is_a_value_of_all_cells_that_hold_it(reader: Reader):
+    assert filters(reader, "occasions: wedding") == {"attributes.occasions": "wedding, party"}
+    assert filters(reader, "occasions: party") == {"attributes.occasions": ["office, party", "wedding, party"]}
+    colours = table_of({"attributes": {"colour": cell}} for cell in ("red, blue", "blue, green") * 4)
+    assert filters(Reader.of(colours), "in blue") == {}
 
 
 @pytest.mark.parametrize("column", ["Color", "color", "main_colour", "색상"])

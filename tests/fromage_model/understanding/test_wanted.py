@@ -75,7 +75,7 @@ def test_cuts_count_where_their_words_mean_nothing_else():
         {"kind": "heels", "heel": "block heel", "length": "long"},
     ]
     reader = Reader.of(table_of({"caption": "x", "attributes": row} for row in rows * 3))
-    assert preferred(reader, "shoes with a block heel") == {"attributes.heel": {"block heel"}, KIND: {"heels"}}
+    assert preferred(reader, "shoes with a block heel") == {"attributes.heel": {"block heel"}}
     assert preferred(reader, "cropped jeans") == {"attributes.length": {"cropped"}, KIND: {"jeans"}}
     assert preferred(reader, "a long day") == {}
     assert preferred(reader, "of a long length")["attributes.length"] == {"long"}
@@ -129,3 +129,45 @@ def test_cuts_are_called_by_other_names_too(text: str, found: dict[str, set[str]
     ]
     reader = Reader.of(table_of({"caption": "x", "attributes": row} for row in rows * 3))
     assert preferred(reader, text) == {f"attributes.{name}": cells for name, cells in found.items()}
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("one with a belt", {"details": {"belt", "belt, hood"}}),
+        ("with a belt and boots", {"details": {"belt", "belt, hood"}, "kind": {"boots"}}),
+        ("belts", {"kind": {"belt"}}),
+        ("with hood", {"details": {"hood", "belt, hood"}}),
+        ("with the hood colour of my car", {}),
+        ("short ones", {}),
+        ("shorts", {"kind": {"shorts"}}),
+        ("a bow on top", {}),
+        ("tops", {"section": {"tops"}}),
+        ("forget belts. Let me see shorts", {"kind": {"shorts"}}),
+        ("hm no. shorts instead", {"kind": {"shorts"}}),
+        ("no, shorts", {"kind": {"shorts"}}),
+        ("no shorts", {}),
+        ("a two piece", {"kind": {"two-piece"}}),
+    ],
+)
+def test_kinds_and_details_are_told_apart(text: str, found: dict[str, set[str]]):
+    rows = [
+        {"kind": "belt", "section": "accessories", "details": "hood"},
+        {"kind": "shorts", "section": "trousers", "details": "belt"},
+        {"kind": "two-piece", "section": "tops", "details": "belt, hood"},
+        {"kind": "boots", "section": "shoes"},
+    ]
+    reader = Reader.of(table_of({"caption": "x", "attributes": row} for row in rows * 3))
+    assert preferred(reader, text) == {f"attributes.{name}": cells for name, cells in found.items()}
+
+
+def test_a_kind_within_another_column_s_is_not_another():
+    rows = [
+        {"kind": "cardigan", "section": "knitwear", "colour": "teal"},
+        {"kind": "boots", "section": "shoes", "colour": "red"},
+    ]
+    reader = Reader.of(table_of({"caption": "x", "attributes": row} for row in rows * 4))
+    assert reader.filters([Said("knitwear in teal"), Said("a cardigan")]) == {COLOUR: "teal"}
+    assert reader.filters([Said("knitwear in teal"), Said("boots")]) == {}
+    assert reader.filters([Said("knitwear in teal"), Said("shoes")]) == {}
+    assert reader.filters([Said("knitwear in teal"), Said("and something for my feet")]) == {}
