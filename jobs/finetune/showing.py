@@ -6,7 +6,7 @@ Knows no loop. Which messages are for what, `jobs/common/showing` says.
 import dataclasses
 import logging
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 import torch
 
@@ -14,9 +14,9 @@ from fromage_model.errors import ConfigError
 from jobs.common.showing.calibration import Calibration, calibrated
 from jobs.common.showing.positions import Positions
 from jobs.common.showing.reading import prompts_of, readable
-from jobs.common.showing.sayings import RET, Saying, sayings
+from jobs.common.showing.sayings import RET, Saying, remarks, sayings
 from jobs.finetune.examples.examples import Sampler
-from jobs.finetune.examples.people import people
+from jobs.finetune.examples.people import Told, people
 from jobs.finetune.kept import KeptStates
 from jobs.finetune.step import FinetuneStep
 from jobs.finetune.warm_start.decision import Sides, fit_decision, fit_hidden, refine_decision
@@ -30,8 +30,8 @@ DRAWN_TEXTS = 1500
 
 
 def read_sides(step: FinetuneStep, sampler: Sampler, *, kept: KeptStates | None = None) -> Sides | None:
-    """Where replies to the training kinds and to later turns begin; None where the LM has no room for either side."""
-    said = [*sayings("training"), *later_turns()]
+    """Where replies to the training kinds and in later turns begin; None where the LM has no room for either side."""
+    said = [*sayings("training"), *later_turns(), *later_remarks()]
     read = _read(step, sampler, said, what="the training messages", kept=kept)
     if read is None:
         return None
@@ -43,12 +43,32 @@ def later_turns() -> list[Saying]:
     """What people say after products were shown, in the conversations that retrieval learns from: wishes all of them,
     and most name no thing.
     """
+    return [
+        Saying((*_told(told, end), told.messages[end]), "later turns", "training", wanted=True)
+        for told in people("turns")
+        for end in range(1, len(told.messages))
+    ]
+
+
+def later_remarks() -> list[Saying]:
+    """What calls for nothing, after products were shown in the same conversations: remarks on them, and what people say
+    in training who want none, one of each behind every conversation, broken off anywhere.
+    """
+    draw = random.Random(0)
+    said = [one for one in sayings("training") if not one.wanted and len(one.turns) == 1 and not one.pictured]
     found = []
-    for told in people("turns"):
-        for end in range(1, len(told.messages)):
-            before = (part for message in told.messages[:end] for part in (message, SHOWN))
-            found.append(Saying((*before, told.messages[end]), "later turns", "training", wanted=True))
+    for among in filter(None, (remarks(), said)):
+        some = draw.sample(among, len(among))
+        for place, told in enumerate(people("turns")):
+            one = some[place % len(some)]
+            before = _told(told, draw.randint(1, len(told.messages) - 1))
+            found.append(Saying((*before, one.text), one.kind, "training", wanted=False))
     return found
+
+
+def _told(told: Told, end: int) -> Iterator[str]:
+    """A conversation's first messages, each with the reply that it got."""
+    return (part for message in told.messages[:end] for part in (message, SHOWN))
 
 
 def fit_decision_alone(step: FinetuneStep, sampler: Sampler, *, seed: int, kept: KeptStates | None = None) -> None:

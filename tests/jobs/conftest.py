@@ -53,6 +53,7 @@ def few_sayings(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(showing, "sayings", some)
     monkeypatch.setattr(showing, "later_turns", lambda: later_turns()[:3])
+    monkeypatch.setattr(showing, "later_remarks", list)
 
 
 @pytest.fixture

@@ -62,6 +62,11 @@ def sayings(*uses: Use) -> list[Saying]:
     return [one for side in (WISHES, OTHERS) for use in chosen for one in _of_files(side, use)]
 
 
+def remarks() -> list[Saying]:
+    """What people say in training after products were shown, and that calls for none."""
+    return list(_of_files("remarks", "training"))
+
+
 @cache
 def _of_files(side: str, use: Use) -> tuple[Saying, ...]:
     return tuple(

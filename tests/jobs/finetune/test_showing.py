@@ -12,9 +12,9 @@ from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError
 from jobs.common.showing.positions import Positions
 from jobs.common.showing.reading import prompts_of, read_beginnings, readable
-from jobs.common.showing.sayings import Saying, sayings
+from jobs.common.showing.sayings import Saying, remarks, sayings
 from jobs.finetune.examples.people import people
-from jobs.finetune.showing import fit_hidden_layer, fit_threshold, later_turns, read_sides
+from jobs.finetune.showing import fit_hidden_layer, fit_threshold, later_remarks, later_turns, read_sides
 from jobs.finetune.start import adopt_config
 from jobs.finetune.warm_start import decision
 from jobs.finetune.worker import BUNDLE_FOLDER, Worker
@@ -59,7 +59,10 @@ def test_what_the_lm_has_no_room_or_no_picture_for_is_left_out(worker, caplog):
 def test_both_sides_of_the_training_kinds_are_read(worker):
     sides = read_sides(worker.step, worker.sampler)
     expected = [sum(one.wanted == wanted for one in sayings("training")) for wanted in (True, False)]
-    assert [len(sides.wishes), len(sides.others)] == [expected[0] + len(later_turns()), expected[1]]
+    assert [len(sides.wishes), len(sides.others)] == [
+        expected[0] + len(later_turns()),
+        expected[1] + len(later_remarks()),
+    ]
 
 
 def test_every_later_message_of_a_conversation_is_a_wish_after_products():
@@ -74,6 +77,22 @@ def test_every_later_message_of_a_conversation_is_a_wish_after_products():
     messages = said[first, shown, second].messages()
     assert [message.role for message in messages] == ["user", "assistant", "user"]
     assert tuple(messages[1].ret_offsets) == (0,)
+
+
+def test_a_remark_after_products_is_behind_every_conversation_and_calls_for_none():
+    found = later_remarks()
+    assert found == later_remarks()
+    assert len(found) == 2 * len(people("turns"))
+    assert not any(one.wanted or one.pictured for one in found)
+    said = {one.text for one in (*remarks(), *sayings("training")) if not one.wanted}
+    for one, told in zip(found, people("turns") * 2, strict=True):
+        before = one.turns[:-1:2]
+        assert before == told.messages[: len(before)]
+        assert 0 < len(before) < len(told.messages)
+        assert set(one.turns[1::2]) == {"[RET] Here are some."}
+        assert one.text in said
+    # All remarks are among them.
+    assert {one.text for one in remarks()} <= {one.text for one in found}
 
 
 def test_what_is_said_turns_the_row_and_leaves_it_what_it_knew(worker):
@@ -134,6 +153,7 @@ def test_a_decision_that_can_t_be_fitted_is_left_out_of_the_bundle(tiny_world, m
     worker = Worker(tiny_args(tiny_world, ret_hidden=3, ret_layers=(1,)), rank=0, world_size=1)
     monkeypatch.setattr("jobs.finetune.showing.sayings", lambda *uses: [])
     monkeypatch.setattr("jobs.finetune.showing.later_turns", list)
+    monkeypatch.setattr("jobs.finetune.showing.later_remarks", list)
     fit_hidden_layer(worker.step, worker.sampler, seed=0)
     assert "[RET]'s row decides" in caplog.text
     assert (worker.model.trained.decision, worker.model.config.ret_hidden) == (None, 0)

@@ -9,12 +9,12 @@ import pytest
 
 from fromage_model.errors import InvalidInput
 from jobs.common.showing import sayings as module
-from jobs.common.showing.sayings import USES, Saying, sayings
+from jobs.common.showing.sayings import USES, Saying, remarks, sayings
 from jobs.evaluate.sets.files import read_quality_set, shipped_sets
 from jobs.finetune.examples import wording
 from tests.jobs.evaluate.sets.test_files import messages_of, plain
 
-EVERY = sayings()
+EVERY = [*sayings(), *remarks()]
 
 
 def test_there_are_three_hundred_of_each_side_and_enough_for_each_use():
@@ -31,6 +31,11 @@ def test_a_kind_serves_one_use_alone_and_has_ten_messages_or_more():
         uses.setdefault((one.wanted, one.kind), set()).add(one.use)
     assert [kind for kind, some in uses.items() if len(some) > 1] == []
     assert min(Counter((one.wanted, one.kind) for one in EVERY).values()) >= 10
+
+
+def test_remarks_call_for_nothing_and_are_single_messages_of_training():
+    assert len(remarks()) >= 100
+    assert {(one.wanted, one.use, len(one.turns)) for one in remarks()} == {(False, "training", 1)}
 
 
 def test_nothing_is_said_twice():
@@ -81,4 +86,4 @@ def test_a_conversation_that_ends_with_the_shop_is_refused(tmp_path, monkeypatch
 def test_uses_are_those_of_the_files():
     parts = "more|pictured|wide|paired|near|topics"
     names = {re.sub(f"-({parts})$", "", path.stem) for path in module.FOLDER.iterdir()}
-    assert names == {f"{side}-{use}" for side in ("wishes", "others") for use in USES}
+    assert names == {f"{side}-{use}" for side in ("wishes", "others") for use in USES} | {"remarks-training"}
