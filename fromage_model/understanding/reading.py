@@ -120,7 +120,7 @@ class Reader:
         wanted = {one.of: one for one in wanted_in(words, self.vocabulary)}
         if "kind" in wanted and any(self._is_kind(one.named, wanted["kind"]) for one in comparisons):
             del wanted["kind"]
-        shown = self._cells_of(heard.shown)
+        shown = self._cells_of(heard.shown) if comparisons or "kind" in wanted else []
         beside = goes_with(words)
         if beside or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
             heard.shown = ()
@@ -173,7 +173,7 @@ class Reader:
 
     def _cells_of(self, ids: Collection[str]) -> list[Mapping[str, str]]:
         """What the catalogue says of these items, by column; of those that it has."""
-        rows = self._names.rows_of(ids)
+        rows = self._names.rows_of(ids) if ids else []
         return [{f"{ATTRIBUTE}{name}": cell for name, cell in self._attributes[row].as_py() or ()} for row in rows]
 
     def _hear_price(
