@@ -90,5 +90,8 @@ def _named(said: Sequence[str]) -> tuple[str, ...]:
 
 @cache
 def _names() -> Mapping[Calls, tuple[str, ...]]:
-    """The names of all measures, by their stems."""
-    return {stemmed(name): name for name in keyed("measures")}
+    """The names of all measures, by their stems; of one and several of a thing the first that is listed."""
+    found: dict[Calls, tuple[str, ...]] = {}
+    for name in keyed("measures"):
+        found.setdefault(stemmed(name), name)
+    return found

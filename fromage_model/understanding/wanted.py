@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from fromage_model.index.filters import ATTRIBUTE
 from fromage_model.understanding.columns import Role
 from fromage_model.understanding.comparing import Comparison
-from fromage_model.understanding.kinds import kinds_in, stem
+from fromage_model.understanding.kinds import kinds_in, stem, stemmed
 from fromage_model.understanding.orders import Ordered
 from fromage_model.understanding.values import ends_there, is_detail, is_wanted, owned_places, wanted_values
 from fromage_model.understanding.vocabulary import Meaning, Vocabulary, noun_of
@@ -45,7 +45,8 @@ def compared(
     named, or else in that of which most of them say something. None where these say nothing, or nothing lies beyond.
     """
     columns = [one for one in orders if one.measure in comparison.measures]
-    named = [one for one in columns if spelled(one.column.removeprefix(ATTRIBUTE)) == comparison.named]
+    name = stemmed(comparison.named) if comparison.named else ()
+    named = [one for one in columns if stemmed(spelled(one.column.removeprefix(ATTRIBUTE))) == name]
     told = {one.column: [cells[one.column] for cells in shown if cells.get(one.column) in one.ranks] for one in columns}
     for one in sorted(named or columns, key=lambda one: -len(told[one.column])):
         if beyond := one.beyond(told[one.column], more=comparison.more):
