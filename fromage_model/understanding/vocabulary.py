@@ -68,10 +68,9 @@ class Vocabulary:
         columns: dict[tuple[str, ...], str] = {}
         kinds: dict[tuple[str, ...], dict[str, Meaning]] = {}
         orders: list[Ordered] = []
-        for name, column in cells.items():
-            role, values = role_of(name), values_of(name, column)
-            if not values:
-                continue
+        told = {name: values for name, column in cells.items() if (values := values_of(name, column))}
+        for name, values in told.items():
+            role = role_of(name)
             for said in (spelled(name.removeprefix(ATTRIBUTE)), *(phrases("columns", role) if role in NAMED else ())):
                 columns.setdefault(said, name)
             if in_order := ordered(name, list(values)):
@@ -90,7 +89,7 @@ class Vocabulary:
         meanings = {words: tuple(same.values()) for words, same in found.items()}
         called = {words: tuple(same.values()) for words, same in kinds.items()}
         longest = max(map(len, [*meanings, *called]), default=1)
-        together = held_together({name: column for name, column in cells.items() if role_of(name) == "kind"})
+        together = held_together({name: cells[name] for name in cells if role_of(name) == "kind" and name in told})
         brand, price = most_of(cells[BRAND].drop_null()), price_of(cells)
         return cls(meanings, columns, price, brand, longest, called, tuple(orders), together)
 
