@@ -21,7 +21,7 @@ def main(folder: str) -> None:
     run.process(
         [
             Stage(WhoDidIt, {"name": "decoded"}, num_cpus=0.5),
-            Stage(WhoDidIt, {"name": "computed", "slow_s": 0.25}, num_cpus=0.5, num_gpus=0.5, workers=(1, 2)),
+            Stage(WhoDidIt, {"name": "computed", "slow_s": 0.5}, num_cpus=0.5, num_gpus=0.5, workers=(1, 2)),
         ]
     )
     print(json.dumps([row for table in run.tables() for row in table.to_pylist()]))
