@@ -173,6 +173,18 @@ class AskedIndex:
         allowed = self._allowed(exclude, filter)
         return len(self) if allowed is None else int(np.count_nonzero(allowed))
 
+    def holds_any(
+        self, *, exclude: Collection[str] = (), filter: Filter | None = None, kind: Mapping[str, Sequence[str]]
+    ) -> bool:
+        """Whether a search may find an item with one of the cells of `kind`, by column; any item where that has none.
+        Raises InvalidInput as `search`.
+        """
+        if not kind:
+            return self.count(exclude=exclude, filter=filter) > 0
+        allowed = self._allowed(exclude, filter)
+        own = np.logical_or.reduce([self.filters.mask({column: list(cells)}) for column, cells in kind.items()])
+        return bool((own if allowed is None else own & allowed).any())
+
     def _ranked(
         self,
         queries: np.ndarray,

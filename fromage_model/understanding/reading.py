@@ -50,12 +50,14 @@ class Said:
 class Understood:
     """`filters`, by column, the one that was said last at the end. `first`: narrower filters, of which items come
     first, in this order. `preferred`: what things were described by; an item that has one of the cells comes sooner.
-    `topic`: products (ids) that were shown and that the last message goes on about.
+    `kind`: which of these says what kind of things is wanted; nothing where none is said. `topic`: products (ids) that
+    were shown and that the last message goes on about.
     """
 
     filters: dict[str, Condition] = field(default_factory=dict)
     first: tuple[Filters, ...] = ()
     preferred: tuple[Cells, ...] = ()
+    kind: Cells = field(default_factory=dict)
     topic: tuple[str, ...] = ()
 
 
@@ -88,7 +90,9 @@ class Reader:
         last = next((turn.text for turn in reversed(said) if not turn.is_reply), "")
         first = tuple(one for one in self.named(last) if not heard.filters.keys() & one.keys())
         preferred = [one.cells for one in heard.wanted.values() if not heard.filters.keys() & one.cells.keys()]
-        return Understood(heard.filters, first, tuple(preferred), heard.shown if self.vocabulary.kinds else ())
+        kind = heard.wanted["kind"].cells if "kind" in heard.wanted else {}
+        topic = heard.shown if self.vocabulary.kinds else ()
+        return Understood(heard.filters, first, tuple(preferred), kind, topic)
 
     def filters(self, said: Sequence[Said]) -> dict[str, Condition]:
         """The filters that hold at the end, the one that was said last at the end."""

@@ -1,10 +1,11 @@
 """Which items a search brings: what a conversation says in words narrows it, and what it names exactly comes first.
 
 Knows no pictures and no Ray. Filters that a client gives hold whatever comes of it; those that were only said hold as
-far as items meet them together, the latest before earlier ones, so that no reply is empty for a word.
+far as items meet them together, the latest before earlier ones, so that no reply is empty for a word, or of another
+kind of things than was asked for.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,6 +18,7 @@ from fromage_model.understanding import Reader
 from services.products import Narrowing
 
 Filters = Mapping[str, Condition]
+Cells = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -61,7 +63,7 @@ class Selector:
         be used.
         """
         said = self.reader.read(narrowing.said)
-        filters, unmet = self._met(narrowing.filters, said.filters, narrowing.exclude)
+        filters, unmet = self._met(narrowing.filters, said.filters, narrowing.exclude, kind=said.kind)
         named = said.first if narrowing.said else self.reader.named_items(narrowing.asked)
         words = self._words(narrowing)
         preferred = [cells for cells in said.preferred if not filters.keys() & cells.keys()]
@@ -91,8 +93,11 @@ class Selector:
             return {}
         return {"texts": self._sentences([narrowing.words]), "text_weight": weight}
 
-    def _met(self, given: Filters, said: Filters, exclude: Collection[str]) -> tuple[Filters, Filters]:
-        """The filters given, with as many of those said as leave an item; and the others."""
+    def _met(self, given: Filters, said: Filters, exclude: Collection[str], *, kind: Cells) -> tuple[Filters, Filters]:
+        """The filters given, with as many of those said as leave an item, of the kind that is wanted where one of that
+        is left at all; and the others.
+        """
+        left = kind if self._index.holds_any(exclude=exclude, filter=given or None, kind=kind) else {}
         said = {
             column: condition
             for column, condition in said.items()
@@ -101,7 +106,7 @@ class Selector:
         filters, unmet = dict(given), {}
         for column in reversed(said):
             held = {**filters, column: said[column]}
-            if self._index.count(exclude=exclude, filter=held):
+            if self._index.holds_any(exclude=exclude, filter=held, kind=left):
                 filters = held
             else:
                 unmet[column] = said[column]

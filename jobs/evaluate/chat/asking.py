@@ -91,7 +91,7 @@ class Shop:
         before = shown_by(told)
         exclude = before.gone.union(exclude)
         understood = self._understood(told)
-        filters = self._met(understood.filters, exclude)
+        filters = self._met(understood, exclude)
         words = self._words(messages)
         preferred = [cells for cells in understood.preferred if not filters.keys() & cells.keys()]
         (hits,) = self.index.search(
@@ -119,11 +119,15 @@ class Shop:
             return Understood()
         return self.reader.read([Said(one) if isinstance(one, str) else Said(shown=tuple(one)) for one in told if one])
 
-    def _met(self, said: dict[str, Condition], exclude: Collection[str]) -> dict[str, Condition]:
-        """The filters that were said, the latest before earlier ones, as long as an item is left."""
+    def _met(self, understood: Understood, exclude: Collection[str]) -> dict[str, Condition]:
+        """The filters that were said, the latest before earlier ones, as long as an item is left, of the kind that is
+        wanted where one of that is left at all.
+        """
+        said = understood.filters
+        kind = understood.kind if self.index.holds_any(exclude=exclude, kind=understood.kind) else {}
         held: dict[str, Condition] = {}
         for column in reversed(said):
-            if self.index.count(exclude=exclude, filter={**held, column: said[column]}):
+            if self.index.holds_any(exclude=exclude, filter={**held, column: said[column]}, kind=kind):
                 held[column] = said[column]
         return held
 

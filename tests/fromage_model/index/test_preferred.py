@@ -105,3 +105,15 @@ def test_faiss_finds_what_comes_in_place_of_what_is_demoted():
 def test_a_column_that_is_not_there_is_named():
     with pytest.raises(InvalidInput, match=r"no column 'attributes\.size'"):
         found(build(), preferred=[{"attributes.size": ["M"]}])
+
+
+def test_whether_an_item_of_a_kind_is_left():
+    index = build(6)
+    odd = [id for id in index.ids if int(id[2:]) % 2]
+    assert index.holds_any(kind=ODD)
+    assert index.holds_any(kind={})
+    assert not index.holds_any(kind=ODD, exclude=odd)
+    assert index.holds_any(kind={}, exclude=odd)
+    assert not index.holds_any(kind={}, exclude=index.ids)
+    assert not index.holds_any(kind=ODD, filter={"attributes.parity": "even"})
+    assert index.holds_any(kind={**ODD, "brand": ["Nobody"]}, filter={"attributes.parity": "odd"})

@@ -81,3 +81,9 @@ def test_what_goes_with_nothing_that_was_shown(text: str):
 def test_garments_have_kinds():
     ids = tuple(garments().column("id").to_pylist()[:1])
     assert topic(Reader.of(garments()), "a dress", ids, "in blue") == ids
+
+
+def test_the_kind_that_is_wanted_is_told_by_itself(reader: Reader):
+    assert reader.read([Said("a red coat")]).kind == {"attributes.kind": ("coat",)}
+    assert reader.read([Said("a red coat"), Said("in blue")]).kind == {"attributes.kind": ("coat",)}
+    assert reader.read([Said("something red")]).kind == {}

@@ -67,3 +67,24 @@ def test_a_bound_that_leaves_nothing_is_unmet(selector: Selector):
     found = selector.select(np.array([0, 1, 0], dtype=np.float32), top_k=2, narrowing=Narrowing(said=turns))
     assert (dict(found.filters), dict(found.unmet)) == ({}, {"attributes.price": {"lt": 10}})
     assert [hit.id for hit in found.hits] == ["scarf", "shawl"]
+
+
+def test_what_was_said_gives_way_before_the_kind_of_things_does(selector: Selector):
+    """Nothing but scarves costs so little: dresses are what was asked for, and the price is unmet."""
+    turns = (Said("dresses"), Said("under 18 euros"))
+    query = np.array([1.0, 1.02, 0.5], dtype=np.float32)
+    found = selector.select(query / np.linalg.norm(query), top_k=2, narrowing=Narrowing(said=turns))
+    assert (dict(found.filters), dict(found.unmet)) == ({}, {"attributes.price": {"lt": 18}})
+    assert {SHOP[hit.id][0] for hit in found.hits} == {"dress"}
+
+
+def test_where_nothing_of_the_kind_is_left_a_filter_holds_of_other_things(selector: Selector):
+    turns = (Said("dresses"), Said("under 18 euros"))
+    narrowing = Narrowing(said=turns, exclude=frozenset(DRESSES))
+    found = selector.select(np.array([0, 1, 0], dtype=np.float32), top_k=2, narrowing=narrowing)
+    assert dict(found.filters) == {"attributes.price": {"lt": 18}}
+    assert {hit.id for hit in found.hits} == {"scarf", "shawl"}
+    given = Narrowing(said=turns, filters={"attributes.price": {"lt": 12}})
+    assert [
+        hit.id for hit in selector.select(np.array([0, 1, 0], dtype=np.float32), top_k=2, narrowing=given).hits
+    ] == ["scarf"]
