@@ -14,6 +14,7 @@ import pyarrow as pa
 from fromage_model.catalogue import SCHEMA, Item
 from fromage_model.errors import FingerprintMismatch, InvalidInput
 from fromage_model.index.checks import checked_ids, checked_queries, checked_top_k, checked_weight
+from fromage_model.index.conditions import Condition
 from fromage_model.index.exact import Ranked
 from fromage_model.index.filters import Filter, Filters
 from fromage_model.index.hybrid import (
@@ -184,6 +185,24 @@ class AskedIndex:
         allowed = self._allowed(exclude, filter)
         own = np.logical_or.reduce([self.filters.mask({column: list(cells)}) for column, cells in kind.items()])
         return bool((own if allowed is None else own & allowed).any())
+
+    def met(
+        self,
+        said: Mapping[str, Condition],
+        *,
+        given: Mapping[str, Condition],
+        exclude: Collection[str],
+        kind: Mapping[str, Sequence[str]],
+    ) -> dict[str, Condition]:
+        """The filters `given`, with as many of those `said`, the last before earlier ones, as leave an item: one of
+        `kind`, as for `holds_any`, where one of that is left at all. Raises InvalidInput as `search`.
+        """
+        left = kind if self.holds_any(exclude=exclude, filter=given or None, kind=kind) else {}
+        held = dict(given)
+        for column in reversed(list(said)):
+            if self.holds_any(exclude=exclude, filter={**held, column: said[column]}, kind=left):
+                held[column] = said[column]
+        return {column: held[column] for column in (*given, *said) if column in held}
 
     def _ranked(
         self,

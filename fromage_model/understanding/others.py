@@ -35,7 +35,7 @@ def shown_by(turns: Iterable[str | Collection[str]]) -> Shown:
         if turns_down(words):
             gone |= again
             again.clear()
-        others |= asks_for_others(words) or any(comparisons_in(words))
+        others |= asks_for_others(words)
     return Shown(frozenset(gone | again), frozenset()) if others else Shown(frozenset(gone), frozenset(again - gone))
 
 

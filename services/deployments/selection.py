@@ -5,7 +5,7 @@ far as items meet them together, the latest before earlier ones, so that no repl
 kind of things than was asked for.
 """
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,10 +15,10 @@ from fromage_model.errors import InvalidInput
 from fromage_model.index import DEFAULT_TEXT_WEIGHT, Condition, Hit, RetrievalIndex
 from fromage_model.language.sentences import SentenceEncoder
 from fromage_model.understanding import Reader
+from fromage_model.understanding.wanted import Cells
 from services.products import Narrowing
 
 Filters = Mapping[str, Condition]
-Cells = Mapping[str, Sequence[str]]
 
 
 @dataclass(frozen=True)
@@ -97,20 +97,13 @@ class Selector:
         """The filters given, with as many of those said as leave an item, of the kind that is wanted where one of that
         is left at all; and the others.
         """
-        left = kind if self._index.holds_any(exclude=exclude, filter=given or None, kind=kind) else {}
         said = {
             column: condition
             for column, condition in said.items()
             if column not in given and self._fits(column, condition)
         }
-        filters, unmet = dict(given), {}
-        for column in reversed(said):
-            held = {**filters, column: said[column]}
-            if self._index.holds_any(exclude=exclude, filter=held, kind=left):
-                filters = held
-            else:
-                unmet[column] = said[column]
-        return {**given, **{column: filters[column] for column in said if column in filters}}, unmet
+        filters = self._index.met(said, given=given, exclude=exclude, kind=kind)
+        return filters, {column: said[column] for column in said if column not in filters}
 
     def _fits(self, column: str, condition: Condition) -> bool:
         """Whether the catalogue can be searched by it: what an earlier reply brought may be of another catalogue."""

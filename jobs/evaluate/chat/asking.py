@@ -11,7 +11,7 @@ from fromage_model.chat.engine import Engine, Request
 from fromage_model.chat.reply import next_turn
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.index import DEFAULT_TEXT_WEIGHT, Condition, RetrievalIndex
+from fromage_model.index import DEFAULT_TEXT_WEIGHT, RetrievalIndex
 from fromage_model.language.sentences import SentenceEncoder, said_together
 from fromage_model.prompts.messages import Event, Finished, Message, Part, Retrieval, Sampling, TextDelta
 from fromage_model.understanding import Reader, Said, Understood, shown_by
@@ -91,7 +91,7 @@ class Shop:
         before = shown_by(told)
         exclude = before.gone.union(exclude)
         understood = self._understood(told)
-        filters = self._met(understood, exclude)
+        filters = self.index.met(understood.filters, given={}, exclude=exclude, kind=understood.kind)
         words = self._words(messages)
         preferred = [cells for cells in understood.preferred if not filters.keys() & cells.keys()]
         (hits,) = self.index.search(
@@ -118,18 +118,6 @@ class Shop:
         if self.reader is None:
             return Understood()
         return self.reader.read([Said(one) if isinstance(one, str) else Said(shown=tuple(one)) for one in told if one])
-
-    def _met(self, understood: Understood, exclude: Collection[str]) -> dict[str, Condition]:
-        """The filters that were said, the latest before earlier ones, as long as an item is left, of the kind that is
-        wanted where one of that is left at all.
-        """
-        said = understood.filters
-        kind = understood.kind if self.index.holds_any(exclude=exclude, kind=understood.kind) else {}
-        held: dict[str, Condition] = {}
-        for column in reversed(said):
-            if self.index.holds_any(exclude=exclude, filter={**held, column: said[column]}, kind=kind):
-                held[column] = said[column]
-        return held
 
 
 @dataclass(eq=False)
