@@ -8,12 +8,12 @@ import io
 from itertools import islice
 from pathlib import Path
 
-import resvg_py
 from PIL import Image
 
 from fromage_model.catalogue.wardrobe.choose import looks
 from fromage_model.catalogue.wardrobe.drawing import drawn
 from fromage_model.catalogue.wardrobe.look import Look
+from fromage_model.vision.drawings import rasterised
 
 
 def main() -> None:
@@ -31,12 +31,7 @@ def main() -> None:
     shown = _shown(args.seed, wanted, args.first, args.count)
     sheet = Image.new("RGB", (args.columns * args.side_px, -(-len(shown) // args.columns) * args.side_px), "white")
     for place, look in enumerate(shown):
-        picture = resvg_py.svg_to_bytes(
-            svg_string=drawn(look, folds=f"{args.seed} {place}"),
-            width=args.side_px,
-            height=args.side_px,
-            skip_system_fonts=True,
-        )
+        picture = rasterised(drawn(look, folds=f"{args.seed} {place}").encode(), side_px=args.side_px)
         at = (place % args.columns * args.side_px, place // args.columns * args.side_px)
         sheet.paste(Image.open(io.BytesIO(picture)).convert("RGB"), at)
     sheet.save(args.out)

@@ -20,6 +20,7 @@ from fromage_model.catalogue.siblings import thumbnail
 from fromage_model.catalogue.table import IMAGES_FOLDER
 from fromage_model.errors import FromageError, InvalidInput
 from fromage_model.vision.data_urls import data_url_bytes
+from fromage_model.vision.drawings import rasterised
 from fromage_model.vision.images import ImageLimits, decode_image, image_format
 from jobs.common.durable import Files
 from jobs.common.stages.rows import failed, require_columns
@@ -139,24 +140,12 @@ class FetchPictures:
     def _own(self, row: dict[str, Any]) -> bytes:
         """The bytes of a picture that nobody need fetch."""
         if row["svg"] is not None:
-            return self._render(row["svg"])
+            return rasterised(row["svg"], side_px=self.side_px)
         if row["data_url"] is not None:
             return data_url_bytes(row["data_url"], limits=self.image_limits)
         if not hasattr(self._mine, "cells"):
             self._mine.cells = CellReader()
         return self._mine.cells.read(Cell(**row["cell"]))
-
-    def _render(self, svg: bytes) -> bytes:
-        """System fonts are left alone, so that every machine draws the same bytes."""
-        import resvg_py
-
-        return resvg_py.svg_to_bytes(
-            svg_string=svg.decode(),
-            width=self.side_px,
-            height=self.side_px,
-            background="white",
-            skip_system_fonts=True,
-        )
 
 
 def _wanted(row: dict[str, Any]) -> Wanted | None:

@@ -93,7 +93,8 @@ def test_a_drawing_is_rasterised_and_one_that_is_none_is_a_failed_row(fetch):
     svg = b'<svg xmlns="http://www.w3.org/2000/svg" width="9" height="9"><rect width="9" height="9" fill="red"/></svg>'
     drawn, broken = fetch({"image": "a.svg", "svg": svg}, {"image": "b.svg", "svg": b"<p>no drawing</p>"})
     assert (drawn["error"], len(drawn["thumbnail"])) == (None, 3072)
-    assert (broken["file"], broken["stage"], broken["error"]) == (None, "render", "ValueError")
+    assert (broken["file"], broken["stage"], broken["error"]) == (None, "render", "InvalidInput")
+    assert broken["message"] == "no SVG: its first element is <p>"
 
 
 def test_a_picture_that_stands_in_a_table_is_read_from_there(tmp_path, fetch):

@@ -5,7 +5,6 @@ from itertools import islice
 
 import numpy as np
 import pytest
-import resvg_py
 from PIL import Image
 
 from fromage_model.catalogue.wardrobe.choose import kinds, looks
@@ -13,6 +12,7 @@ from fromage_model.catalogue.wardrobe.draw.cloth import PLAIN
 from fromage_model.catalogue.wardrobe.draw.pen import TABLE
 from fromage_model.catalogue.wardrobe.drawing import drawn
 from fromage_model.catalogue.wardrobe.look import Look, colour_code, data
+from fromage_model.vision.drawings import rasterised
 
 SIDE_PX = 112
 TABLE_RGB = np.array([int(TABLE[place : place + 2], 16) for place in (1, 3, 5)], dtype=np.float32)
@@ -20,9 +20,7 @@ TABLE_RGB = np.array([int(TABLE[place : place + 2], 16) for place in (1, 3, 5)],
 
 def pixels(look: Look, side_px: int = SIDE_PX) -> np.ndarray:
     """(side, side, 3) float32, 0 to 255."""
-    png = resvg_py.svg_to_bytes(
-        svg_string=drawn(look, folds="test"), width=side_px, height=side_px, background="white", skip_system_fonts=True
-    )
+    png = rasterised(drawn(look, folds="test").encode(), side_px=side_px)
     return np.asarray(Image.open(io.BytesIO(png)).convert("RGB"), dtype=np.float32)
 
 
