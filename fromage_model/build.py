@@ -5,7 +5,8 @@ import torch
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.language.lora import add_lora
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.language.model import LanguageModel, RetToken, load_language_model
 from fromage_model.language.precision import Precision, default_device
 from fromage_model.language.tokens import Tokens, load_tokens

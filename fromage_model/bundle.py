@@ -1,17 +1,12 @@
 """The bundle: a trained model's folder, written whole and loaded with every key checked. Knows no training and no Ray.
 
-    bundle.json           format, config, feature width, fingerprints, lineage; LoRA's settings where there is LoRA
-    weights.safetensors   the trained parts, float16
-    metrics.json          what jobs.evaluate measured, by name
-
-The fingerprint covers all that an embedding depends on: encoder, preprocessing, LM, tokenizer, [RET] row, maps, layers
-used, prompt wording, and LoRA.
+bundle.json           format, config, feature width, fingerprints, lineage; LoRA's settings where there is LoRA
+weights.safetensors   the trained parts, float16
+metrics.json          what jobs.evaluate measured, by name
 """
 
 import dataclasses
-import hashlib
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,41 +15,17 @@ import torch
 from safetensors.torch import save_file
 
 from fromage_model.build import build_trained_parts, check_captions, load_frozen_lm
-from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
+from fromage_model.header import FORMAT, HEADER, WEIGHTS, Header, read_header
 from fromage_model.index import RetrievalIndex
-from fromage_model.language.lora import LoraSettings, add_lora, merge_into
+from fromage_model.language.lora import add_lora, merge_into
 from fromage_model.language.precision import Precision, default_device
 from fromage_model.model.projections import ImageHead, Standardise
 from fromage_model.storage.artefacts import file_sha256, locate, writing
-from fromage_model.storage.file_kinds import read_json
 from fromage_model.storage.pretrained import locate_language_model
 from fromage_model.storage.weights import Shape, check_shapes, lay_over, read_shapes, read_tensors, shapes_of
 from fromage_model.vision.encoders import load_vision_encoder
-
-FORMAT = 1
-HEADER, WEIGHTS, METRICS = "bundle.json", "weights.safetensors", "metrics.json"
-FROZEN_HEADER = "frozen.json"
-"""Of the other kind of model that lies among bundles."""
-
-
-@dataclass(frozen=True)
-class Header:
-    """What a bundle says of itself; `lineage` is free-form JSON: data, code, base weights, settings."""
-
-    config: FromageConfig
-    feature_width: int
-    encoder_fingerprint: str
-    lm_fingerprint: str
-    lineage: dict[str, Any]
-    lora: LoraSettings | None = None
-
-    def fingerprint(self, weights_sha256: str) -> str:
-        said = [self.config.to_json(), self.encoder_fingerprint, self.lm_fingerprint, weights_sha256]
-        if self.lora is not None:
-            said.append(json.dumps(dataclasses.asdict(self.lora), sort_keys=True))
-        return hashlib.sha256("\n".join(said).encode()).hexdigest()[:32]
 
 
 class ImageProjection:
@@ -195,51 +166,6 @@ def check_bundle(name: str) -> tuple[Header, str]:
         wanted |= {"decision.of_hidden.weight": (1, config.ret_hidden)}
     check_shapes(wanted, {key: shapes[key] for key in wanted.keys() & shapes.keys()}, source=folder / WEIGHTS)
     return header, fingerprint
-
-
-def bundle_fingerprint(name: str) -> str:
-    """The fingerprint of a bundle, without loading anything but its small files."""
-    return read_header(locate("bundle", name))[1]
-
-
-def bundle_config(name: str) -> FromageConfig:
-    """What a bundle's model is made of, without loading it."""
-    return read_header(locate("bundle", name))[0].config
-
-
-def bundle_metrics(name: str) -> dict[str, Any]:
-    """What was measured of a bundle, by name; empty where nothing was."""
-    path = locate("bundle", name) / METRICS
-    return read_json(path) if path.is_file() else {}
-
-
-def record_metrics(name: str, metrics: dict[str, Any]) -> None:
-    """Add to what was measured of a bundle; a name that is there already is replaced."""
-    merged = bundle_metrics(name) | metrics
-    path = locate("bundle", name) / METRICS
-    partial = path.with_suffix(".partial")
-    partial.write_text(json.dumps(merged, indent=2, sort_keys=True) + "\n")
-    partial.replace(path)
-
-
-def read_header(folder: Path) -> tuple[Header, str]:
-    """A bundle's header and its fingerprint. Raises BundleError when the folder is no bundle that we read."""
-    if not (folder / HEADER).is_file():
-        if (folder / FROZEN_HEADER).is_file():
-            raise BundleError(
-                f"{folder} has a {FROZEN_HEADER}: it is a saved FROZEN model, which FrozenModel.load opens"
-            )
-        raise BundleError(f"{folder} is no bundle: it has no {HEADER}, which `python -m jobs.finetune` writes")
-    try:
-        values = read_json(folder / HEADER)
-        found = values.pop("format", None)
-        if found != FORMAT:
-            raise BundleError(f"{folder / HEADER}: expected format {FORMAT}, found {found}")
-        lora = LoraSettings(**values["lora"]) if "lora" in values else None
-        header = Header(**values | {"config": FromageConfig.from_dict(values["config"]), "lora": lora})
-        return header, header.fingerprint(file_sha256(folder / WEIGHTS))
-    except (OSError, KeyError, TypeError, ValueError, ConfigError) as error:
-        raise BundleError(f"{folder} is no bundle: {type(error).__name__}: {error}") from error
 
 
 def _check_lm(header: Header) -> None:

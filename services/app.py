@@ -8,11 +8,10 @@ from typing import Any
 
 from ray.serve import Application
 
-from fromage_model.bundle import Header, read_header
+from fromage_model.header import Header, read_header
 from fromage_model.index import read_info
 from fromage_model.storage.artefacts import locate
 from services.answering.pictures import RemoteAccess
-from services.deployments import capacity
 from services.deployments.chat import ChatDeployment
 from services.deployments.encoder import EncoderDeployment
 from services.deployments.llm import LlmDeployment
@@ -21,7 +20,7 @@ from services.deployments.sentences import located
 from services.http.access.given import access_of
 from services.http.bodies import BodyLimits
 from services.http.options import HttpOptions
-from services.settings import MIB, Settings
+from services.settings import MIB, MOST_REPLIES, Settings
 from services.swapping.board import Board
 from services.swapping.pairs import Pair, Wanted, find_index, pair_of
 from services.telemetry.logs import logging_config
@@ -119,7 +118,7 @@ def _llm(settings: Settings, pair: Pair, board: Board) -> Application:
             "num_gpus": settings.llm_num_gpus,
             "runtime_env": {"env_vars": {SPINS: str(settings.llm_spins)}},
         },
-        max_ongoing_requests=(settings.llm_concurrency or capacity.MOST) + settings.llm_queue + REFUSED_AT_ONCE,
+        max_ongoing_requests=(settings.llm_concurrency or MOST_REPLIES) + settings.llm_queue + REFUSED_AT_ONCE,
         max_queued_requests=settings.llm_queue,
     )
     return deployment.bind(

@@ -15,6 +15,8 @@ from fromage_model.vision.images import ImageLimits
 from services.answering.conversation import ChatDefaults, ChatLimits
 
 MIB = 1024 * 1024
+MOST_REPLIES = 64
+"""That an LM's replica chooses by itself to decode at once."""
 DEPLOYMENTS = ("encoder", "llm", "retrieval", "chat")
 
 

@@ -13,7 +13,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from fromage_model.bundle import HEADER, load_bundle
+from fromage_model.bundle import load_bundle
 from fromage_model.captioning.names import DEFAULT_CAPTIONER, FORMS, LLAMA_ADAPTER, adapter_places
 from fromage_model.chat.chooser import Chooser
 from fromage_model.chat.row_decoding import write_rows
@@ -21,6 +21,7 @@ from fromage_model.errors import ConfigError, MissingArtefact, PromptTooLong
 from fromage_model.fromage import Fromage
 from fromage_model.frozen.model import FrozenModel
 from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
+from fromage_model.header import HEADER
 from fromage_model.language.caption_text import caption_of
 from fromage_model.language.precision import default_device, default_dtype
 from fromage_model.model.batching import embed_tokens

@@ -3,9 +3,9 @@
 import hashlib
 from pathlib import Path
 
-from fromage_model.bundle import HEADER, bundle_fingerprint
 from fromage_model.captioning.captioner import find_captioner
 from fromage_model.captioning.names import DEFAULT_CAPTIONER, LLAMA_ADAPTER, adapter_places
+from fromage_model.header import HEADER, bundle_fingerprint
 from fromage_model.storage.pretrained import cached_sha256, folder_fingerprint, locate_folder
 
 # LLaMA as Meta gave it away: the weights in a folder of their size, beside the tokenizer.

@@ -17,12 +17,13 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from fromage_model import bundle
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.frozen.build import FrozenParts, build_map, build_parts
 from fromage_model.frozen.config import FrozenConfig
 from fromage_model.frozen.core import FrozenCore
 from fromage_model.frozen.visual_maps import VisualMap
+from fromage_model.header import FROZEN_HEADER as HEADER
+from fromage_model.header import HEADER as FROMAGE_HEADER
 from fromage_model.language.model import width_of
 from fromage_model.storage.artefacts import locate, writing
 from fromage_model.storage.file_kinds import read_json
@@ -32,7 +33,7 @@ from fromage_model.vision.feature_map_weights import load_feature_map_encoder
 from fromage_model.vision.feature_maps import Architecture, FeatureMapEncoder, build_feature_map_encoder
 
 FORMAT = 1
-HEADER, WEIGHTS = bundle.FROZEN_HEADER, "weights.safetensors"
+WEIGHTS = "weights.safetensors"
 
 
 @dataclass(frozen=True)
@@ -130,8 +131,8 @@ def _check(what: str, expected: str, found: Any) -> None:
 def read_header(folder: Path) -> Header:
     """What the folder says of itself. Raises BundleError where it is no saved FROZEN model."""
     if not (folder / HEADER).is_file():
-        if (folder / bundle.HEADER).is_file():
-            raise BundleError(f"{folder} has a {bundle.HEADER}: it is a FROMAGe bundle, which load_bundle opens")
+        if (folder / FROMAGE_HEADER).is_file():
+            raise BundleError(f"{folder} has a {FROMAGE_HEADER}: it is a FROMAGe bundle, which load_bundle opens")
         raise BundleError(f"{folder} is no saved FROZEN model: it has no {HEADER}, which FrozenModel.save writes")
     try:
         values = read_json(folder / HEADER)

@@ -14,10 +14,10 @@ from typing import Any
 import torch
 
 from fromage_model.build import build_trained_parts
-from fromage_model.bundle import Header
 from fromage_model.config import FromageConfig
 from fromage_model.errors import CheckpointError, ConfigError, MissingArtefact
 from fromage_model.fromage import Fromage
+from fromage_model.header import Header
 from fromage_model.interop.checkpoints import MODEL_ARGS, read_pruned, save_pruned
 from fromage_model.interop.conversion import lay_over, to_original
 from fromage_model.interop.embeddings import read_embeddings

@@ -8,42 +8,19 @@ Shapes: R rank, I a layer's inputs, O its outputs.
 
 import dataclasses
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import torch
 from torch import nn
 
 from fromage_model.errors import ConfigError
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.language.model import LanguageModel
 
 NAME = "default"
 """What peft calls an adapter that has no name of its own."""
 USUAL_TARGETS = (("q_proj", "v_proj"), ("c_attn",), ("query_key_value",), ("qkv_proj",))
 """The queries' and values' maps, by family: LLaMA, Qwen2, OPT, GPT-J, GPT-Neo; GPT-2; GPT-NeoX; Phi-3."""
-
-
-@dataclass(frozen=True)
-class LoraSettings:
-    """How large the trained matrices are, and beside which layers they stand."""
-
-    rank: int
-    """R: rows of A and columns of B."""
-    alpha: int = 16
-    """B A x is scaled by alpha / rank."""
-    dropout: float = 0.0
-    """On the inputs of A, in training only."""
-    targets: tuple[str, ...] = ()
-    """Last parts of the names of the LM's linear layers; empty for the family's maps of queries and values."""
-
-    def __post_init__(self):
-        object.__setattr__(self, "targets", tuple(self.targets))
-        if self.rank < 1:
-            raise ConfigError(f"rank is {self.rank}; expected 1 or more, for example 8")
-        if self.alpha <= 0:
-            raise ConfigError(f"alpha is {self.alpha}; expected more than 0, for example 16")
-        if not 0 <= self.dropout < 1:
-            raise ConfigError(f"dropout is {self.dropout}; expected a share from 0 to below 1, for example 0.05")
 
 
 class LoraAdapter(nn.Module):

@@ -230,8 +230,8 @@ def _sampling(args: CaptionArgs) -> dict[str, Any]:
 
 def settings_of(args: CaptionArgs) -> dict[str, Any]:
     """What decides the captions, beside the catalogue."""
-    from fromage_model.bundle import bundle_fingerprint
     from fromage_model.captioning.fingerprint import captioner_fingerprint
+    from fromage_model.header import bundle_fingerprint
 
     gate = gate_of(args)
     return _sampling(args) | {

@@ -61,7 +61,7 @@ def main(args: EvaluateArgs) -> Report:
     out = args.out or str(home() / "evaluations" / f"{_plain(args.bundle)}-{_plain(catalogue.name)}-{name}.json")
     write_json(out, metrics)
     if args.record:
-        from fromage_model.bundle import record_metrics
+        from fromage_model.header import record_metrics
 
         record_metrics(args.bundle, {name: {"catalogue": catalogue.name, **metrics}})
     return Report("evaluate", rows_in=rows, rows_out=rows, rows_failed=0, seconds=watch.seconds, output=out, **metrics)
@@ -110,7 +110,7 @@ def compare_vectors(
     `asked`: queries by the row of `pictures` that they are for, an item's tags without its name, for an item that is
     found by its caption is found by its name at once.
     """
-    from fromage_model.bundle import bundle_config
+    from fromage_model.header import bundle_config
     from jobs.common.embeddings.items import VECTOR_KINDS, item_vectors, texts_of
     from jobs.common.embeddings.texts import read_texts
     from jobs.common.tables import rows_of

@@ -121,7 +121,8 @@ class Bundle:
     """Another name or folder for the index."""
 
     def write(self) -> Written:
-        from fromage_model.bundle import HEADER, save_bundle
+        from fromage_model.bundle import save_bundle
+        from fromage_model.header import HEADER
         from fromage_model.index import INFO_FILE, RetrievalIndex
         from fromage_model.interop import load_original
         from fromage_model.language.precision import default_dtype

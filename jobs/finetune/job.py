@@ -138,7 +138,7 @@ def decisive_of(args: FinetuneArgs, data: TrainingItems) -> dict[str, Any]:
 
 def holds_bundle_of(folder: Path, output: Path) -> bool:
     """Whether what lies at `output` is the bundle of this run, and not of one on other data since then."""
-    from fromage_model.bundle import read_header
+    from fromage_model.header import read_header
 
     try:
         return read_header(output)[0].lineage.get("run") == folder.name
@@ -156,7 +156,7 @@ def _write_page(
     scalars: Path,
     trials: Sequence[Trial],
 ) -> None:
-    from fromage_model.bundle import read_header
+    from fromage_model.header import read_header
     from jobs.finetune.run_page import write_run_page
     from jobs.finetune.seen import Seen
 

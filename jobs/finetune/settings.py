@@ -5,7 +5,7 @@ from typing import Any, Literal
 
 from fromage_model.config import DEFAULT_SYSTEM_PROMPT, exchanges
 from fromage_model.errors import ConfigError
-from fromage_model.language.lora import LoraSettings
+from fromage_model.language.lora_settings import LoraSettings
 from jobs.common.options import check_options
 from jobs.finetune.examples.wording import EXAMPLES
 from jobs.finetune.recipes import Name, RecipeDefaults

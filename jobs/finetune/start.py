@@ -10,12 +10,14 @@ from typing import Any
 import torch
 
 from fromage_model.build import build_decision, build_text_head, check_captions
-from fromage_model.bundle import bundle_fingerprint, check_bundle, load_bundle
+from fromage_model.bundle import check_bundle, load_bundle
 from fromage_model.catalogue.features import FeaturesInfo
 from fromage_model.errors import ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
 from fromage_model.frozen.storage import is_saved
-from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.header import bundle_fingerprint
+from fromage_model.language.lora import add_lora
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.storage.artefacts import locate
 from jobs.finetune.settings import FinetuneArgs
 

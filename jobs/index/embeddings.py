@@ -119,7 +119,7 @@ def embed_items(catalogue: Catalogue, reading: Reading, *, ids: Sequence[str] | 
 
 def _texts(catalogue: Catalogue, ids: Sequence[str], reading: Reading) -> pa.Table:
     """WORK: the items that have texts, those with the longest first, so that those of like length go together."""
-    from fromage_model.bundle import bundle_config
+    from fromage_model.header import bundle_config
 
     if reading.vectors == "image" or not ids:
         return WORK.empty_table()

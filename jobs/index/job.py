@@ -97,7 +97,7 @@ def main(args: IndexArgs) -> Report:
 
 def found_index(folder: Path | str, args: IndexArgs) -> RetrievalIndex | None:
     """What `folder` holds, if this bundle made it of the same vectors in the same form."""
-    from fromage_model.bundle import bundle_fingerprint
+    from fromage_model.header import bundle_fingerprint
 
     fingerprint = bundle_fingerprint(args.bundle)
     try:

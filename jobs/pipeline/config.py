@@ -79,7 +79,7 @@ def read_pipeline(path: Path) -> Pipeline:
 
 def _encoder_of(bundle: str) -> dict[str, str]:
     """The option that makes the features which the bundle wants; none where its job will say what is wrong with it."""
-    from fromage_model.bundle import read_header
+    from fromage_model.header import read_header
 
     try:
         return {"encoder": read_header(locate("bundle", bundle))[0].config.vision_encoder}

@@ -5,9 +5,9 @@ from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from fromage_model import load_bundle
-from fromage_model.bundle import read_header
 from fromage_model.errors import FingerprintMismatch
 from fromage_model.fromage import Fromage
+from fromage_model.header import read_header
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.packing import pack
 from fromage_model.storage.artefacts import locate

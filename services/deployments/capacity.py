@@ -5,6 +5,7 @@ Knows of the engine that its steps take time, and nothing of how; and nothing of
 
 import ctypes
 import time
+from bisect import bisect_left
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -16,9 +17,11 @@ from fromage_model.chat.reply import next_turn
 from fromage_model.language.model import LanguageModel
 from fromage_model.model.core import FromageCore
 from fromage_model.prompts.messages import Finished, Message, Sampling
+from services.settings import MOST_REPLIES
 
-FEWEST, MOST = 2, 64
+FEWEST, MOST = 2, MOST_REPLIES
 """Replies at once, whatever memory and time say."""
+SIZES = [FEWEST << doublings for doublings in range((MOST // FEWEST).bit_length())]
 LONG_CHAT = 2048
 """Positions that every reply is given memory for, or as many as the LM has."""
 SHARE_OF_FREE_MEMORY = 0.5
@@ -39,22 +42,27 @@ class Capacity:
 def measure_capacity(model: FromageCore, *, least_rate: float) -> Capacity:
     """Replies at once: the largest power of 2 that fits into free memory and leaves each `least_rate` tokens/s.
 
-    Between `FEWEST` and `MOST`. It decodes for a second or few, and nobody may decode beside it.
+    Between `FEWEST` and `MOST`. It decodes for a second or few, and nobody may decode beside it. Of numbers of replies
+    it tries few, since each twice as many take longer: the middle one, then that of those above or below.
     """
     fits = free_bytes(model.lm.device) * SHARE_OF_FREE_MEMORY // chat_bytes(model.lm)
-    chosen, reason = FEWEST, "fewer are never chosen"
-    rows = FEWEST
-    while rows <= min(MOST, fits):
-        rate = 1 / step_s(model, rows=rows)
-        if rate < least_rate:
-            if rows > FEWEST:
-                reason = f"each of {rows} would get {rate:.1f} tokens/s, less than {least_rate:g}"
-            break
-        chosen, reason = rows, f"free memory holds {fits:.0f} long chats"
-        rows *= 2
-    if rows > MOST:
-        reason = "more are never chosen"
-    return Capacity(chosen, reason)
+    sizes = [rows for rows in SIZES if rows <= fits]
+    rates: dict[int, float] = {}
+
+    def is_too_slow(rows: int) -> bool:
+        rates[rows] = 1 / step_s(model, rows=rows)
+        return rates[rows] < least_rate
+
+    fast = bisect_left(sizes, True, key=is_too_slow)
+    if fast == 0:
+        return Capacity(FEWEST, "fewer are never chosen")
+    if fast < len(sizes):
+        slow = sizes[fast]
+        reason = f"each of {slow} would get {rates[slow]:.1f} tokens/s, less than {least_rate:g}"
+        return Capacity(sizes[fast - 1], reason)
+    return Capacity(
+        sizes[-1], "more are never chosen" if sizes[-1] == MOST else f"free memory holds {fits:.0f} long chats"
+    )
 
 
 def chat_bytes(lm: LanguageModel) -> int:

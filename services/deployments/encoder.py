@@ -1,22 +1,26 @@
-"""The encoder deployment: bytes of pictures -> features. Knows nothing of chats, or of where pictures come from."""
+"""The encoder deployment: bytes of pictures -> features. Knows nothing of chats, or of where pictures come from.
+
+Who deploys it imports this module too: what only a replica needs, torch and the model, is imported where it is made.
+"""
 
 import asyncio
 import hashlib
 from collections import OrderedDict
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from ray import serve
 
 from fromage_model.errors import FingerprintMismatch
-from fromage_model.language.precision import default_device
-from fromage_model.vision.encoders import VisionEncoder, load_squares, load_vision_encoder
 from fromage_model.vision.images import DECODED_AT_PX, ImageLimits, decode_image
 from services.answering.pictures import RemoteAccess, RemotePictures
 from services.telemetry import metrics
 from services.telemetry.replica import begin_telemetry
+
+if TYPE_CHECKING:
+    from fromage_model.vision.encoders import VisionEncoder
 
 
 class ImageEncoder:
@@ -28,7 +32,9 @@ class ImageEncoder:
     A chat sends its pictures again with every turn, so most are known already.
     """
 
-    def __init__(self, encoder: VisionEncoder, *, limits: ImageLimits = ImageLimits(), cache_images: int = 256):
+    def __init__(self, encoder: "VisionEncoder", *, limits: ImageLimits = ImageLimits(), cache_images: int = 256):
+        from fromage_model.vision.encoders import load_squares
+
         self.encoder = encoder
         self.limits = limits
         self._cache_images = cache_images
@@ -83,6 +89,11 @@ class EncoderDeployment:
         remote: RemoteAccess | None,
     ):
         """`remote`: how pictures are fetched that come as URLs; None where none may come so."""
+        import torch
+
+        from fromage_model.language.precision import default_device
+        from fromage_model.vision.encoders import load_vision_encoder
+
         begin_telemetry()
         torch.set_num_threads(threads)
         encoder = load_vision_encoder(name, device=device or default_device())

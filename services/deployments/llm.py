@@ -1,28 +1,29 @@
-"""The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP."""
+"""The LM deployment: messages in, a stream of text and `[RET]` embeddings out. Knows nothing of products or HTTP.
+
+Who deploys it imports this module too: what only a replica needs, torch and the model, is imported where it is made.
+"""
 
 import asyncio
 import os
 from collections.abc import AsyncGenerator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing
 from functools import partial
+from typing import TYPE_CHECKING
 
 import numpy as np
-import torch
 from ray import serve
 
-from fromage_model.language.lean.products import Quantize
 from fromage_model.prompts.messages import Event, Message, RetrievalMode, Sampling
-from services.deployments import asides
-from services.deployments.bundles import BundleOpener, find_bundle
-from services.deployments.capacity import give_back_memory
 from services.deployments.passing import in_passing_thread
-from services.deployments.threads import worth_trying
-from services.deployments.writer import ReplyWriter
 from services.products import Caption, Embedded
 from services.swapping.board import Board
 from services.swapping.held import Held, Turns
 from services.swapping.pairs import Pair, Wanted
 from services.telemetry.replica import begin_telemetry
+
+if TYPE_CHECKING:
+    from fromage_model.language.lean.products import Quantize
+    from services.deployments.writer import ReplyWriter
 
 
 @serve.deployment(name="llm")
@@ -43,7 +44,7 @@ class LlmDeployment:
         least_rate: float,
         queue: int,
         gather_s: float,
-        quantize: Quantize,
+        quantize: "Quantize",
         prefix_bytes: int,
         idle_s: float = 30.0,
     ):
@@ -51,7 +52,16 @@ class LlmDeployment:
         `concurrency` 0 is as many as this machine carries, at `least_rate` tokens per second for each reply.
         `idle_s`: seconds after which a bundle that nobody uses any more is let go of.
         """
+        import torch
+
+        from services.deployments import asides
+        from services.deployments.bundles import BundleOpener, find_bundle
+        from services.deployments.capacity import give_back_memory
+        from services.deployments.threads import worth_trying
+        from services.deployments.writer import ReplyWriter
+
         begin_telemetry()
+        self._asides, self._find, self._give_back_memory = asides, find_bundle, give_back_memory
         torch.set_num_threads(threads or len(os.sched_getaffinity(0)))
         self._board = board
         turns = Turns()
@@ -72,7 +82,7 @@ class LlmDeployment:
         self._held.add(first.fingerprint, self._open(first))
 
     @property
-    def writer(self) -> ReplyWriter:
+    def writer(self) -> "ReplyWriter":
         """Of the bundle that was asked for last."""
         return self._held.last[1]
 
@@ -93,21 +103,21 @@ class LlmDeployment:
 
     async def embed(self, texts: Sequence[str], *, pair: Pair | None = None) -> list[Embedded]:
         async with self._using(pair) as writer:
-            return await asides.embed(writer, texts)
+            return await self._asides.embed(writer, texts)
 
     async def embed_pictures(self, features: np.ndarray, *, pair: Pair | None = None) -> np.ndarray:
         async with self._using(pair) as writer:
-            return await asides.embed_pictures(writer.model, features)
+            return await self._asides.embed_pictures(writer.model, features)
 
     async def captions(
         self, features: np.ndarray, *, prompt: str | None, sampling: Sampling, pair: Pair | None = None
     ) -> list[Caption]:
         async with self._using(pair) as writer:
-            return await asides.captions(writer, features, prompt=prompt, sampling=sampling)
+            return await self._asides.captions(writer, features, prompt=prompt, sampling=sampling)
 
     async def find(self, wanted: Wanted) -> tuple[str, str]:
-        """As `find_bundle`."""
-        return await asyncio.to_thread(find_bundle, wanted.bundle)
+        """As `bundles.find_bundle`."""
+        return await asyncio.to_thread(self._find, wanted.bundle)
 
     async def open(self, pair: Pair | None = None) -> None:
         """Opens the pair's bundle where that is not open yet. Raises what `load_bundle` raises."""
@@ -119,15 +129,15 @@ class LlmDeployment:
         for writer in self._held.open_things:
             writer.check_health()
         if self._held.sweep():
-            await asyncio.to_thread(give_back_memory)
+            await asyncio.to_thread(self._give_back_memory)
         noted = await asyncio.to_thread(self._board.read) if self._board else None
         if noted is not None and noted.pair.fingerprint not in self._held:
             self._opening = asyncio.create_task(self.open(pair=noted.pair))
 
-    def _using(self, pair: Pair | None) -> AbstractAsyncContextManager[ReplyWriter]:
+    def _using(self, pair: Pair | None) -> "AbstractAsyncContextManager[ReplyWriter]":
         return self._held.using(self._held.last[0]) if pair is None else self._held.using(pair.fingerprint, pair)
 
-    def _open(self, pair: Pair) -> ReplyWriter:
+    def _open(self, pair: Pair) -> "ReplyWriter":
         """While others decode."""
         beside = next((writer.model for writer in self._held.open_things), None)
         return in_passing_thread(self._opener, pair, beside=beside)

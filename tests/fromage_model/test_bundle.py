@@ -11,21 +11,18 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from fromage_model.bundle import (
+from fromage_model.bundle import check_bundle, load_bundle, load_projection, save_bundle
+from fromage_model.errors import BundleError, FingerprintMismatch, MissingArtefact
+from fromage_model.fromage import Fromage
+from fromage_model.header import (
     FROZEN_HEADER,
     HEADER,
     WEIGHTS,
     bundle_fingerprint,
     bundle_metrics,
-    check_bundle,
-    load_bundle,
-    load_projection,
     read_header,
     record_metrics,
-    save_bundle,
 )
-from fromage_model.errors import BundleError, FingerprintMismatch, MissingArtefact
-from fromage_model.fromage import Fromage
 from fromage_model.vision.encoders import load_vision_encoder
 from tests.fromage_model import tiny
 from tests.fromage_model.chat.test_reply import small_index

@@ -7,7 +7,7 @@ import torch
 
 from fromage_model.bundle import load_bundle, save_bundle
 from fromage_model.fromage import Fromage
-from fromage_model.language.lora import LoraSettings
+from fromage_model.language.lora_settings import LoraSettings
 from tests.fromage_model import tiny
 
 TEXTS = ["a red dress", "shoes"]

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from fromage_model.bundle import HEADER, WEIGHTS, bundle_fingerprint
 from fromage_model.config import FromageConfig
 from fromage_model.errors import ConfigError
+from fromage_model.header import HEADER, WEIGHTS, bundle_fingerprint
 from fromage_model.storage.artefacts import file_sha256, locate
 
 FIRST_FIELDS = {

@@ -5,7 +5,8 @@ import json
 import pytest
 import torch
 
-from fromage_model.bundle import load_bundle, read_header
+from fromage_model.bundle import load_bundle
+from fromage_model.header import read_header
 from fromage_model.storage.artefacts import SHIPPED_BUNDLES, locate
 from fromage_model.vision.encoders import load_vision_encoder
 

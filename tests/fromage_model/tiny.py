@@ -25,7 +25,7 @@ from transformers.models.clip.image_processing_pil_clip import CLIPImageProcesso
 from fromage_model.build import build_fromage
 from fromage_model.config import FromageConfig
 from fromage_model.fromage import Fromage
-from fromage_model.language.lora import LoraSettings
+from fromage_model.language.lora_settings import LoraSettings
 
 FEATURE_WIDTH = 12
 SHARED_WIDTH = 8

@@ -8,9 +8,10 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
-from fromage_model.bundle import bundle_fingerprint, save_bundle
+from fromage_model.bundle import save_bundle
 from fromage_model.catalogue import SCHEMA
 from fromage_model.catalogue.table import write_catalogue
+from fromage_model.header import bundle_fingerprint
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import writing
 from services.deployments.bundles import find_bundle

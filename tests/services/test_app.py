@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 from ray.serve import Application, Deployment
 
-from fromage_model.bundle import bundle_fingerprint
 from fromage_model.errors import FingerprintMismatch, MissingArtefact
+from fromage_model.header import bundle_fingerprint
 from services.app import build_app
 from services.deployments.capacity import MOST
 from services.settings import Settings

@@ -5,10 +5,10 @@ Any captioner may be measured: a bundle, a FROZEN model, one of transformers, LL
 
 import numpy as np
 
-from fromage_model.bundle import FROZEN_HEADER, HEADER
 from fromage_model.captioning.captioner import load_captioner
 from fromage_model.captioning.fingerprint import captioner_fingerprint
 from fromage_model.errors import ImageError, MissingArtefact
+from fromage_model.header import FROZEN_HEADER, HEADER
 from fromage_model.storage.artefacts import locate
 from jobs.common.reporting.progress import Progress
 from jobs.evaluate.benchmarks.captioned import Captioned, read_captioned

@@ -1,9 +1,9 @@
 """Whether a catalogue's features are there and fit the models that are measured, before any of these is opened."""
 
-from fromage_model.bundle import read_header
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import FeaturesInfo, read_info
 from fromage_model.errors import CatalogueError, MissingArtefact
+from fromage_model.header import read_header
 from fromage_model.storage.artefacts import locate
 from jobs.common.embeddings.pictures import check_features
 from jobs.evaluate.options import EvaluateArgs

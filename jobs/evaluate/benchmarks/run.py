@@ -62,7 +62,7 @@ def run_benchmark(args: EvaluateArgs) -> Report:
     print(table_of(results, differences))
     _write(out, args, task, results, differences, metrics)
     if args.record and len(results) == 1:
-        from fromage_model.bundle import record_metrics
+        from fromage_model.header import record_metrics
 
         record_metrics(args.bundle, {f"{args.benchmark}-{_plain(task.source)}": metrics})
     failed = len(task.failures.rows)

@@ -5,10 +5,10 @@ from typing import Any
 
 import torch
 
-from fromage_model.bundle import HEADER as FROMAGE_HEADER
 from fromage_model.errors import ConfigError
 from fromage_model.frozen.model import FrozenModel
 from fromage_model.frozen.storage import check_frozen, is_saved, read_header
+from fromage_model.header import HEADER as FROMAGE_HEADER
 from fromage_model.storage.artefacts import file_sha256, locate
 from fromage_model.vision.feature_map_weights import load_feature_map_encoder
 from fromage_model.vision.feature_maps import build_feature_map_encoder

@@ -7,7 +7,7 @@ from pathlib import Path
 import pyarrow as pa
 from safetensors.torch import load_file, save_file
 
-from fromage_model.bundle import HEADER, WEIGHTS, bundle_fingerprint
+from fromage_model.header import HEADER, WEIGHTS, bundle_fingerprint
 from fromage_model.index import RetrievalIndex
 from fromage_model.storage.artefacts import locate
 

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from fromage_model.bundle import bundle_fingerprint
 from fromage_model.captioning.fingerprint import captioner_fingerprint
 from fromage_model.errors import ConfigError, MissingArtefact
+from fromage_model.header import bundle_fingerprint
 from fromage_model.storage.artefacts import place
 from tests.fromage_model import tiny_frozen
 from tests.fromage_model.captioning import tiny_captioners

@@ -21,7 +21,8 @@ from fromage_model.interop import (
     write_model_args,
     write_pruned,
 )
-from fromage_model.language.lora import LoraSettings, merge_into
+from fromage_model.language.lora import merge_into
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.prompts.segments import raw_prompt
 from tests.fromage_model import tiny
 from tests.fromage_model.conftest import LanguageModels

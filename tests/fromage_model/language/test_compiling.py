@@ -11,7 +11,8 @@ from torch._inductor.utils import fresh_cache
 from fromage_model.errors import ConfigError
 from fromage_model.fromage import Fromage
 from fromage_model.language.compiling import compile_layers
-from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.language.lora import add_lora
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.language.recomputing import recompute_layers
 from tests.fromage_model import tiny
 

@@ -10,11 +10,13 @@ from safetensors.torch import load_file
 from transformers import GPT2Config, GPT2LMHeadModel
 
 from fromage_model.build import load_frozen_lm
-from fromage_model.bundle import HEADER, WEIGHTS, bundle_fingerprint, load_bundle, save_bundle
+from fromage_model.bundle import load_bundle, save_bundle
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError
 from fromage_model.fromage import Fromage
-from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.header import HEADER, WEIGHTS, bundle_fingerprint
+from fromage_model.language.lora import add_lora
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.prompts.segments import Picture
 from tests.fromage_model import reference, tiny
 from tests.fromage_model.test_fromage import (

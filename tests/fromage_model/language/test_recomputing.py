@@ -5,7 +5,8 @@ import torch
 from torch.autograd.graph import saved_tensors_hooks
 
 from fromage_model.fromage import Fromage
-from fromage_model.language.lora import LoraSettings, add_lora
+from fromage_model.language.lora import add_lora
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.language.recomputing import recompute_layers
 from tests.fromage_model import tiny
 

@@ -5,7 +5,7 @@ import torch
 from transformers import BloomConfig, BloomForCausalLM
 
 from fromage_model.errors import ConfigError
-from fromage_model.language.lora import LoraSettings
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.language.model import load_language_model
 from fromage_model.model.sequence_packing import Packing, pack_sequences, states_of
 from fromage_model.prompts.messages import Message

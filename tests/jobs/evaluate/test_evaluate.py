@@ -8,10 +8,11 @@ import sys
 import numpy as np
 import pytest
 
-from fromage_model.bundle import bundle_metrics, load_bundle, load_projection
+from fromage_model.bundle import load_bundle, load_projection
 from fromage_model.catalogue import Catalogue
 from fromage_model.catalogue.features import read_features
 from fromage_model.errors import ConfigError, FingerprintMismatch, InvalidInput
+from fromage_model.header import bundle_metrics
 from jobs.evaluate.job import EvaluateArgs, main
 from jobs.index import job as index_job
 from services.settings import Settings

@@ -17,10 +17,11 @@ import pyarrow.parquet as pq
 import pytest
 import torch
 
-from fromage_model.bundle import bundle_fingerprint, load_bundle, read_header
+from fromage_model.bundle import load_bundle
 from fromage_model.catalogue import SCHEMA, Catalogue
 from fromage_model.catalogue.table import write_items
 from fromage_model.errors import CatalogueError, ConfigError
+from fromage_model.header import bundle_fingerprint, read_header
 from fromage_model.storage.artefacts import home
 from jobs.common.reporting.report import Report
 from jobs.finetune.checkpoints import STATE_FILE

@@ -8,11 +8,12 @@ from pathlib import Path
 import pytest
 import torch
 
-from fromage_model.bundle import HEADER, bundle_fingerprint, load_bundle
+from fromage_model.bundle import load_bundle
 from fromage_model.catalogue.features import read_features
 from fromage_model.config import FromageConfig
 from fromage_model.errors import BundleError, ConfigError, FingerprintMismatch
 from fromage_model.fromage import Fromage
+from fromage_model.header import HEADER, bundle_fingerprint
 from jobs.finetune.settings import FinetuneArgs
 from jobs.finetune.start import FITTED, FIXED, FREE, adopt_config, origin
 from jobs.finetune.worker import BUNDLE_FOLDER, Worker

@@ -7,8 +7,9 @@ import torch
 from ray.tune.experiment import Trial
 from ray.util import placement_group, placement_group_table
 
-from fromage_model.bundle import load_bundle, read_header
+from fromage_model.bundle import load_bundle
 from fromage_model.errors import ConfigError
+from fromage_model.header import read_header
 from fromage_model.storage.artefacts import home
 from jobs.finetune.job import main
 from jobs.finetune.reserved import NOTES

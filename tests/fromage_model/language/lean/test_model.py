@@ -9,7 +9,8 @@ from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.language.lean.fused import why_not
 from fromage_model.language.lean.model import LeanLM
 from fromage_model.language.lean.weights import LeanWeights
-from fromage_model.language.lora import LoraSettings, add_lora, merge_into
+from fromage_model.language.lora import add_lora, merge_into
+from fromage_model.language.lora_settings import LoraSettings
 from fromage_model.language.model import LanguageModel, load_language_model
 from tests.fromage_model import families
 from tests.fromage_model.language.lean import shapes

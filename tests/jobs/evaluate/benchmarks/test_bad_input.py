@@ -6,9 +6,9 @@ import shutil
 import pyarrow.parquet as pq
 import pytest
 
-from fromage_model.bundle import HEADER, WEIGHTS
 from fromage_model.errors import BundleError, CatalogueError, FingerprintMismatch, FromageError, InvalidInput
 from fromage_model.frozen.storage import HEADER as FROZEN_HEADER
+from fromage_model.header import HEADER, WEIGHTS
 from jobs.evaluate.benchmarks import visdial, vist, vqa
 from jobs.evaluate.benchmarks.captioned import read_captioned
 from jobs.evaluate.job import main

@@ -4,9 +4,9 @@ import json
 
 import pytest
 
-from fromage_model.bundle import bundle_fingerprint
 from fromage_model.captioning.fingerprint import captioner_fingerprint
 from fromage_model.errors import CatalogueError, InvalidInput, MissingArtefact
+from fromage_model.header import bundle_fingerprint
 from jobs.evaluate.benchmarks.captioned import Captioned, read_captioned
 from jobs.evaluate.benchmarks.captioning import fingerprint, measured_captions
 from jobs.evaluate.benchmarks.models import fingerprint_of

@@ -9,8 +9,8 @@ from typing import get_args
 import pyarrow.parquet as pq
 import pytest
 
-from fromage_model.bundle import HEADER, bundle_fingerprint, bundle_metrics
 from fromage_model.errors import ConfigError, FromageError
+from fromage_model.header import HEADER, bundle_fingerprint, bundle_metrics
 from jobs.evaluate.job import main
 from jobs.evaluate.options import BenchmarkName, EvaluateArgs
 from tests.jobs import tiny
