@@ -1,4 +1,4 @@
-"""Prices said in words: `under 50 euros`, `between 20 and 40`, `30 euros or less`. Knows no other columns.
+"""Prices said in words: `under 50 euros`, `between 20 and 40`, `around 30 euros`. Knows no other columns.
 
 A number alone is no price (`dresses for women over 50`): it has a currency, or the message speaks of money, or it is
 one of two that bound a range and nothing else is measured by them. Currencies are not converted: a price in another
@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fromage_model.understanding.columns import PriceColumn, currencies
-from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, number_at, stands
+from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, number_at, phrases, stands
 
 Bounds = Mapping[str, float]
 KOREAN_FROM = ("에서", "부터")
 KOREAN_ENDINGS = ("대", "짜리", "로", "으로", "정도", "의", *KOREAN_FROM)
 KOREAN_UNITS = {"십": 10, "백": 100, "천": 1000, "만": 10_000}
+AROUND = 0.2
+"""How far from a price that is said roughly another may be, as a share of it."""
 OTHER_WAY = {"lt": "gte", "lte": "gt", "gt": "lte", "gte": "lt"}
 
 
@@ -37,12 +39,19 @@ def price_in(words: Sequence[Word], price: PriceColumn, *, spoken_of: bool) -> t
     elsewhere = {
         clause for clause, word in zip(clauses, words, strict=True) if word.said in lexicon("prices", "elsewhere")
     }
-    money = spoken_of or any(word.said in lexicon("prices", "money") for word in words) or _has_amount(words)
+    named = any(word.said in lexicon("prices", "money") for word in words)
+    money = spoken_of or named or _has_amount(words)
     bounds: dict[str, float] = {}
     currencies: set[str] = set()
     place = 0
     while place < len(words):
-        found = None if clauses[place] in elsewhere else _range(words, place, price) or _bound(words, place, money)
+        found = None
+        if clauses[place] not in elsewhere:
+            found = (
+                _range(words, place, price, named=named)
+                or _bound(words, place, money)
+                or _around(words, place, price, named=named)
+            )
         if not found:
             place += 1
             continue
@@ -108,10 +117,12 @@ def _has_amount(words: Sequence[Word]) -> bool:
     return False
 
 
-def _range(words: Sequence[Word], place: int, price: PriceColumn) -> tuple[Bounds, str | None, int] | None:
-    """`between A and B`, `from A to B`, `A to B euros`, `A-B €`: A below B."""
+def _range(
+    words: Sequence[Word], place: int, price: PriceColumn, *, named: bool
+) -> tuple[Bounds, str | None, int] | None:
+    """`between A and B`, `from A to B`, `A to B euros`, `A-B €`: A below B. `named`: whether money is spoken of."""
     opened = words[place].said in ("between", "from")
-    low = amount_at(words, place + opened)
+    low = amount_at(words, place + opened + (_roughly(words, place + 1) if opened else 0))
     if not low or low.end >= len(words):
         return None
     joined = words[low.end - 1].said.endswith(KOREAN_FROM)
@@ -122,16 +133,45 @@ def _range(words: Sequence[Word], place: int, price: PriceColumn) -> tuple[Bound
     if not high or (low.currency and high.currency and low.currency != high.currency):
         return None
     currency = high.currency or low.currency
-    if not currency and not (words[place].said == "between" and _plainly_a_price(words, place, low, high, price)):
+    ends = "on" if named else ""
+    plainly = (named or words[place].said == "between") and _plainly_a_price(words, place, low, high, price, ends=ends)
+    if not currency and not plainly:
         return None
     # What is no range of numbers asks for nothing, and none of its halves does.
     return {"gte": low.value, "lte": high.value}, currency, high.end
 
 
-def _plainly_a_price(words: Sequence[Word], place: int, low: Amount, high: Amount, price: PriceColumn) -> bool:
-    """Whether the numbers measure nothing else, and the catalogue has such prices."""
-    ends = high.end == len(words) or words[high.end].parts or words[high.end].said in lexicon("prices", "goes_on")
-    return ends and not _measures(words, place) and low.value <= price.high and high.value >= price.low
+def _plainly_a_price(
+    words: Sequence[Word], place: int, low: Amount, high: Amount, price: PriceColumn, *, ends: str = ""
+) -> bool:
+    """Whether the numbers measure nothing else, and the catalogue has such prices. `ends` is a word that may follow."""
+    goes_on = lexicon("prices", "goes_on") | {ends}
+    alone = high.end == len(words) or words[high.end].parts or words[high.end].said in goes_on
+    return alone and not _measures(words, place) and low.value <= price.high and high.value >= price.low
+
+
+def _around(
+    words: Sequence[Word], place: int, price: PriceColumn, *, named: bool
+) -> tuple[Bounds, str | None, int] | None:
+    """`around 50 euros`, `50 euros or so`; without a currency only where money is spoken of."""
+    before = _roughly(words, place)
+    if before and (between := _range(words, place + before, price, named=named)):
+        return between
+    amount = amount_at(words, place + before)
+    if not amount or not amount.value:
+        return None
+    behind = max((len(phrase) for phrase in phrases("prices", "or_so") if stands(words, amount.end, phrase)), default=0)
+    if not before and not behind:
+        return None
+    if not amount.currency and not (named and _plainly_a_price(words, place, amount, amount, price)):
+        return None
+    near = {"gte": round((1 - AROUND) * amount.value, 2), "lte": round((1 + AROUND) * amount.value, 2)}
+    return near, amount.currency, amount.end + behind
+
+
+def _roughly(words: Sequence[Word], place: int) -> int:
+    """How many words say there that a number is not meant exactly."""
+    return max((len(phrase) for phrase in phrases("prices", "around") if stands(words, place, phrase)), default=0)
 
 
 def _measures(words: Sequence[Word], place: int) -> bool:

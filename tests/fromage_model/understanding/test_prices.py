@@ -78,6 +78,43 @@ def test_wordings_that_the_rules_were_not_written_by_are_read_too(reader: Reader
 
 
 @pytest.mark.parametrize(
+    ("text", "bounds"),
+    [
+        ("a gift, around 50 euros", {"gte": 40, "lte": 60}),
+        ("something about €40", {"gte": 32, "lte": 48}),
+        ("a coat for roughly 99 EUR", {"gte": 79.2, "lte": 118.8}),
+        ("a bag, 60 euros or so", {"gte": 48, "lte": 72}),
+        ("50유로 정도", {"gte": 40, "lte": 60}),
+        ("around 40 to 60 euros", {"gte": 40, "lte": 60}),
+        ("between around 20 and 30 euros", {"gte": 20, "lte": 30}),
+        ("under about 50 euros", {"lt": 50}),
+        ("from around 50 euros", {"gte": 50}),
+        ("a nice bag, budget 30 to 60", {"gte": 30, "lte": 60}),
+        ("I'd spend between 30 and 50 on a scarf", {"gte": 30, "lte": 50}),
+    ],
+)
+def test_a_price_that_is_said_roughly_has_room_to_both_sides(reader: Reader, text: str, bounds: dict[str, float]):
+    assert price(reader, text) == bounds
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "tell me about 3 dresses",
+        "about 20 people are coming",
+        "something around 50",
+        "the party is around 8 pm",
+        "the party is between 20 and 23 on Saturday",
+        "is delivery around 5 euros?",
+        "I paid around 50 euros for my last one",
+        "around 0 euros",
+    ],
+)
+def test_what_is_said_roughly_and_is_no_price_is_no_filter(reader: Reader, text: str):
+    assert price(reader, text) is None
+
+
+@pytest.mark.parametrize(
     "text",
     [
         "under",
