@@ -20,9 +20,20 @@ from fromage_model.understanding.kinds import stemmed
 from fromage_model.understanding.names import Names
 from fromage_model.understanding.others import goes_with
 from fromage_model.understanding.prices import holds_any, price_in
+from fromage_model.understanding.unwanted import kinds_gone_with, kinds_unwanted
 from fromage_model.understanding.values import Statement, mentions, statements_in
 from fromage_model.understanding.vocabulary import Vocabulary
-from fromage_model.understanding.wanted import Cells, Preference, compared, has, is_other, wanted_in
+from fromage_model.understanding.wanted import (
+    Cells,
+    Preference,
+    compared,
+    has,
+    is_other,
+    left_by,
+    left_out,
+    texts_of,
+    wanted_in,
+)
 from fromage_model.understanding.words import Word, lexicon, words_of
 
 LOOKS = ("colour", "pattern", "material")
@@ -89,7 +100,7 @@ class Reader:
         heard = self._heard(said)
         last = next((turn.text for turn in reversed(said) if not turn.is_reply), "")
         first = tuple(one for one in self.named(last) if not heard.filters.keys() & one.keys())
-        preferred = [one.cells for one in heard.wanted.values() if not heard.filters.keys() & one.cells.keys()]
+        preferred = [cells for one in heard.wanted.values() if (cells := left_by(heard.filters, one.cells))]
         kind = heard.wanted["kind"].cells if "kind" in heard.wanted else {}
         topic = heard.shown if self.vocabulary.kinds else ()
         return Understood(heard.filters, first, tuple(preferred), kind, topic)
@@ -124,30 +135,55 @@ class Reader:
         wanted = {one.of: one for one in wanted_in(words, self.vocabulary)}
         if "kind" in wanted and any(self._is_kind(one.named, wanted["kind"]) for one in comparisons):
             del wanted["kind"]
-        shown = self._cells_of(heard.shown) if comparisons or "kind" in wanted else []
-        beside = goes_with(words)
-        if beside or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
+        unwanted = kinds_unwanted(words, self.vocabulary)
+        wanted = self._without(wanted, unwanted)
+        if "kind" not in wanted:
+            unwanted += kinds_gone_with(words, self.vocabulary)
+        shown = self._cells_of(heard.shown) if comparisons or unwanted or "kind" in wanted else []
+        before = heard.wanted.get("kind")
+        heard.wanted = self._without(heard.wanted, unwanted)
+        beside = goes_with(words) or (before is not None and "kind" not in heard.wanted)
+        turned = any(cells.get(one.column) in one.cells for one in unwanted for cells in shown)
+        if beside or turned or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
             heard.shown = ()
         if beside or self._begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
             heard.wanted.clear()
             for column in [column for column in held if role_of(column) in LOOKS]:
                 del held[column]
-        # `a red dress` is no filter, but after `in brown` it is the end of one.
         for one in wanted.values():
-            for column, cells in one.cells.items():
-                if column in held and _wanted(held[column]) and not set(cells) & set(_wanted(held[column])):
-                    del held[column]
+            self._end_filters(one, held)
         heard.wanted |= wanted
-        for statement in statements_in(words, self.vocabulary):
+        for statement in (*statements_in(words, self.vocabulary), *unwanted):
             condition = _joined(held.pop(statement.column, None), statement)
             if condition is not None:
                 held[statement.column] = condition
+            if statement.asks == "not":
+                heard.wanted = self._without(heard.wanted, [statement])
         price = self.vocabulary.price
         found = price and price_in(words, price, spoken_of=price.column in held)
         if price and found:
             self._hear_price(price, *found, held)
         if heard.shown:
             self._compare(comparisons, shown, heard, priced=bool(found))
+
+    def _end_filters(self, wanted: Preference, held: dict[str, Condition]) -> None:
+        """`a red dress` is no filter, but after `in brown` it is the end of one, as it is after `nothing red`; and a
+        necklace is after `no jewellery`.
+        """
+        asked = {(column, cell) for column, cells in wanted.cells.items() for cell in cells}
+        near = asked | {cell for pair in self.vocabulary.together if pair & asked for cell in pair}
+        for column, condition in list(held.items()):
+            if (
+                column in wanted.cells
+                and _wanted(condition)
+                and not set(wanted.cells[column]) & set(_wanted(condition))
+            ):
+                del held[column]
+            left = [cell for cell in left_out(condition) if (column, cell) not in near]
+            if len(left) < len(left_out(condition)):
+                del held[column]
+                if left:
+                    held[column] = {NOT: _one_or_all(left)}
 
     def _compare(
         self, comparisons: Sequence[Comparison], shown: Sequence[Mapping[str, str]], heard: _Heard, *, priced: bool
@@ -169,6 +205,13 @@ class Reader:
         if kind is None or before is None or not is_other(kind, before, self.vocabulary):
             return False
         return not any(word.said in lexicon("topic", "goes_on") for word in words)
+
+    @staticmethod
+    def _without(wanted: Mapping[str, Preference], unwanted: Sequence[Statement]) -> dict[str, Preference]:
+        """What is wanted, without the cells that are not, in whatever column."""
+        out: Condition = {NOT: [cell for statement in unwanted for cell in statement.cells]}
+        left = ((name, one, left_by(dict.fromkeys(one.cells, out), one.cells)) for name, one in wanted.items())
+        return {name: Preference(one.of, cells) for name, one, cells in left if cells}
 
     def _is_kind(self, named: tuple[str, ...], kind: Preference) -> bool:
         """Whether it is by what is compared alone that a kind of things was named: `the heel is too high`."""
@@ -193,7 +236,7 @@ def _joined(before: Condition, statement: Statement) -> Condition:
     """What holds of a column after a statement; None for whatever it likes."""
     if statement.asks == "any":
         return None
-    wanted, unwanted = _wanted(before), _unwanted(before)
+    wanted, unwanted = _wanted(before), left_out(before)
     if statement.asks == "is":
         return _one_or_all(list(statement.cells))
     left = [cell for cell in wanted if cell not in statement.cells]
@@ -201,16 +244,7 @@ def _joined(before: Condition, statement: Statement) -> Condition:
 
 
 def _wanted(condition: Any) -> list[str]:
-    return [] if condition is None or isinstance(condition, Mapping) else _texts(condition)
-
-
-def _unwanted(condition: Any) -> list[str]:
-    return _texts(condition[NOT]) if isinstance(condition, Mapping) and NOT in condition else []
-
-
-def _texts(values: object) -> list[str]:
-    listed = values if isinstance(values, list | tuple) else [values]
-    return [value for value in listed if isinstance(value, str)]
+    return [] if condition is None or isinstance(condition, Mapping) else texts_of(condition)
 
 
 def _one_or_all(cells: list[str]) -> Any:

@@ -76,11 +76,18 @@ def wanted_values(
 def is_wanted(words: Sequence[Word], place: int) -> bool:
     """Whether no word shortly before, in the same sentence, says the contrary; `no, a red one` does not."""
     for at in range(place - 1, max(0, place - 3) - 1, -1):
-        if words[at].stops:
+        if words[at].stops or (words[at].said == "but" and not is_but(words, at)):
             return True
         if words[at].said in lexicon("values", "not") and not (words[at].said == "no" and words[at + 1].parts):
             return False
     return True
+
+
+def is_but(words: Sequence[Word], place: int) -> bool:
+    """Whether what stands behind is left out of all the rest: `anything but`, `any colour but`."""
+    before = [word.said for word in words[max(0, place - 2) : place]]
+    every = before[-1:] and before[-1] in ("anything", "everything", "all")
+    return words[place].said == "but" and bool(every or (len(before) == 2 and before[0] in ("any", "every", "all")))
 
 
 def is_detail(words: Sequence[Word], place: int) -> bool:
@@ -140,18 +147,18 @@ def _described(words: Sequence[Word], start: int, vocabulary: Vocabulary) -> Lis
 
 
 def _negation(words: Sequence[Word], place: int, vocabulary: Vocabulary) -> Found:
-    """`not black`, `no leather or suede`, `anything but wool`, `nothing from Norden`, `leather-free`."""
+    """`not black`, `no leather or suede`, `anything but wool`, `nothing from Norden`, `leather-free`, `I hate pink`."""
     said = words[place].said
     if said.endswith("-free"):
         bare = vocabulary.meanings.get((said.removesuffix("-free"),), ())
         kept = [meaning for meaning in bare if meaning.role == "material"]
         return (_statements(kept, "not"), place + 1) if kept else None
-    but = said == "but" and place and words[place - 1].said in ("anything", "everything", "all")
-    if not (said in lexicon("values", "not") or but) or (
+    against = max((len(phrase) for phrase in phrases("values", "against") if stands(words, place, phrase)), default=0)
+    if not (against or said in lexicon("values", "not") or is_but(words, place)) or (
         place and words[place - 1].said in lexicon("values", "no_negation")
     ):
         return None
-    start = place + 1
+    start = place + (against or 1)
     while start < len(words) and start <= place + 3 and words[start].said in lexicon("values", "not_fillers"):
         start += 1
     listed = _list(words, start, vocabulary, ("colour", "material", "pattern", "brand"))

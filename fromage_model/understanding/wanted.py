@@ -8,6 +8,7 @@ see.
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
+from fromage_model.index.conditions import NOT, Condition
 from fromage_model.index.filters import ATTRIBUTE
 from fromage_model.understanding.columns import Role
 from fromage_model.understanding.comparing import Comparison
@@ -52,6 +53,29 @@ def compared(
         if beyond := one.beyond(told[one.column], more=comparison.more):
             return Preference(one.column, {one.column: beyond})
     return None
+
+
+def left_by(filters: Mapping[str, Condition], cells: Cells) -> Cells:
+    """What is left to prefer among items that pass the filters: nothing where one tells which cells there are."""
+    if any(column in filters and not is_negated(filters[column]) for column in cells):
+        return {}
+    out = {column: left_out(filters.get(column)) for column in cells}
+    left = {column: tuple(cell for cell in own if cell not in out[column]) for column, own in cells.items()}
+    return {column: own for column, own in left.items() if own}
+
+
+def is_negated(condition: Condition) -> bool:
+    return isinstance(condition, Mapping) and NOT in condition
+
+
+def left_out(condition: Condition) -> list[str]:
+    """The cells that a condition leaves out by name."""
+    return texts_of(condition[NOT]) if isinstance(condition, Mapping) and NOT in condition else []
+
+
+def texts_of(values: object) -> list[str]:
+    listed = values if isinstance(values, list | tuple) else [values]
+    return [value for value in listed if isinstance(value, str)]
 
 
 def has(cells: Mapping[str, str], preference: Preference) -> bool:

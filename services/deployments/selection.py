@@ -15,7 +15,7 @@ from fromage_model.errors import InvalidInput
 from fromage_model.index import DEFAULT_TEXT_WEIGHT, Condition, Hit, RetrievalIndex
 from fromage_model.language.sentences import SentenceEncoder
 from fromage_model.understanding import Reader
-from fromage_model.understanding.wanted import Cells
+from fromage_model.understanding.wanted import Cells, left_by
 from services.products import Narrowing
 
 Filters = Mapping[str, Condition]
@@ -66,7 +66,7 @@ class Selector:
         filters, unmet = self._met(narrowing.filters, said.filters, narrowing.exclude, kind=said.kind)
         named = said.first if narrowing.said else self.reader.named_items(narrowing.asked)
         words = self._words(narrowing)
-        preferred = [cells for cells in said.preferred if not filters.keys() & cells.keys()]
+        preferred = [kept for cells in said.preferred if (kept := left_by(filters, cells))]
         hits: list[Hit] = []
         for first in (*(one for one in named if not filters.keys() & one.keys()), {}):
             if left := top_k - len(hits):

@@ -15,6 +15,7 @@ from fromage_model.index import DEFAULT_TEXT_WEIGHT, RetrievalIndex
 from fromage_model.language.sentences import SentenceEncoder, said_together
 from fromage_model.prompts.messages import Event, Finished, Message, Part, Retrieval, Sampling, TextDelta
 from fromage_model.understanding import Reader, Said, Understood, shown_by
+from fromage_model.understanding.wanted import left_by
 from fromage_model.vision.images import decode_image
 from jobs.common.reporting.report import Progress
 from jobs.common.stages.rows import require_columns
@@ -93,7 +94,7 @@ class Shop:
         understood = self._understood(told)
         filters = self.index.met(understood.filters, given={}, exclude=exclude, kind=understood.kind)
         words = self._words(messages)
-        preferred = [cells for cells in understood.preferred if not filters.keys() & cells.keys()]
+        preferred = [kept for cells in understood.preferred if (kept := left_by(filters, cells))]
         (hits,) = self.index.search(
             embedding,
             top_k=TOP_K,
