@@ -139,12 +139,15 @@ class Reader:
         wanted = self._without(wanted, unwanted)
         if "kind" not in wanted:
             unwanted += kinds_gone_with(words, self.vocabulary)
-        shown = self._cells_of(heard.shown) if comparisons or unwanted or "kind" in wanted else []
+        thing = wanted.get("kind") or wanted.get("worn")
+        shown = self._cells_of(heard.shown) if comparisons or unwanted or thing else []
+        other = thing is not None and not any(has(cells, thing) for cells in shown)
         before = heard.wanted.get("kind")
         heard.wanted = self._without(heard.wanted, unwanted)
         beside = goes_with(words) or (before is not None and "kind" not in heard.wanted)
+        beside |= other and "worn" in wanted and bool(shown)
         turned = any(cells.get(one.column) in one.cells for one in unwanted for cells in shown)
-        if beside or turned or ("kind" in wanted and not any(has(cells, wanted["kind"]) for cells in shown)):
+        if beside or turned or other:
             heard.shown = ()
         if beside or self._begins_anew(words, wanted.get("kind"), heard.wanted.get("kind")):
             heard.wanted.clear()
@@ -152,6 +155,8 @@ class Reader:
                 del held[column]
         for one in wanted.values():
             self._end_filters(one, held)
+        if "kind" in wanted:
+            heard.wanted.pop("worn", None)
         heard.wanted |= wanted
         for statement in (*statements_in(words, self.vocabulary), *unwanted):
             condition = _joined(held.pop(statement.column, None), statement)

@@ -26,6 +26,7 @@ from fromage_model.understanding.columns import (
 from fromage_model.understanding.kinds import Calls, calls_of, other_names, stem
 from fromage_model.understanding.orders import Ordered, ordered
 from fromage_model.understanding.words import lexicon, phrases, spelled
+from fromage_model.understanding.worn import is_worn, places_of
 
 MOST_VALUE_WORDS = 4
 LEAST_NOUN_CHARS = 3
@@ -57,6 +58,9 @@ class Vocabulary:
     """Kinds of things by what they are called (`kinds.stemmed`)."""
     orders: tuple[Ordered, ...] = ()
     """Columns by which things can be compared."""
+    worn: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Where things are worn, by parts of the body: cells of `worn_column`."""
+    worn_column: str = ""
     together: frozenset[frozenset[tuple[str, str]]] = frozenset()
     """Kinds, as column and cell, that some item is both of."""
 
@@ -90,8 +94,10 @@ class Vocabulary:
         called = {words: tuple(same.values()) for words, same in kinds.items()}
         longest = max(map(len, [*meanings, *called]), default=1)
         together = held_together({name: cells[name] for name in cells if role_of(name) == "kind" and name in told})
+        worn = next((name for name in told if is_worn(name)), "")
+        places = places_of(told[worn]) if worn else {}
         brand, price = most_of(cells[BRAND].drop_null()), price_of(cells)
-        return cls(meanings, columns, price, brand, longest, called, tuple(orders), together)
+        return cls(meanings, columns, price, brand, longest, called, tuple(orders), places, worn, together)
 
 
 def _add(found: dict[tuple[str, ...], dict[str, Meaning]], words: tuple[str, ...], meaning: Meaning) -> None:

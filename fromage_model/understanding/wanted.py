@@ -1,4 +1,5 @@
-"""What a conversation describes its things by: kind, colour, pattern, material, and cuts. What meets it comes sooner.
+"""What a conversation describes its things by: kind, colour, pattern, material, cuts, and where they are worn. What
+meets it comes sooner.
 
 It is no filter: `a red dress` may well be answered by one in burgundy, and what people call a dress is not always what
 a catalogue calls so. But where a catalogue says of an item that it is red and a dress, that counts beside what models
@@ -17,6 +18,7 @@ from fromage_model.understanding.orders import Ordered
 from fromage_model.understanding.values import ends_there, is_detail, is_wanted, owned_places, wanted_values
 from fromage_model.understanding.vocabulary import Meaning, Vocabulary, noun_of
 from fromage_model.understanding.words import Word, lexicon, spelled
+from fromage_model.understanding.worn import parts_in
 
 Cells = Mapping[str, tuple[str, ...]]
 DESCRIBING: tuple[Role, ...] = ("colour", "pattern", "material")
@@ -24,7 +26,7 @@ DESCRIBING: tuple[Role, ...] = ("colour", "pattern", "material")
 
 @dataclass(frozen=True)
 class Preference:
-    """What an item should have in one of these columns: one of the cells. `of` is a role, or a column's name."""
+    """What an item should have in one of these columns: one of the cells. `of`: a role, `worn`, or a column's name."""
 
     of: str
     cells: Cells
@@ -36,6 +38,8 @@ def wanted_in(words: Sequence[Word], vocabulary: Vocabulary) -> list[Preference]
     for meaning in (*_kinds(words, vocabulary), *_looks(words, vocabulary), *_cuts(words, vocabulary)):
         columns = found.setdefault(meaning.column if meaning.role == "other" else meaning.role, {})
         columns[meaning.column] = tuple(dict.fromkeys((*columns.get(meaning.column, ()), *meaning.cells)))
+    if "kind" not in found and (worn := tuple(parts_in(words, vocabulary.worn))):
+        found["worn"] = {vocabulary.worn_column: tuple(dict.fromkeys(cell for cells in worn for cell in cells))}
     return [Preference(of, cells) for of, cells in found.items()]
 
 
