@@ -155,7 +155,7 @@ def _around(
 ) -> tuple[Bounds, str | None, int] | None:
     """`around 50 euros`, `50 euros or so`; without a currency only where money is spoken of."""
     before = _roughly(words, place)
-    if before and (between := _range(words, place + before, price, named=named)):
+    if before and place + before < len(words) and (between := _range(words, place + before, price, named=named)):
         return between
     amount = amount_at(words, place + before)
     if not amount or not amount.value:

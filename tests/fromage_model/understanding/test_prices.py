@@ -108,6 +108,8 @@ def test_a_price_that_is_said_roughly_has_room_to_both_sides(reader: Reader, tex
         "is delivery around 5 euros?",
         "I paid around 50 euros for my last one",
         "around 0 euros",
+        "something to look around",
+        "between around",
     ],
 )
 def test_what_is_said_roughly_and_is_no_price_is_no_filter(reader: Reader, text: str):
