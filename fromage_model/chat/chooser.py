@@ -8,19 +8,15 @@ Shapes: R rows, V vocabulary, N rows of them that are chosen alike.
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Literal
 
 import torch
 from torch import Tensor
 
 from fromage_model.chat.logprobs import Scored, Scoring
 from fromage_model.chat.ret_rules import RetRules
+from fromage_model.chat.row_groups import Group, Way, sent
 from fromage_model.chat.sampling import (
     COLDEST,
-    best,
-    draw,
-    draw_top_p,
-    draw_wide_top_p,
     penalise_frequency,
     penalise_presence,
     penalise_repetition,
@@ -30,7 +26,6 @@ from fromage_model.chat.sampling import (
 from fromage_model.chat.thresholds import Thresholds
 from fromage_model.prompts.messages import RetrievalMode, Sampling
 
-Way = Literal["best", "drawn", "drawn by top-p"]
 NO_PENALTIES = (1.0, 0.0, 0.0)
 
 
@@ -90,10 +85,12 @@ class Chooser:
         *,
         begun: Sequence[int] = (),
         after_ret: Sequence[int] = (),
+        no_beginning: Sequence[int] = (),
     ) -> None:
         """One row more, after those in use, for at most `sampling.max_new_tokens` tokens; `mode` means nothing without
-        [RET]. It goes on as if `begun` had been chosen in it; `after_ret` are the ids of the sampling's. A setting that
-        can't be used raises what it raises, and nothing has changed.
+        [RET]. It goes on as if `begun` had been chosen in it; `after_ret` are the ids of the sampling's, and with
+        `no_beginning` no reply begins that has no products. A setting that can't be used raises what it raises, and
+        nothing has changed.
         """
         place, count = len(self._rows), sampling.max_new_tokens
         temperature, top_p = float(sampling.temperature), float(sampling.top_p)
@@ -102,7 +99,13 @@ class Chooser:
         rules = None
         if self._ret_id is not None:
             rules = RetRules(
-                sampling, mode, ret_id=self._ret_id, stop_ids=self._stop_ids, begun=begun, after_ret=after_ret
+                sampling,
+                mode,
+                ret_id=self._ret_id,
+                stop_ids=self._stop_ids,
+                begun=begun,
+                after_ret=after_ret,
+                no_beginning=no_beginning,
             )
         repetition, presence = float(sampling.repetition_penalty), float(sampling.presence_penalty)
         penalties = (repetition, presence, float(sampling.frequency_penalty))
@@ -114,7 +117,7 @@ class Chooser:
         self._places[place] = start
         if words:
             self._written[place] = words[0]
-            self._written[place, :start] = _sent(words, self._device)
+            self._written[place, :start] = sent(words, self._device)
         if numbers is not None:
             self._numbers[place, start : start + count] = numbers.to(self._device)
         self._rows.append(row)
@@ -158,6 +161,7 @@ class Chooser:
             self._plan.restrain(barred, logits[:, -1])
         if decided is not None:
             decided.lay_over(logits)
+        self._bar_beginnings(logits, barred)
         numbers = None
         if self._plan.draws:
             numbers = self._numbers[: len(logits)].gather(1, self._places[: len(logits)])
@@ -165,7 +169,19 @@ class Chooser:
             self._ids.index_copy_(0, group.index, group.choose(logits, numbers))
         due = {place: row.rules.due for place, row in enumerate(self._rows) if row.rules and row.rules.due is not None}
         if due:
-            self._ids.index_copy_(0, _sent(list(due), self._device), _sent(list(due.values()), self._device))
+            self._ids.index_copy_(0, sent(list(due), self._device), sent(list(due.values()), self._device))
+
+    def _bar_beginnings(self, logits: Tensor, barred: Sequence[bool]) -> None:
+        """Of rows that begin, and of which it is settled that they have no [RET] there."""
+        unfit = [
+            (place, token)
+            for place, row in enumerate(self._rows)
+            if row.rules and (barred[place] or row.ret_log_odds is not None)
+            for token in row.rules.no_beginning
+        ]
+        if unfit:
+            index = tuple(sent(part, self._device) for part in zip(*unfit, strict=True))
+            logits.index_put_(index, logits.new_tensor(float("-inf")))
 
     def _penalise(self, logits: Tensor) -> None:
         # A row's columns beyond what it has written repeat its first token.
@@ -193,7 +209,7 @@ class Chooser:
         for group in self._plan.groups if self._plan else ():
             undecided = [place for place, row in enumerate(group.rows) if ids[row] < 0]
             if undecided:
-                places = _sent(undecided, self._device)
+                places = sent(undecided, self._device)
                 self._ids.index_copy_(0, group.index.index_select(0, places), group.choose_widely(places))
 
     def _settle(self, chosen: list[int]) -> list[int]:
@@ -203,13 +219,13 @@ class Chooser:
         ids = [row.rules.settle(token) if row.rules else token for row, token in zip(self._rows, chosen, strict=True)]
         overruled = [place for place, token in enumerate(ids) if token != chosen[place]]
         if overruled and self._ret_id is not None:
-            self._ids.index_fill_(0, _sent(overruled, self._device), self._ret_id)
+            self._ids.index_fill_(0, sent(overruled, self._device), self._ret_id)
         if any(row.remembers for row in self._rows):
             places = self._places[: len(ids)]
             self._written.scatter_(1, places, self.ids.unsqueeze(1))
             places += 1
             if forced:  # whoever had no choice was not drawn, and goes on with the same number
-                self._places.index_add_(0, _sent(forced, self._device), places.new_full((len(forced), 1), -1))
+                self._places.index_add_(0, sent(forced, self._device), places.new_full((len(forced), 1), -1))
         for place, row in enumerate(self._rows):
             if row.penalised and row.steps == 0:
                 self._written[place] = ids[place]
@@ -233,10 +249,10 @@ class _Plan:
         ways: dict[Way, list[int]] = {}
         for place, row in enumerate(rows):
             ways.setdefault(row.way, []).append(place)
-        self.groups = [_Group(way, places, rows, device) for way, places in ways.items()]
+        self.groups = [Group(way, places, rows, device) for way, places in ways.items()]
         self.draws = any(way != "best" for way in ways)
         self.penalties = [
-            _sent([[row.penalties[kind] if row.steps else none] for row in rows], device)
+            sent([[row.penalties[kind] if row.steps else none] for row in rows], device)
             if any(row.steps and row.penalties[kind] != none for row in rows)
             else None
             for kind, none in enumerate(NO_PENALTIES)
@@ -244,10 +260,10 @@ class _Plan:
         told = [row.told for row in rows]
         self.scoring = Scoring(told, device) if any(count is not None for count in told) else None
         scales = [row.ret_scale for row in rows]
-        self._scales = None if scales == [1.0] * len(rows) else _sent(scales, device)
+        self._scales = None if scales == [1.0] * len(rows) else sent(scales, device)
         self.thresholds = Thresholds([row.ret_log_odds for row in rows], device)
         self._barred: list[bool] = []
-        self._mask = _sent(self._barred, device)
+        self._mask = sent(self._barred, device)
 
     def restrain(self, barred: list[bool], ret: Tensor) -> None:
         """[RET]'s logits (R,), in place: scaled (the original's `ret_scale_factor`), and impossible where `barred`."""
@@ -255,42 +271,5 @@ class _Plan:
             ret.mul_(self._scales)
         if any(barred):
             if barred != self._barred:
-                self._barred, self._mask = barred, _sent(barred, self._device)
+                self._barred, self._mask = barred, sent(barred, self._device)
             ret.masked_fill_(self._mask, float("-inf"))
-
-
-class _Group:
-    """Rows that are chosen in the same way, each with its own temperature and top_p."""
-
-    def __init__(self, way: Way, places: list[int], rows: Sequence[_Row], device: torch.device):
-        self.rows = places
-        self.index = _sent(places, device)
-        self._way = way
-        self._everyone = len(places) == len(rows)
-        temperatures = [[rows[place].temperature] for place in places]
-        self._temperature = None if temperatures == [[1.0]] * len(places) else _sent(temperatures, device)
-        self._top_p = _sent([[rows[place].top_p] for place in places], device, dtype=torch.float64)
-
-    def choose(self, logits: Tensor, numbers: Tensor | None) -> Tensor:
-        """(R, V) and (R, 1) of all rows -> (N,) ids, UNDECIDED where that takes a wider look."""
-        if self._way == "best" or numbers is None:
-            return best(self._own(logits))
-        own, self._drawn_by = self._own(logits), self._own(numbers)
-        self._probabilities = (own if self._temperature is None else own.div_(self._temperature)).softmax(dim=-1)
-        if self._way == "drawn":
-            return draw(self._probabilities, self._drawn_by)
-        return draw_top_p(self._probabilities, self._drawn_by, self._top_p)
-
-    def choose_widely(self, places: Tensor) -> Tensor:
-        """Choose again in these of the group's rows, by the same numbers, from as many as it takes."""
-        of_all = (self._probabilities, self._drawn_by, self._top_p)
-        return draw_wide_top_p(*(kept.index_select(0, places) for kept in of_all))
-
-    def _own(self, values: Tensor) -> Tensor:
-        return values if self._everyone else values.index_select(0, self.index)
-
-
-def _sent(values: Sequence, device: torch.device, *, dtype: torch.dtype | None = None) -> Tensor:
-    """Values of the host, on the device; from pinned memory it takes them by itself, and the host does not wait."""
-    pinned = device.type == "cuda"
-    return torch.tensor(values, dtype=dtype, pin_memory=pinned).to(device, non_blocking=pinned)

@@ -268,8 +268,12 @@ class Engine:
         for row in [row for row in self._reading if not len(row.unread)]:
             try:
                 asked = row.request
-                after_ret = self._model.tokens.encode(asked.sampling.after_ret or "")
-                self._chooser.admit(asked.sampling, asked.retrieval, begun=asked.begun, after_ret=after_ret)
+                after = self._model.tokens.encode(asked.sampling.after_ret or "")
+                # After replies with products an LM begins others with a sign, for [RET], and goes on as if some came.
+                unfit = [*after[:1], *self._model.tokens.signs] if after else []
+                self._chooser.admit(
+                    asked.sampling, asked.retrieval, begun=asked.begun, after_ret=after, no_beginning=unfit
+                )
             except Exception as error:  # what no check of a request foresaw ends it, and nobody else
                 row.writing.finished = True
                 failed.append((row.request, error))

@@ -17,8 +17,11 @@ class RetRules:
         stop_ids: Collection[int],
         begun: Sequence[int] = (),
         after_ret: Sequence[int] = (),
+        no_beginning: Sequence[int] = (),
     ):
-        """`after_ret`: the ids that a reply goes on with that begins with [RET]."""
+        """`after_ret`: the ids that a reply goes on with that begins with [RET]. `no_beginning`: those with which one
+        does not begin that has no [RET] there.
+        """
         self._ret_id = ret_id
         self._stop_ids = stop_ids
         self._earliest = sampling.min_tokens_before_ret
@@ -32,6 +35,7 @@ class RetRules:
         self._written = 0
         self._just_asked = False
         self._after_ret = list(after_ret)
+        self._no_beginning = tuple(no_beginning)
         self._due: list[int] = []
         for token in begun:
             self._remember(token)
@@ -51,6 +55,11 @@ class RetRules:
     def due(self) -> int | None:
         """The token of text that comes next, whatever the LM would write; None where it may choose."""
         return self._due[0] if self._due else None
+
+    @property
+    def no_beginning(self) -> tuple[int, ...]:
+        """The tokens of text that can't come next, since the reply begins there."""
+        return () if self._words or self._due or self._just_asked else self._no_beginning
 
     def settle(self, token: int) -> int:
         """The token that was chosen -> the one that is written: [RET] where the reply must not go on, or end, without.

@@ -17,6 +17,7 @@ from fromage_model.errors import ConfigError, InvalidInput
 from fromage_model.language.spelling import spelling_of
 from fromage_model.storage.file_kinds import read_json
 
+SIGNS = ".,;:!?)"
 REMEMBERED, MOST_REMEMBERED = 256, 256
 """Texts whose ids are kept, and characters of the longest of them."""
 
@@ -72,6 +73,12 @@ class Tokens:
             ids += [*self.encode(text[start:stop]), self.ret_id]
             start = stop
         return ids + self.encode(text[start:])
+
+    @cached_property
+    def signs(self) -> tuple[int, ...]:
+        """Ids of the signs that end a clause, with or without a blank before: no text begins with one."""
+        texts = (blank + sign for sign in SIGNS for blank in ("", " "))
+        return tuple(dict.fromkeys(ids[-1] for text in texts if (ids := self.encode(text))))
 
     def render_chat(self, turns: Sequence[dict[str, str]]) -> str:
         """The LM's own chat template over turns whose contents are placeholders, up to the assistant's first word.
