@@ -216,3 +216,21 @@ def test_always_writes_ret_last_where_the_minimum_leaves_no_other_place():
 
 def test_never_does_not_write_ret_however_much_the_lm_wants_it():
     assert chooser("never", ret_scale_factor=9.0)(RET_BEST) == 2
+
+
+@pytest.mark.parametrize(
+    ("mode", "odds", "expected"),
+    [("auto", 9.0, [0, 2]), ("never", None, [0, 2]), ("auto", None, [2, 2]), ("auto", -9.0, [RET, 3])],
+)
+def test_a_reply_that_has_no_ret_at_its_beginning_does_not_begin_with_some_tokens(mode, odds, expected):
+    """Where [RET] might still be chosen, what it is chosen beside stays as it is."""
+    rows = Chooser(slots=1, device=CPU, ret_id=RET, stop_ids=[STOP])
+    sampling = Sampling(max_new_tokens=4, ret_log_odds=odds)
+    rows.admit(sampling, mode, after_ret=[3], no_beginning=[2, 3])
+    assert [rows(TEXT_BEST.clone()[None])[0] for _ in expected] == expected
+
+
+def test_a_reply_that_goes_on_may_go_on_with_them():
+    rows = Chooser(slots=1, device=CPU, ret_id=RET, stop_ids=[STOP])
+    rows.admit(Sampling(max_new_tokens=4), "never", begun=[0], no_beginning=[2, 3])
+    assert rows(TEXT_BEST.clone()[None]) == [2]

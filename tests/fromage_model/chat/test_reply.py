@@ -133,6 +133,19 @@ def test_what_follows_ret_is_not_said_where_there_is_none_or_text_before(lms):
     assert AFTER_RET not in told.generate(["a hat"], **MANY_RETS).text
 
 
+def test_a_reply_without_products_does_not_begin_as_those_with_products_do(lms):
+    turns = [{"role": "user", "content": "a hat"}]
+    plain = tiny.build(lms.chat).chat(turns, retrieval="never", max_new_tokens=4).text
+    told = tiny.build(lms.chat, after_ret=plain)
+    first = told.tokens.encode(plain)[0]
+    reply = told.chat(turns, retrieval="never", max_new_tokens=4).text
+    assert told.tokens.encode(reply)[0] not in (first, *told.tokens.signs)
+    begun = [*turns, {"role": "assistant", "content": plain}]
+    assert told.chat(begun, max_new_tokens=4, retrieval="never").text == (
+        tiny.build(lms.chat).chat(begun, max_new_tokens=4, retrieval="never").text
+    )
+
+
 def test_under_a_picture_ret_is_chosen_like_any_token_and_nothing_is_said_for_the_lm(lms, clip):
     plain = tiny.build(lms.chat)
     told = tiny.build(lms.chat, after_ret=AFTER_RET, show_threshold=0.999)
