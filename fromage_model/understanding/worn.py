@@ -1,12 +1,13 @@
 """Where on the body a thing is to be worn: `for my feet`, `something that keeps my ears warm`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
 from fromage_model.index.filters import ATTRIBUTE
 from fromage_model.understanding.words import Word, lexicon, phrases, phrases_of, spelled
 
 BEFORE = 2
-"""Words before a part of the body among which it says whose: my cold feet."""
+"""Words between what says that a thing is for a part of the body, and the part: for my poor feet."""
 
 
 def is_worn(column: str) -> bool:
@@ -34,9 +35,12 @@ def places_of(values: Mapping[str, Iterable[str]]) -> dict[str, tuple[str, ...]]
 
 
 def parts_in(words: Sequence[Word], places: Mapping[str, tuple[str, ...]]) -> Iterator[tuple[str, ...]]:
-    """The cells of the parts of somebody's body that a text names."""
+    """The cells of the parts of the body that a text wants something for; what only speaks of one may ask for anything
+    (`a poncho is pulled over your head`).
+    """
+    whose = lexicon("owned", "possessives") | {"your"}
     for place, word in enumerate(words):
-        before = [one.said for one in words[max(0, place - BEFORE) : place]]
-        whose = any(one in lexicon("owned", "possessives") or one == "your" for one in before)
-        if word.said in places and (whose or (before[-1:] == ["the"] and before[0] in lexicon("worn", "before"))):
+        near = [one.said for one in words[max(0, place - BEFORE - 1) : place]]
+        told = [one for one, after in pairwise(near) if after in whose] + (near[-2:-1] if near[-1:] == ["the"] else [])
+        if word.said in places and lexicon("worn", "before").intersection(told):
             yield places[word.said]
