@@ -45,8 +45,8 @@ class Sampling:
     state before [RET], as the frozen LM by itself would; what a short training makes of [RET] can't derail it.
     `max_tokens_before_ret`: how many tokens of text may stand before a [RET]; None for any number, in a chat for what
     the model's config says; 0 where the LM must ask at once or not at all.
-    `after_ret`: the text with which a reply goes on that begins with [RET]; None for none, in a chat for what the
-    model's config says.
+    `after_ret`: the text with which a reply goes on that begins with [RET], and whose first token begins no other, as
+    no sign does; None for none, in a chat for what the model's config says.
     `ret_scale_factor`: what [RET]'s logit is multiplied by, as in the original; None for 1, or in a chat for what the
     model's config says of when to show products.
     `ret_log_odds`: the least log-odds of [RET] against all other tokens at which it is written, and below which it is

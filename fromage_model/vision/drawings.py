@@ -9,12 +9,14 @@ from fromage_model.errors import InvalidInput
 
 WITHIN = ("#", "data:")
 """How an address begins that leads nowhere outside of the drawing."""
+WHITE = (255, 255, 255, 255)
 PICTURES = ("image", "feImage")
 ADDRESS = "href"
 
 
-def rasterised(svg: bytes, *, side_px: int, background: tuple[int, int, int] = (255, 255, 255)) -> bytes:
-    """A PNG whose longer side has `side_px` pixels. Raises InvalidInput where it is not safe, no SVG, or has no size.
+def rasterised(svg: bytes, *, side_px: int) -> bytes:
+    """A PNG, on white, whose longer side has `side_px` pixels. Raises InvalidInput where it is not safe, no SVG, or has
+    no size.
 
     No font of the system is used, so that every machine draws the same bytes.
     """
@@ -26,7 +28,7 @@ def rasterised(svg: bytes, *, side_px: int, background: tuple[int, int, int] = (
         width, height = tree.int_size()
         scale = side_px / max(width, height)
         size = max(1, round(width * scale)), max(1, round(height * scale))
-        return resvg.render(tree, (scale, 0, 0, 0, scale, 0), bg_size=size, bg_color=(*background, 255))
+        return resvg.render(tree, (scale, 0, 0, 0, scale, 0), bg_size=size, bg_color=WHITE)
     except Exception as error:
         raise InvalidInput(f"resvg can't draw it: {error}") from error
     except BaseException as error:

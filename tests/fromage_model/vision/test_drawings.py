@@ -74,3 +74,11 @@ def test_prefixes_of_its_own_hide_nothing(tmp_path):
 def test_what_can_not_be_drawn_is_bad_input(svg, reason):
     with pytest.raises(InvalidInput, match=reason):
         rasterised(svg, side_px=4)
+
+
+def test_a_drawing_within_a_drawing_shows_no_file_either(tmp_path):
+    Image.new("RGB", (4, 4), "red").save(tmp_path / "secret.png")
+    inner = f'<svg {SVG} width="4" height="4"><image href="{tmp_path / "secret.png"}" width="4" height="4"/></svg>'
+    within = f"data:image/svg+xml;base64,{base64.b64encode(inner.encode()).decode()}"
+    shown = pixels(f'<svg {SVG} width="4" height="4"><image href="{within}" width="4" height="4"/></svg>')
+    assert (shown == 255).all()
