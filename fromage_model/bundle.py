@@ -1,8 +1,10 @@
 """The bundle: a trained model's folder, written whole and loaded with every key checked. Knows no training and no Ray.
 
-bundle.json           format, config, feature width, fingerprints, lineage; LoRA's settings where there is LoRA
-weights.safetensors   the trained parts, float16
-metrics.json          what jobs.evaluate measured, by name
+    bundle.json           format, config, feature width, fingerprints, lineage; LoRA's settings where there is LoRA
+    weights.safetensors   the trained parts, float16
+    metrics.json          what jobs.evaluate measured, by name
+
+What it says of itself is read by `header`, without torch.
 """
 
 import dataclasses

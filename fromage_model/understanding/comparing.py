@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from functools import cache
 
 from fromage_model.understanding.kinds import Calls, stemmed
-from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, phrases, stands
+from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, longest_at, phrases, stands
 
 PRICE = "price"
 BEFORE, BEHIND = 4, 2
@@ -66,7 +66,7 @@ def _longest(words: Sequence[Word], place: int) -> tuple[tuple[str, ...], bool, 
 
 def _spending(words: Sequence[Word], place: int) -> int:
     """How many words speak there of what something costs: `spend that much`."""
-    return max((len(phrase) for phrase in phrases("comparing", "spending") if stands(words, place, phrase)), default=0)
+    return longest_at(words, place, "comparing", "spending")
 
 
 def _is_denied(words: Sequence[Word], place: int, end: int) -> bool:

@@ -5,7 +5,7 @@ A plural is known by its ending alone, which is enough to tell whether two words
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 
-from fromage_model.understanding.words import Word, phrases, phrases_of, stands
+from fromage_model.understanding.words import Word, longest_at, phrases_of
 
 Calls = tuple[str, ...]
 PLURALS = (("ies", "y"), ("ie", "y"), ("ves", "f"), ("ve", "f"))
@@ -51,7 +51,7 @@ def kinds_in(words: Sequence[Word], kinds: Mapping[Calls, object], *, longest: i
     """
     place = 0
     while place < len(words):
-        if none := max((len(one) for one in phrases("topic", "no_kinds") if stands(words, place, one)), default=0):
+        if none := longest_at(words, place, "topic", "no_kinds"):
             place += none
             continue
         for length in range(min(longest, len(words) - place), 0, -1):

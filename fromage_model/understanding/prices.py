@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from fromage_model.understanding.columns import PriceColumn, currencies
-from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, number_at, phrases, stands
+from fromage_model.understanding.words import Word, clauses_of, keyed, lexicon, longest_at, number_at, stands
 
 Bounds = Mapping[str, float]
 KOREAN_FROM = ("에서", "부터")
@@ -160,7 +160,7 @@ def _around(
     amount = amount_at(words, place + before)
     if not amount or not amount.value:
         return None
-    behind = max((len(phrase) for phrase in phrases("prices", "or_so") if stands(words, amount.end, phrase)), default=0)
+    behind = longest_at(words, amount.end, "prices", "or_so")
     if not before and not behind:
         return None
     if not amount.currency and not (named and _plainly_a_price(words, place, amount, amount, price)):
@@ -171,7 +171,7 @@ def _around(
 
 def _roughly(words: Sequence[Word], place: int) -> int:
     """How many words say there that a number is not meant exactly."""
-    return max((len(phrase) for phrase in phrases("prices", "around") if stands(words, place, phrase)), default=0)
+    return longest_at(words, place, "prices", "around")
 
 
 def _measures(words: Sequence[Word], place: int) -> bool:

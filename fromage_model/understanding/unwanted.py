@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from fromage_model.understanding.kinds import Calls, kinds_in
 from fromage_model.understanding.values import AND, ARTICLES, Statement, ends_there, is_but
 from fromage_model.understanding.vocabulary import Meaning, Vocabulary
-from fromage_model.understanding.words import COMMA, Word, clauses_of, lexicon, phrases, stands
+from fromage_model.understanding.words import COMMA, Word, clauses_of, lexicon, longest_at
 
 MOST_FILLERS = 3
 
@@ -39,7 +39,7 @@ def _negated(words: Sequence[Word], kinds: dict[int, Calls]) -> Iterator[int]:
     """The places of kinds of which a text says that they are not wanted."""
     for place, word in enumerate(words):
         before = words[place - 1].said if place else ""
-        against = max((len(one) for one in phrases("values", "against") if stands(words, place, one)), default=0)
+        against = longest_at(words, place, "values", "against")
         negates = word.said in lexicon("values", "not") - {"without"} and before not in lexicon("values", "no_negation")
         if not (against or is_but(words, place) or (negates and before not in lexicon("values", "there_is"))):
             continue

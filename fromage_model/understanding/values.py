@@ -11,7 +11,7 @@ from typing import Literal
 
 from fromage_model.understanding.columns import Role
 from fromage_model.understanding.vocabulary import Meaning, Vocabulary
-from fromage_model.understanding.words import COMMA, Word, clauses_of, lexicon, phrases, stands
+from fromage_model.understanding.words import COMMA, Word, clauses_of, lexicon, longest_at, phrases, stands
 
 Asks = Literal["is", "not", "any"]
 AND = frozenset(("and", "or", "nor", COMMA))
@@ -153,7 +153,7 @@ def _negation(words: Sequence[Word], place: int, vocabulary: Vocabulary) -> Foun
         bare = vocabulary.meanings.get((said.removesuffix("-free"),), ())
         kept = [meaning for meaning in bare if meaning.role == "material"]
         return (_statements(kept, "not"), place + 1) if kept else None
-    against = max((len(phrase) for phrase in phrases("values", "against") if stands(words, place, phrase)), default=0)
+    against = longest_at(words, place, "values", "against")
     if not (against or said in lexicon("values", "not") or is_but(words, place)) or (
         place and words[place - 1].said in lexicon("values", "no_negation")
     ):

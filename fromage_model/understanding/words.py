@@ -99,6 +99,11 @@ def stands(words: Sequence[Word], place: int, phrase: Sequence[str]) -> bool:
     return all(place + ahead < len(words) and words[place + ahead].said == said for ahead, said in enumerate(phrase))
 
 
+def longest_at(words: Sequence[Word], place: int, table: str, name: str) -> int:
+    """How many words the longest phrase of a list of `lexicon.toml` has that stands there; 0 where none does."""
+    return max((len(phrase) for phrase in phrases(table, name) if stands(words, place, phrase)), default=0)
+
+
 def folded(word: str) -> str:
     """Without case and accents; `gray` is `grey`."""
     parted = unicodedata.normalize("NFKD", word.replace("\u2019", "'"))

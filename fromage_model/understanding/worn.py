@@ -40,7 +40,9 @@ def parts_in(words: Sequence[Word], places: Mapping[str, tuple[str, ...]]) -> It
     """
     whose = lexicon("owned", "possessives") | {"your"}
     for place, word in enumerate(words):
+        if word.said not in places:
+            continue
         near = [one.said for one in words[max(0, place - BEFORE - 1) : place]]
         told = [one for one, after in pairwise(near) if after in whose] + (near[-2:-1] if near[-1:] == ["the"] else [])
-        if word.said in places and lexicon("worn", "before").intersection(told):
+        if lexicon("worn", "before").intersection(told):
             yield places[word.said]
