@@ -175,7 +175,9 @@ class LanguageModel(nn.Module):
         return output.hidden_states[layer]
 
     def logits(self, last: Tensor) -> Tensor:
-        """(..., D) -> (..., V) in the LM's dtype."""
+        """(..., D) -> (..., V), in the LM's dtype or in that of the product that is fastest for so few rows."""
+        if self.packed is not None:
+            return self.packed.logits(last.reshape(-1, self.head_width)).view(*last.shape[:-1], -1)
         if self._packed_head is not None:
             return self._packed_head(last)
         return frozen_linear.linear(last, *self.head_rows)

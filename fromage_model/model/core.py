@@ -109,8 +109,11 @@ class FromageCore(nn.Module):
 
     def logits(self, last: Tensor) -> Tensor:
         """States (..., D) -> (..., V + 1) float32: the LM's own logits and, last, [RET]'s."""
-        ret = last.float() @ self.trained.ret.head_row
-        return torch.cat([self.lm.logits(last).float(), ret.unsqueeze(-1)], dim=-1)
+        words = self.lm.logits(last)
+        logits = words.new_empty(*words.shape[:-1], words.shape[-1] + 1, dtype=torch.float32)
+        logits[..., :-1] = words
+        logits[..., -1] = last.float() @ self.trained.ret.head_row
+        return logits
 
     def image_embeddings(self, features: Tensor) -> Tensor:
         """Features (B, F) -> retrieval embeddings (B, S)."""

@@ -133,8 +133,7 @@ def main(args: Args) -> dict:
 
 def _laid_out(model: Fromage) -> Iterator[tuple[Way, LeanWeights]]:
     for way in WAYS:
-        left = math.inf if way.few_rows else 0
-        yield way, LeanWeights(model.lm, quantize=way.quantize, few_bits_bytes=left, few_rows=way.few_rows)
+        yield way, LeanWeights(model.lm, quantize=way.quantize, few_rows=way.few_rows)
 
 
 def _recalls(model: Fromage, weights: LeanWeights, args: Args) -> dict[str, float]:

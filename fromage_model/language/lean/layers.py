@@ -17,8 +17,6 @@ from fromage_model.language.model import LanguageModel
 
 Maps = tuple[Product, Product, Product, Product]
 """Of a layer: qkv, out, up, down."""
-BITS = 5
-"""That a weight of 4 bits takes with its share of its group's scale and offset."""
 
 
 class Stream:
@@ -94,30 +92,6 @@ class LayerProducts:
         return (F.silu(gate) if self._is_silu else self._activation(gate)).mul_(up)
 
 
-class FewBits:
-    """Lays weights that came in few bits out so, for few rows, as long as there are bytes left for that."""
-
-    def __init__(self, bytes_left: float):
-        self._left = bytes_left
-
-    def layer(self, layer: fused.Layer, many: Maps) -> Maps:
-        maps = layer.qkv, layer.out, layer.up, layer.down
-        qkv, out, up, down = (self.of(part) or product for part, product in zip(maps, many, strict=True))
-        return qkv, out, up, down
-
-    def of(self, part: Map, *, is_head: bool = False) -> Product | None:
-        """4 bits, or 8 for the head; None where the weights came in more, or nothing is left."""
-        bits = 2 * BITS if is_head else BITS
-        if not can_group(part.weight) or part.weight.numel() * bits / 8 > self._left:
-            return None
-        groups = (came_in_eight_bits if is_head else came_in_four_bits)(part.weight)
-        if groups is None:
-            return None
-        product = FourBit(groups, part.bias, twice=is_head)
-        self._left -= product.size_bytes
-        return product
-
-
 class Layers:
     """All layers, for few rows and for many."""
 
@@ -127,7 +101,6 @@ class Layers:
         shape: Shape,
         *,
         quantize: Quantize,
-        few_bits: FewBits,
         few_rows: int,
         release: bool,
     ):
@@ -138,7 +111,7 @@ class Layers:
         for number in range(shape.depth):
             layer = fused.layer_of(lm, shape, number)
             many = _maps(layer, quantize)
-            few = few_bits.layer(layer, many) if few_rows and quantize != "int4" else many
+            few = _in_few_bits(layer, many) if few_rows and quantize != "int4" else many
             self._many.append(LayerProducts(shape, layer, many))
             self._few.append(LayerProducts(shape, layer, few))
             self._root = (shape.width * layer.attention_norm.eps) ** 0.5
@@ -164,17 +137,19 @@ class Layers:
 class Head:
     """The head's rows of the tokenizer's tokens, for few rows and for many."""
 
-    def __init__(self, lm: LanguageModel, *, quantize: Quantize, few_bits: FewBits, few_rows: int):
+    def __init__(self, lm: LanguageModel, *, quantize: Quantize, few_rows: int):
         head = Map(*lm.head_rows)
         self._few_rows = few_rows
         self._many: Product
         self._few: Product
         if quantize == "int8" and lm.device.type == "cpu":
             self._few = self._many = products.for_eight_bits(head.weight, head.bias)
-            return
-        # As it lies in the LM, where it may be the token table too: what packing it would take, fewer bits take.
-        self._many = products.Plain(head.weight, head.bias)
-        self._few = few_bits.of(head, is_head=True) or self._many
+        elif head.weight.dtype == torch.bfloat16 and products.multiplies_bfloat16():
+            # Beside the token table, which it may be: packed it takes half of the time, and few bits take no less.
+            self._few = self._many = products.for_many_rows(head.weight, head.bias)
+        else:
+            self._many = products.Plain(head.weight, head.bias)
+            self._few = (few_rows and _head_in_few_bits(head)) or self._many
 
     @property
     def size_bytes(self) -> int:
@@ -183,6 +158,23 @@ class Head:
     def __call__(self, last: Tensor) -> Tensor:
         """(M, W) -> (M, V)."""
         return (self._few if len(last) <= self._few_rows else self._many)(last)
+
+
+def _in_few_bits(layer: fused.Layer, many: Maps) -> Maps:
+    """Each map whose weights came in 4 bits in so many; the others as they lie for many rows."""
+    maps = layer.qkv, layer.out, layer.up, layer.down
+    qkv, out, up, down = (_in_four_bits(part) or product for part, product in zip(maps, many, strict=True))
+    return qkv, out, up, down
+
+
+def _in_four_bits(part: Map) -> Product | None:
+    groups = came_in_four_bits(part.weight) if can_group(part.weight) else None
+    return None if groups is None else FourBit(groups, part.bias)
+
+
+def _head_in_few_bits(head: Map) -> Product | None:
+    groups = came_in_eight_bits(head.weight) if can_group(head.weight) else None
+    return None if groups is None else FourBit(groups, head.bias, twice=True)
 
 
 def _maps(layer: fused.Layer, quantize: Quantize) -> Maps:

@@ -3,9 +3,10 @@
 A few rows are a matter of how many bytes the weights take, many of how fast the processor multiplies. So weights may
 lie twice: in 4 or 8 bits for few rows, and as oneDNN reads them for more (`few_rows` says where one ends).
 
-Microseconds, weights (1536, 576), rows 1 / 8 / 16, on two cores that multiply bfloat16: 4 bits 30 / 98 / 188, packed
-bfloat16 35 / 60 / 104; over a whole model, whose weights don't stay in the processor's cache, 4 bits take 0.6 of the
-time at one row. Weights (3072, 576), rows 1 / 2 / 4 / 8 / 16, on one core that does not multiply it, beside other work:
+Milliseconds of all layers of the default LM, whose weights don't stay in the processor's cache, rows 1 / 4 / 8 / 10 /
+16, on two cores that multiply bfloat16: 4 bits 4.4 / 6.8 / 11.9 / 18 / 25, packed bfloat16 15 / 13 / 14 / 16 / 20. Of
+its head, rows 1 / 4 / 16: 8 bits 1.7 / 2.9 / 11, packed bfloat16 1.9 / 1.7 / 3.0, as it lies 3.3 / 3.8 / 6.6.
+Microseconds, weights (3072, 576), rows 1 / 2 / 4 / 8 / 16, on one core that does not multiply it, beside other work:
 4 bits 97 / 125 / 211 / 411 / 846, packed float32 313 / 339 / 449 / 546 / 696, packed bfloat16 159 / 437 / 822 / 1,305 /
 2,284; what is faster beyond 16 rows of bfloat16 is not measured.
 torch's 4-bit product is that fast for bfloat16 inputs alone, so float32 ones are rounded on their way in.
@@ -192,9 +193,7 @@ def few_rows(dtype: torch.dtype, quantize: Quantize = "none") -> int:
         return 0
     if quantize == "int8":
         return 2 if multiplies_bfloat16() else 8
-    if dtype == torch.bfloat16 and not multiplies_bfloat16():
-        return 32
-    return 2 if dtype == torch.bfloat16 else 8
+    return 32 if dtype == torch.bfloat16 and not multiplies_bfloat16() else 8
 
 
 def multiplies_bfloat16() -> bool:

@@ -17,10 +17,11 @@ _flash_on_cpu = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu.defau
 
 
 class Opening:
-    """What rows begin with: for each layer its keys, across, (K, E, O), and its values, (K, O, E)."""
+    """What rows begin with: for each layer its keys, (K, O, E) and across, (K, E, O), and its values, (K, O, E)."""
 
     def __init__(self, keys: Sequence[Tensor], values: Sequence[Tensor]):
         """Both (K, O, E) for each layer."""
+        self.keys = [layer.contiguous() for layer in keys]
         self.keys_across = [layer.transpose(1, 2).contiguous() for layer in keys]
         self.values = [layer.contiguous() for layer in values]
         self.length = self.values[0].shape[1]
@@ -35,7 +36,7 @@ class Opening:
 
     @property
     def size_bytes(self) -> int:
-        return sum(part.nbytes for part in (*self.keys_across, *self.values))
+        return sum(part.nbytes for part in (*self.keys, *self.keys_across, *self.values))
 
 
 class Reading:
@@ -87,8 +88,7 @@ class Reading:
         found, sums = _flash(queries, keys[:, length:], values[:, length:], scale=scale, causal=True)
         parts = [(keys[:, :length], values[:, :length])] if length else []
         if self._opening is not None:
-            opening_keys = self._opening.keys_across[layer].transpose(1, 2).contiguous()
-            parts.append((opening_keys, self._opening.values[layer]))
+            parts.append((self._opening.keys[layer], self._opening.values[layer]))
         folded = queries.reshape(self._shape.key_heads, -1, self._shape.head_width)
         for place, part in enumerate(parts):
             more, more_sums = _flash(folded, *part, scale=scale)
@@ -102,7 +102,7 @@ class Reading:
         """The same over what is in the window of any of the positions."""
         first = self._first_seen
         if self._opening is not None:
-            keys = torch.cat([self._opening.keys_across[layer].transpose(1, 2), keys], dim=1)
+            keys = torch.cat([self._opening.keys[layer], keys], dim=1)
             values = torch.cat([self._opening.values[layer], values], dim=1)
         return F.scaled_dot_product_attention(
             queries.unsqueeze(0),

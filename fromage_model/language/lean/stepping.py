@@ -126,8 +126,7 @@ class Stepping:
             torch.baddbmm(self._nothing, now.by_head, across, beta=0, alpha=scale, out=scores)
         else:
             torch.baddbmm(self._opening_mask, now.by_head, across, alpha=scale, out=scores)
-        if now.first is not scores:
-            now.first.copy_(scores)
+        now.first.copy_(scores)
         torch.add(now.own_by_row, self._mask_by_row, out=now.own_by_head)
         torch.softmax(now.scores, -1, out=now.scores)
         if now.rows > 1:
@@ -209,7 +208,9 @@ class Buffers:
             return
         # 3. The same of the opening, whose scores stand before the others.
         self.scores = some.new_zeros(heads, rows * group, opening.length + columns)
-        self.first = self.first_scores = self.scores[..., : opening.length]
+        self.first = self.scores[..., : opening.length]
+        # Into what does not lie together torch multiplies head by head.
+        self.first_scores = some.new_zeros(heads, rows * group, opening.length)
         self.own_by_head = self.scores[..., opening.length :].view(heads, rows, group, columns)
         self.own_by_row = self.own.view(rows, heads, group, columns).transpose(0, 1)
         self.by_head_source = parts[:, :, :group].transpose(0, 1)
@@ -219,5 +220,3 @@ class Buffers:
         self.common_by_row = self.common.view(heads, rows, group, width).transpose(0, 1)
         if rows == 1:
             self.by_head, self.own = self.queries, self.scores[..., opening.length :]
-            # Into what does not lie together torch multiplies head by head.
-            self.first_scores = some.new_zeros(heads, group, opening.length)

@@ -16,9 +16,8 @@ from torch.nn import functional as F
 
 from fromage_model.errors import ConfigError
 from fromage_model.language.decoder import NewStates
-from fromage_model.language.frozen_linear import can_pack
 from fromage_model.language.lean import fused, products
-from fromage_model.language.lean.layers import FewBits, Head, Layers, Maps, normalise
+from fromage_model.language.lean.layers import Head, Layers, Maps, normalise
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.lean.rotation import Rotation
 from fromage_model.language.model import LanguageModel
@@ -32,14 +31,12 @@ class LeanWeights:
         lm: LanguageModel,
         *,
         quantize: Quantize = "none",
-        few_bits_bytes: float | None = None,
         few_rows: int | None = None,
         release: bool = False,
         cache_dtype: torch.dtype | None = None,
     ):
         """Weights that came in 4 or 8 bits lie so beside the others, for up to `few_rows` rows (or as many as
-        `products.few_rows` says), as far as `few_bits_bytes` go: by default the bytes of a second head, which
-        `LanguageModel.pack_modules` makes. `quantize` makes weights so, instead of the others, whatever they came in.
+        `products.few_rows` says). `quantize` makes weights so, instead of the others, whatever they came in.
         With `release` transformers' modules lose the layers' matrices, one after the other, so that memory does not
         grow; the head and the token table stay the LM's.
         Raises ConfigError where `why_not` has a reason.
@@ -53,11 +50,10 @@ class LeanWeights:
         self.rotation: Rotation | None = None
         self._ends = fused.ends_of(lm)
         rows = products.few_rows(lm.dtype, quantize) if few_rows is None else few_rows
-        few_bits = FewBits(_head_bytes(lm) if few_bits_bytes is None else few_bits_bytes)
-        self._layers = Layers(lm, self.shape, quantize=quantize, few_bits=few_bits, few_rows=rows, release=release)
+        self._layers = Layers(lm, self.shape, quantize=quantize, few_rows=rows, release=release)
         if release:
             lm.let_go_of_the_file()
-        self._head = Head(lm, quantize=quantize, few_bits=few_bits, few_rows=rows)
+        self._head = Head(lm, quantize=quantize, few_rows=rows)
         if self._ends.frequencies is not None:
             group = self.shape.heads // self.shape.key_heads
             self.rotation = Rotation(
@@ -116,8 +112,3 @@ class LeanWeights:
         x = x.clone() if x.data_ptr() == stream.states[kept].data_ptr() else x
         inner[shape.depth] = x
         return NewStates(x, tuple(inner[layer] for layer in self._wanted))
-
-
-def _head_bytes(lm: LanguageModel) -> int:
-    head, _ = lm.head_rows
-    return head.nbytes if can_pack(head) else 0

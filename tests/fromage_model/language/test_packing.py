@@ -37,6 +37,18 @@ def test_a_packed_lm_writes_the_same_tokens_and_asks_for_the_same_products(model
 
 
 @pytest.mark.parametrize("name", ["chat", "opt", "untied"])
+def test_the_head_that_is_packed_is_the_one_that_multiplies(name, lms, own_home):
+    lm = tiny.build(getattr(lms, name)).lm
+    last = torch.randn(2, 3, lm.head_width)
+    exact = lm.logits(last)
+    pack(lm, quantize="int8")
+    logits = lm.logits(last)
+    assert torch.equal(logits.flatten(0, 1), lm.packed.logits(last.flatten(0, 1)))
+    assert not torch.equal(logits, exact)
+    torch.testing.assert_close(logits.float(), exact, rtol=0, atol=2**-5 * float(exact.abs().max()))
+
+
+@pytest.mark.parametrize("name", ["chat", "opt", "untied"])
 def test_nothing_learns_through_a_packed_lm(name, lms, own_home):
     packed = tiny.build(getattr(lms, name))
     pack(packed.lm)

@@ -1,7 +1,5 @@
 """Weights of few bits: groups are found again in what came out of them, and products are those of their weights."""
 
-import math
-
 import pytest
 import torch
 from torch import Tensor
@@ -9,10 +7,18 @@ from torch import Tensor
 from fromage_model.language.lean import four_bit
 from fromage_model.language.lean.decoder import LeanDecoder
 from fromage_model.language.lean.four_bit import GROUP, came_in_eight_bits, came_in_four_bits, grouped, halves
-from fromage_model.language.lean.products import EightBit, FourBit, Whole, few_rows, has_eight_bits, in_eight_bits
+from fromage_model.language.lean.products import (
+    EightBit,
+    FourBit,
+    Packed,
+    Whole,
+    few_rows,
+    has_eight_bits,
+    in_eight_bits,
+    multiplies_bfloat16,
+)
 from fromage_model.language.lean.weights import LeanWeights
 from fromage_model.language.model import LanguageModel
-from fromage_model.language.packing import pack
 from fromage_model.storage.pretrained import DEFAULT_LANGUAGE_MODEL, locate_language_model
 from tests.fromage_model.language.lean import shapes
 
@@ -125,7 +131,7 @@ def test_groups_of_one_value_are_that_value():
 
 def test_few_rows_end_sooner_where_the_processor_multiplies_what_many_take():
     assert few_rows(torch.float32) == 8
-    assert few_rows(torch.bfloat16) in (2, 32)
+    assert few_rows(torch.bfloat16) == (8 if multiplies_bfloat16() else 32)
     assert few_rows(torch.float32, "int8") in ((2, 8) if has_eight_bits() else (0,))
     assert few_rows(torch.float32, "int4") == 0
 
@@ -166,10 +172,10 @@ def test_an_lm_made_of_few_bits_computes_with_the_weights_that_they_stand_for(qu
 def test_one_row_of_weights_that_came_in_four_bits_is_multiplied_so_where_they_are_made_eight(tmp_path):
     lm = shapes.load("llama3", tmp_path)
     make_four_bits(lm)
-    lean = LeanWeights(lm, quantize="int8", few_bits_bytes=math.inf)
+    lean = LeanWeights(lm, quantize="int8")
     kinds = [{type(product) for maps in lean.products(rows) for product in maps} for rows in (1, 40)]
     assert kinds == ([{FourBit}, {Whole}] if has_eight_bits() else [{EightBit}, {EightBit}])
-    assert LeanWeights(lm, quantize="int8", few_bits_bytes=0).weight_bytes < lean.weight_bytes
+    assert LeanWeights(lm, quantize="int8", few_rows=0).weight_bytes < lean.weight_bytes
 
 
 @torch.no_grad()
@@ -191,26 +197,24 @@ def make_four_bits(lm: LanguageModel) -> None:
                 module.weight.data = (parts + groups.minimum.unsqueeze(-1)).flatten(1).to(lm.dtype)
 
 
-@torch.no_grad()
-def test_weights_that_came_in_few_bits_lie_so_as_far_as_bytes_go(tmp_path):
-    lm = shapes.load("llama3", tmp_path)
-    plain = LeanWeights(lm).weight_bytes
-    make_four_bits(lm)
-    sizes = [LeanWeights(lm, few_bits_bytes=left).weight_bytes for left in (0, 5000, float("inf"))]
-    assert sizes[0] == plain
-    assert plain < sizes[1] <= plain + 5000 < sizes[2]
-
-
 @pytest.mark.parametrize("name", ["llama3", "mistral"])
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 @torch.no_grad()
-def test_few_bits_beside_the_weights_take_no_more_than_packing_the_modules_would(name, dtype, tmp_path):
+def test_few_bits_beside_the_weights_take_five_for_each_of_theirs(name, dtype, tmp_path):
     lm = shapes.load(name, tmp_path).to(dtype)
+    plain = LeanWeights(lm).weight_bytes
     make_four_bits(lm)
-    head, _ = lm.head_rows
-    modules = sum(parameter.nbytes for parameter in lm.backbone.parameters())
-    plain = LeanWeights(lm, few_bits_bytes=0).weight_bytes
-    pack(lm)
-    left = sum(parameter.nbytes for parameter in lm.backbone.parameters())
-    assert plain < lm.packed.weights.weight_bytes
-    assert (left - head.nbytes + lm.packed.weights.weight_bytes) / (modules + head.nbytes) <= 1
+    layers = sum(map_.numel() for layer in lm.backbone.model.layers for map_ in layer.parameters() if map_.ndim == 2)
+    assert LeanWeights(lm, few_rows=0).weight_bytes == plain
+    assert LeanWeights(lm).weight_bytes == plain + layers * 5 / 8
+
+
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
+@torch.no_grad()
+def test_few_rows_are_multiplied_by_the_bits_that_weights_came_in_and_others_not(dtype, tmp_path):
+    lm = shapes.load("llama3", tmp_path).to(dtype)
+    make_four_bits(lm)
+    lean = LeanWeights(lm)
+    most = few_rows(dtype)
+    kinds = [{type(product) for maps in lean.products(rows) for product in maps} for rows in (1, most, most + 1)]
+    assert kinds == [{FourBit}, {FourBit}, {Packed}]
