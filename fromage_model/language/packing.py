@@ -2,6 +2,7 @@
 
 from fromage_model.errors import ConfigError
 from fromage_model.language.lean.fused import why_not
+from fromage_model.language.lean.kept_bits import KeptBits
 from fromage_model.language.lean.model import LeanLM
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.lean.weights import LeanWeights
@@ -21,7 +22,8 @@ def pack(lm: LanguageModel, *, quantize: Quantize = "none") -> None:
         raise ConfigError(f"quantize is {quantize!r}, which is for CPUs, and the LM is on {lm.device}; expected none")
     reason = why_not(lm)
     if reason is None:
-        lm.packed = LeanLM(LeanWeights(lm, quantize=quantize, release=True))
+        kept = KeptBits.of_files("" if lm.has_merged_lora else lm.fingerprint, lm.dtype)
+        lm.packed = LeanLM(LeanWeights(lm, quantize=quantize, kept=kept, release=True))
         return
     if quantize != "none":
         raise ConfigError(f"quantize is {quantize!r}, which this LM can't be: {reason}; expected none")

@@ -1,6 +1,6 @@
 """How many replies an LM decodes at once on this machine: what memory holds, and what leaves each a readable rate.
 
-Knows of the engine that its steps take time, and nothing of how; and nothing of Ray.
+Knows of an LM that its steps take time, and nothing of how; and nothing of Ray.
 """
 
 import ctypes
@@ -12,11 +12,8 @@ from pathlib import Path
 import psutil
 import torch
 
-from fromage_model.chat.engine import Engine
-from fromage_model.chat.reply import next_turn
 from fromage_model.language.model import LanguageModel
 from fromage_model.model.core import FromageCore
-from fromage_model.prompts.messages import Finished, Message, Sampling
 from services.settings import MOST_REPLIES
 
 FEWEST, MOST = 2, MOST_REPLIES
@@ -27,7 +24,7 @@ LONG_CHAT = 2048
 SHARE_OF_FREE_MEMORY = 0.5
 """What else runs on the machine, and a step's own results, have the rest."""
 STEPS = 3
-"""Steps that are timed at most for each number of replies. The fastest counts: a neighbour can only slow one down."""
+"""Steps that are timed for each number of replies. The fastest counts: a neighbour can only slow one down."""
 CGROUP = Path("/sys/fs/cgroup")
 
 
@@ -42,8 +39,8 @@ class Capacity:
 def measure_capacity(model: FromageCore, *, least_rate: float) -> Capacity:
     """Replies at once: the largest power of 2 that fits into free memory and leaves each `least_rate` tokens/s.
 
-    Between `FEWEST` and `MOST`. It decodes for a second or few, and nobody may decode beside it. Of numbers of replies
-    it tries few, since each twice as many take longer: the middle one, then that of those above or below.
+    Between `FEWEST` and `MOST`. It decodes for half a second or few, and nobody may decode beside it. Of numbers of
+    replies it tries few, since each twice as many take longer: the middle one, then that of those above or below.
     """
     fits = free_bytes(model.lm.device) * SHARE_OF_FREE_MEMORY // chat_bytes(model.lm)
     sizes = [rows for rows in SIZES if rows <= fits]
@@ -109,23 +106,19 @@ def give_back_memory() -> None:
         trim(0)
 
 
+@torch.inference_mode()
 def step_s(model: FromageCore, *, rows: int) -> float:
-    """Seconds of a step of `rows` replies that have all joined: the fastest of a few."""
-    sampling = Sampling(max_new_tokens=STEPS + 2)
-    prompt = next_turn(model, [Message("user", ["Hello"])], sampling=sampling).prompt
-    engine = Engine(model, slots=rows)
-    for _ in range(rows):
-        engine.add(prompt, retrieval="never", sampling=sampling)
-    writing: set[int] = set()
-    joining: list[float] = []
-    decoding: list[float] = []
-    while engine.busy:
-        times = decoding if len(writing) == rows else joining
+    """Seconds in which the LM reads a token more in each of `rows` replies that have begun, and says what may come
+    next: the fastest of a few. What their tokens are chosen by takes little beside it, and their prompts are not read.
+    """
+    decoder = model.lm.decoder(rows)
+    opening = None if model.opening is None else model.opening.kept
+    numbers = [decoder.join(opening) for _ in range(rows)]
+    token = model.lm.embed(torch.zeros(rows, dtype=torch.long, device=model.lm.device))
+    decoder.prefill_many(numbers, list(token.split(1)))
+    times: list[float] = []
+    for _ in range(STEPS + 1):
         start_s = time.perf_counter()
-        events = engine.step()
+        model.logits(decoder.step(token, numbers).last).argmax(dim=-1).tolist()
         times.append(time.perf_counter() - start_s)
-        writing |= {id(request) for request, _ in events}
-        if any(isinstance(event, Finished | Exception) for _, event in events):
-            break
-    # Of an LM that has nothing to say there are no steps but those that read the prompts, which take longer.
-    return min(decoding or joining)
+    return min(times[1:])

@@ -12,6 +12,7 @@ from torch.nn import functional as F
 from fromage_model.language.lean import fused, products
 from fromage_model.language.lean.four_bit import came_in_eight_bits, came_in_four_bits, can_group, grouped
 from fromage_model.language.lean.fused import Map, Norm, Shape
+from fromage_model.language.lean.kept_bits import KeptBits
 from fromage_model.language.lean.products import FourBit, Product, Quantize
 from fromage_model.language.model import LanguageModel
 
@@ -101,6 +102,7 @@ class Layers:
         shape: Shape,
         *,
         quantize: Quantize,
+        kept: KeptBits,
         few_rows: int,
         release: bool,
     ):
@@ -111,7 +113,7 @@ class Layers:
         for number in range(shape.depth):
             layer = fused.layer_of(lm, shape, number)
             many = _maps(layer, quantize)
-            few = _in_few_bits(layer, many) if few_rows and quantize != "int4" else many
+            few = _in_few_bits(number, layer, many, kept) if few_rows and quantize != "int4" else many
             self._many.append(LayerProducts(shape, layer, many))
             self._few.append(LayerProducts(shape, layer, few))
             self._root = (shape.width * layer.attention_norm.eps) ** 0.5
@@ -137,7 +139,7 @@ class Layers:
 class Head:
     """The head's rows of the tokenizer's tokens, for few rows and for many."""
 
-    def __init__(self, lm: LanguageModel, *, quantize: Quantize, few_rows: int):
+    def __init__(self, lm: LanguageModel, *, quantize: Quantize, kept: KeptBits, few_rows: int):
         head = Map(*lm.head_rows)
         self._few_rows = few_rows
         self._many: Product
@@ -149,7 +151,8 @@ class Head:
             self._few = self._many = products.for_many_rows(head.weight, head.bias)
         else:
             self._many = products.Plain(head.weight, head.bias)
-            self._few = (few_rows and _head_in_few_bits(head)) or self._many
+            few = kept.product("head", head, came_in=came_in_eight_bits, twice=True) if few_rows else None
+            self._few = few or self._many
 
     @property
     def size_bytes(self) -> int:
@@ -160,21 +163,14 @@ class Head:
         return (self._few if len(last) <= self._few_rows else self._many)(last)
 
 
-def _in_few_bits(layer: fused.Layer, many: Maps) -> Maps:
+def _in_few_bits(number: int, layer: fused.Layer, many: Maps, kept: KeptBits) -> Maps:
     """Each map whose weights came in 4 bits in so many; the others as they lie for many rows."""
-    maps = layer.qkv, layer.out, layer.up, layer.down
-    qkv, out, up, down = (_in_four_bits(part) or product for part, product in zip(maps, many, strict=True))
+    maps = {"qkv": layer.qkv, "out": layer.out, "up": layer.up, "down": layer.down}
+    qkv, out, up, down = (
+        kept.product(f"{number}.{name}", part, came_in=came_in_four_bits) or product
+        for (name, part), product in zip(maps.items(), many, strict=True)
+    )
     return qkv, out, up, down
-
-
-def _in_four_bits(part: Map) -> Product | None:
-    groups = came_in_four_bits(part.weight) if can_group(part.weight) else None
-    return None if groups is None else FourBit(groups, part.bias)
-
-
-def _head_in_few_bits(head: Map) -> Product | None:
-    groups = came_in_eight_bits(head.weight) if can_group(head.weight) else None
-    return None if groups is None else FourBit(groups, head.bias, twice=True)
 
 
 def _maps(layer: fused.Layer, quantize: Quantize) -> Maps:
@@ -183,7 +179,7 @@ def _maps(layer: fused.Layer, quantize: Quantize) -> Maps:
 
 def _product(part: Map, quantize: Quantize) -> Product:
     if quantize == "int4" and can_group(part.weight):
-        return FourBit(grouped(part.weight), part.bias)
+        return FourBit.of(grouped(part.weight), part.bias)
     if quantize == "int8" and part.weight.device.type == "cpu":
         return products.for_eight_bits(part.weight, part.bias)
     return products.for_many_rows(part.weight, part.bias)

@@ -27,7 +27,7 @@ import torch
 from torch import Tensor
 
 from fromage_model.language.frozen_linear import PACKED_FOR, can_pack, linear
-from fromage_model.language.lean.four_bit import Groups
+from fromage_model.language.lean.four_bit import GROUP, Groups
 
 Quantize = Literal["none", "int8", "int4"]
 
@@ -91,20 +91,24 @@ class FourBit:
 
     dtype = torch.bfloat16
 
-    def __init__(self, groups: Groups, bias: Tensor | None, *, twice: bool = False):
-        self._weight = torch.ops.aten._convert_weight_to_int4pack_for_cpu(groups.numbers.int(), 1)
-        self._scales = groups.scale_and_offset()
-        self._group = groups.numbers.shape[1] // groups.scale.shape[1]
+    def __init__(self, numbers: Tensor, scales: Tensor, bias: Tensor | None, *, twice: bool = False):
+        """`numbers` as torch's product reads them, and `scales`, (N, O, 2), of N groups."""
+        self.numbers, self.scales = numbers, scales
         self._bias = None if bias is None else bias.to(self.dtype)
         self._twice = twice
 
+    @classmethod
+    def of(cls, groups: Groups, bias: Tensor | None, *, twice: bool = False) -> "FourBit":
+        numbers = torch.ops.aten._convert_weight_to_int4pack_for_cpu(groups.numbers.int(), 1)
+        return cls(numbers, groups.scale_and_offset(), bias, twice=twice)
+
     @property
     def size_bytes(self) -> int:
-        return self._weight.nbytes + self._scales.nbytes
+        return self.numbers.nbytes + self.scales.nbytes
 
     def __call__(self, x: Tensor) -> Tensor:
         x = x if x.dtype == self.dtype else x.to(self.dtype)
-        found = _four_bit(torch.cat((x, x), -1) if self._twice else x, self._weight, self._group, self._scales)
+        found = _four_bit(torch.cat((x, x), -1) if self._twice else x, self.numbers, GROUP, self.scales)
         return found if self._bias is None else found.add_(self._bias)
 
 

@@ -17,6 +17,7 @@ from torch.nn import functional as F
 from fromage_model.errors import ConfigError
 from fromage_model.language.decoder import NewStates
 from fromage_model.language.lean import fused, products
+from fromage_model.language.lean.kept_bits import KeptBits
 from fromage_model.language.lean.layers import Head, Layers, Maps, normalise
 from fromage_model.language.lean.products import Quantize
 from fromage_model.language.lean.rotation import Rotation
@@ -32,13 +33,14 @@ class LeanWeights:
         *,
         quantize: Quantize = "none",
         few_rows: int | None = None,
+        kept: KeptBits | None = None,
         release: bool = False,
         cache_dtype: torch.dtype | None = None,
     ):
         """Weights that came in 4 or 8 bits lie so beside the others, for up to `few_rows` rows (or as many as
-        `products.few_rows` says). `quantize` makes weights so, instead of the others, whatever they came in.
-        With `release` transformers' modules lose the layers' matrices, one after the other, so that memory does not
-        grow; the head and the token table stay the LM's.
+        `products.few_rows` says); `kept` may know which they are. `quantize` makes weights so, instead of the others,
+        whatever they came in. With `release` transformers' modules lose the layers' matrices, one after the other, so
+        that memory does not grow; the head and the token table stay the LM's.
         Raises ConfigError where `why_not` has a reason.
         """
         if reason := fused.why_not(lm):
@@ -50,10 +52,12 @@ class LeanWeights:
         self.rotation: Rotation | None = None
         self._ends = fused.ends_of(lm)
         rows = products.few_rows(lm.dtype, quantize) if few_rows is None else few_rows
-        self._layers = Layers(lm, self.shape, quantize=quantize, few_rows=rows, release=release)
+        kept = kept or KeptBits()
+        self._layers = Layers(lm, self.shape, quantize=quantize, kept=kept, few_rows=rows, release=release)
         if release:
             lm.let_go_of_the_file()
-        self._head = Head(lm, quantize=quantize, few_rows=rows)
+        self._head = Head(lm, quantize=quantize, kept=kept, few_rows=rows)
+        kept.keep()
         if self._ends.frequencies is not None:
             group = self.shape.heads // self.shape.key_heads
             self.rotation = Rotation(

@@ -89,8 +89,8 @@ def test_products_are_those_of_the_weights_that_the_bits_stand_for(rows, has_bia
     four, eight = grouped(weight), halves(weight)
     rounded = eight_bit_weights(weight)
     for product, stands_for in (
-        (FourBit(four, bias), four.weights()),
-        (FourBit(eight, bias, twice=True), sum(eight.weights().chunk(2, dim=-1))),
+        (FourBit.of(four, bias), four.weights()),
+        (FourBit.of(eight, bias, twice=True), sum(eight.weights().chunk(2, dim=-1))),
         (EightBit(weight, bias), rounded),
         *([(Whole(weight, bias), rounded)] if has_eight_bits() else []),
     ):
@@ -119,7 +119,7 @@ def test_a_number_far_larger_than_the_others_of_its_row_leaves_them_as_they_are(
 
 
 def test_float32_inputs_are_rounded_on_their_way_in():
-    product, x = FourBit(grouped(drawn(OUTPUTS, INPUTS)), None), drawn(3, INPUTS, seed=1)
+    product, x = FourBit.of(grouped(drawn(OUTPUTS, INPUTS)), None), drawn(3, INPUTS, seed=1)
     torch.testing.assert_close(product(x), product(x.bfloat16()))
 
 
