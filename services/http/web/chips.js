@@ -4,7 +4,7 @@ import { element } from "./dom.js";
 import { locale, remover, say } from "./words.js";
 
 // Values of these say by themselves what they are.
-const PLAIN = /brand|price|colou?r|material|pattern/i;
+const PLAIN = /brand|price|colou?r|material|pattern|^(kind|section|category|type)$/i;
 
 export function labelOf(column, asked, currency = "") {
 	const name = column.split(".").pop();

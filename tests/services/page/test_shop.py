@@ -34,14 +34,15 @@ def test_what_narrows_the_pieces_stands_on_chips_in_the_readers_words(chat, open
         "brand": ["Norden", "Next"],
         "attributes.colour": {"not": ["black"]},
         "attributes.size": "M",
+        "section": {"not": ["jewellery"]},
     }
     chat.script = [narrowed([COAT], filters)]
     ask_and_wait(page, "A coat")
-    assert chips(page) == ["from 20 EUR under 1,500 EUR", "Norden / Next", "not black", "size M"]
+    assert chips(page) == ["from 20 EUR under 1,500 EUR", "Norden / Next", "not black", "size M", "not jewellery"]
     page.get_by_role("button", name="한국어").click()
-    assert chips(page) == ["20 EUR 이상 1,500 EUR 미만", "Norden / Next", "black 제외", "size M"]
+    assert chips(page) == ["20 EUR 이상 1,500 EUR 미만", "Norden / Next", "black 제외", "size M", "jewellery 제외"]
     page.reload()
-    expect(page.locator("#filters li")).to_have_count(4)
+    expect(page.locator("#filters li")).to_have_count(5)
     page.get_by_role("button", name="새 대화").click()
     expect(page.locator("#filters")).to_be_hidden()
 
