@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 EXIT_FAILED = 1
 EXIT_REFUSED = 2
 LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "[::1]", "": "127.0.0.1"}
+APPLICATION = "default"
 POLL_S = 0.25
 GRACE_S = 5.0
 # What Serve's proxy asks for the layers that it puts before itself.
@@ -203,15 +204,20 @@ def start_ray(settings: Settings) -> None:
 
 
 def deploy(app: "Application") -> None:
-    """Start the deployments and wait for them. Raises RuntimeError with what each that failed had to say."""
+    """Start the deployments and wait for them. Raises RuntimeError with what each that failed had to say.
+
+    `serve.run` does the same, and looks once a second.
+    """
     from ray import serve
 
-    try:
-        serve.run(app)
-    except RuntimeError as error:
-        applications = serve.status().applications.values()
-        said = [part.message for application in applications for part in application.deployments.values()]
-        raise RuntimeError("\n".join([str(error), *filter(None, said)])) from error
+    serve.run_many(
+        [serve.RunTarget(app)], wait_for_ingress_deployment_creation=False, wait_for_applications_running=False
+    )
+    while (told := serve.status().applications[APPLICATION]).status != "RUNNING":
+        if told.status == "DEPLOY_FAILED":
+            said = [part.message for part in told.deployments.values()]
+            raise RuntimeError("\n".join(filter(None, [told.message, *said])))
+        time.sleep(POLL_S)
 
 
 def wait_until_ready(url: str, *, timeout_s: float) -> None:
@@ -238,7 +244,7 @@ def drain(board: "Board", *, timeout_s: float) -> None:
 
     def chats() -> int:
         """Replicas that have to tell that they are done."""
-        states = serve.status().applications["default"].deployments["chat"].replica_states
+        states = serve.status().applications[APPLICATION].deployments["chat"].replica_states
         return sum(count for state, count in states.items() if state == "RUNNING")
 
     deadline_s = time.monotonic() + timeout_s
