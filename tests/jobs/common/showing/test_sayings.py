@@ -84,6 +84,6 @@ def test_a_conversation_that_ends_with_the_shop_is_refused(tmp_path, monkeypatch
 
 
 def test_uses_are_those_of_the_files():
-    parts = "more|pictured|wide|paired|near|topics"
+    parts = "more|pictured|wide|paired|near|topics|plain|brief|first"
     names = {re.sub(f"-({parts})$", "", path.stem) for path in module.FOLDER.iterdir()}
     assert names == {f"{side}-{use}" for side in ("wishes", "others") for use in USES} | {"remarks-training"}
